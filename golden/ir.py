@@ -1,0 +1,210 @@
+"""The integer graph: what the executor runs, the bundle stores and the compiler reads.
+
+A tensor is (integers q, exponent e) with real = q * 2**e. Nodes are frozen dataclasses in
+execution order; NumPy fields are the node's constants (they go to the bundle's safetensors file),
+everything else goes to its manifest. An edge is *stored* (a tensor that exists in some memory:
+the executor names it, hardware can checkpoint it) or a *wire* (an int32 accumulator or a value
+that lives only inside a fused pipeline).
+
+``T`` tokens, ``C`` channels, ``H`` heads, ``d`` = C/H, ``K`` inputs of a linear layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from golden.ops.softmax import AttnFormat, CodeRule, ExpForm
+
+Array = npt.NDArray[Any]
+
+
+class Kind(StrEnum):
+    """Where an edge of the graph lives."""
+
+    STORED = "stored"
+    WIRE = "wire"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """One edge: its shape without the batch, integer type and exponents.
+
+    ``exponent`` is an int32 array that broadcasts against the last axis of ``shape`` ([1] or [C]);
+    for [H, T, T] tensors it is [H]. ``dtype`` is the carrier: int8, uint8 (codes, pixels) or int32.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    exponent: Array
+    kind: Kind = Kind.STORED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """Base of all operators: its name, the edges it reads and the edge it makes."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchEmbed(Node):
+    """``acc[t] = sum (pixel - 128) * W`` for patch token ``t``; 0 for the class token (row 0).
+
+    Input: image uint8 [height, width, channels]. Output: wire int32 [1 + gh*gw, C]. ``weight``
+    int8 [C, patch*patch*channels], K ordered (ky, kx, channel); the (x/255 - mean)/std scaling
+    is folded into it, the constant part (bias too) into the position constants.
+    """
+
+    patch: int
+    weight: Array
+    weight_exp: Array
+    bits: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(Node):
+    """``acc = X W^T + B``; int8 ``sat8(rshr(acc, shift))`` or, without ``shift``, the wire itself.
+
+    ``weight`` int8 [C, K] (values within ``bits``), ``bias`` int32 [C] at ``e_x + weight_exp``,
+    ``weight_exp`` int32 [C], ``shift`` int32 [C] = ``e_y - e_x - weight_exp``.
+    """
+
+    weight: Array
+    bias: Array
+    weight_exp: Array
+    shift: Array | None = None
+    bits: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores(Node):
+    """``sat8(rshr(Q_h K_h^T, shift[h]))``: inputs q, k int8 [T, C]; output int8 [H, T, T]."""
+
+    heads: int
+    shift: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Softmax(Node):
+    """Log-Int-Softmax codes uint8 [H, T, T] of int8 logits at exponents ``logit_exp`` [H].
+
+    ``fmt=None`` keeps uint8 uniform attention (``round(255 * E/S)``), which only the executor runs.
+    """
+
+    logit_exp: Array
+    form: ExpForm = ExpForm.BASE2
+    fmt: AttnFormat | None = AttnFormat.LOG2
+    rule: CodeRule = field(default_factory=CodeRule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttnValue(Node):
+    """Codes x V on shifters: inputs codes uint8 [H, T, T], v int8 [T, C]; output int8 [T, C].
+
+    ``shift`` int32 [H] = ``e_y - e_v[h]``, used on top of the format's own 14 or 15.
+    """
+
+    heads: int
+    shift: Array
+    fmt: AttnFormat | None = AttnFormat.LOG2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gelu(Node):
+    """``table[x + 128]``: wire int8 in, stored int8 out, offset ``zero`` already in the table."""
+
+    table: Array
+    zero: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Residual(Node):
+    """``sat8(rshr((acc << la) + (old << lo), shift))``, each [C] int32.
+
+    ``inputs`` is (accumulator wire, old residual); with one input the int16 ``constant`` [T, C]
+    (class token, position embedding, folded patch bias) stands in for the old residual.
+    """
+
+    la: Array
+    lo: Array
+    shift: Array
+    constant: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNorm(Node):
+    """Integer LayerNorm of the residual: see ``golden.ops.layernorm.LayerNorm``.
+
+    ``alpha`` int32 [C] in 0..3, ``gamma`` int16-ranged [C], ``beta`` int32 [C], ``shift`` = t.
+    """
+
+    alpha: Array
+    gamma: Array
+    beta: Array
+    shift: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Select(Node):
+    """Keep one token: [T, C] -> [1, C]; a view (stored, never copied by hardware)."""
+
+    index: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head(Node):
+    """Classifier: int32 logits ``(X W^T + B) << la`` at one common exponent; no quantizer."""
+
+    weight: Array
+    bias: Array
+    weight_exp: Array
+    la: Array
+    bits: int = 8
+
+
+NODE_TYPES: dict[str, type[Node]] = {
+    t.__name__: t
+    for t in (
+        PatchEmbed, Linear, Scores, Softmax, AttnValue, Gelu, Residual, LayerNorm, Select, Head
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A whole network: edges by name, nodes in execution order, the input and output edge.
+
+    ``meta`` records what made it (model, weights source, options, preprocessing, calibration).
+    """
+
+    tensors: dict[str, Tensor]
+    nodes: tuple[Node, ...]
+    input: str
+    output: str
+    meta: dict[str, Any]
+
+    def stored(self) -> list[Tensor]:
+        """Every stored edge that a node makes, in execution order (what checkpoints compare)."""
+        made = (self.tensors[n.output] for n in self.nodes if not isinstance(n, Select))
+        return [t for t in made if t.kind is Kind.STORED]
+
+    def producer(self, tensor: str) -> Node:
+        """The node that makes ``tensor``; ``KeyError`` for the graph's input."""
+        for node in self.nodes:
+            if node.output == tensor:
+                return node
+        raise KeyError(tensor)
+
+
+def constants(node: Node) -> dict[str, Array]:
+    """The array fields of a node by field name."""
+    values = {f.name: getattr(node, f.name) for f in fields(node)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}

@@ -1,0 +1,51 @@
+"""Attention x V on shifters: log2 codes replace every multiplication."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from golden.ops.rounding import fits, rshr, saturate
+from golden.ops.softmax import AttnFormat
+
+if TYPE_CHECKING:
+    from hw.shifter_array import ShifterArray
+
+ACC_BITS = 24
+HALF_STEP = 181
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftAttention:
+    """Parameters of the shifter array.
+
+    4-bit codes: ``acc = sum V << (14 - code)``, ``y = sat8(rshr(acc, 14 + shift))``. Half-step
+    codes: ``V' = rshr(181*V, 8)`` stands in for ``V`` where the code is odd,
+    ``acc = sum (V or V') << (15 - (code >> 1))``, ``y = sat8(rshr(acc, 15 + shift))``. The zero
+    code adds nothing. ``acc`` fits 24 bits for any row that LogIntSoftmax makes.
+    """
+
+    fmt: AttnFormat = AttnFormat.LOG2
+
+    def compute(self, codes: npt.ArrayLike, v: npt.ArrayLike, shift: int) -> npt.NDArray[np.int8]:
+        """Return int8 [..., rows, d] of ``codes`` [..., rows, keys] and ``v`` [..., keys, d]."""
+        codes, v = np.asarray(codes, np.int64), np.asarray(v, np.int64)
+        if self.fmt is AttnFormat.LOG2:
+            weight = np.where(codes == 15, 0, 1 << (14 - np.minimum(codes, 14)))
+            acc, base = weight @ v, 14
+        else:
+            weight = np.where(codes == 31, 0, 1 << (15 - (np.minimum(codes, 30) >> 1)))
+            odd = codes & 1
+            acc, base = (weight * (1 - odd)) @ v + (weight * odd) @ rshr(HALF_STEP * v, 8), 15
+        if not fits(acc, ACC_BITS):
+            raise OverflowError(f"attention x V exceeds {ACC_BITS} bits")
+        return saturate(rshr(acc, base + shift), 8).astype(np.int8)
+
+    def create(self, **options: Any) -> ShifterArray:
+        """Return the hardware that computes the same."""
+        from hw.shifter_array import ShifterArray
+
+        return ShifterArray(self, **options)

@@ -1,0 +1,1 @@
+"""Synthesis scripts and their area and timing reports."""
