@@ -1,0 +1,79 @@
+# PoTViT: `make help` lists the targets. Every target sets up .venv itself, from the pins in
+# pyproject.toml, and sets it up again only when they change.
+
+MODEL  ?= deit_tiny
+CONFIG ?= base
+BITS   ?= w8a8
+ATTN   ?= log2
+IMAGES ?= 1
+STALLS ?= none
+SEED   ?= 0
+WAVES  ?=
+DATA   ?=
+IMAGE  ?=
+OUT    ?=
+WORKERS ?= 2
+
+# The first Python of at least 3.11; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; \
+	done)
+
+VENV  := .venv
+PY    := $(VENV)/bin/python
+READY := $(VENV)/.pins-installed
+
+# Hash order must not reach generated Verilog or bundles.
+export PYTHONHASHSEED := 0
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint format test test-all eval export verilog sim classify train-digits clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "error: Python 3.11 or newer is missing (Debian package: python3)" >&2; exit 2; fi
+	@"$(PYTHON)" tools/setup_venv.py $(VENV) $(READY)
+
+setup: $(READY) ## install the pinned packages into .venv
+
+lint: $(READY) ## ruff (rules and format) and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(READY) ## rewrite the sources in the project's format
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+test: lint ## lint, then the regressions (minutes)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile
+
+test-all: lint ## every test, slow ones included
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m ""
+
+eval: $(READY) ## accuracy: MODEL= DATA= BITS=w8a8|w4a8|FILE ATTN=log2|half
+	$(PY) -m golden eval $(MODEL) $(DATA) --quant --ptf --lis --bits $(BITS) --attn $(ATTN)
+
+export: $(READY) ## integer bundle: MODEL= DATA= BITS= ATTN= OUT=folder
+	$(PY) -m golden export $(MODEL) $(DATA) --bits $(BITS) --attn $(ATTN) $(if $(OUT),--out $(OUT))
+
+verilog: $(READY) ## build/verilog/<config>: CONFIG=tiny|edge|base
+	$(PY) -m hw verilog --config $(CONFIG)
+
+sim: $(READY) ## whole network in RTL: MODEL= CONFIG= BITS= ATTN= IMAGES= STALLS= SEED= WAVES=1
+	$(PY) -m sim run --model $(MODEL) --config $(CONFIG) --bits $(BITS) --attn $(ATTN) \
+		--images $(IMAGES) --stalls $(STALLS) --seed $(SEED) $(if $(WAVES),--waves)
+
+classify: $(READY) ## a picture through the RTL: IMAGE=photo.jpg MODEL= CONFIG=
+	@if [ -z "$(IMAGE)" ]; then echo "error: name a picture: make classify IMAGE=photo.jpg" >&2; exit 2; fi
+	$(PY) -m sim classify "$(IMAGE)" --model $(MODEL) --config $(CONFIG)
+
+train-digits: $(READY) ## train vit_digits again (minutes; same bits on the same machine)
+	$(PY) -m golden train-digits $(if $(OUT),--out $(OUT))
+
+clean: ## remove build results (the virtual environment stays)
+	rm -rf build .pytest_cache .ruff_cache .mypy_cache

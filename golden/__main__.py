@@ -1,0 +1,13 @@
+"""``python -m golden <command>``: the golden model's command line."""
+
+import sys
+
+from golden.command_line import main
+
+#: Command to module and help line; a module is imported only for its own command.
+COMMANDS = {
+    "train-digits": ("golden.digits", "train the embedded model vit_digits"),
+}
+
+if __name__ == "__main__":
+    sys.exit(main("python -m golden", COMMANDS))

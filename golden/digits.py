@@ -1,0 +1,174 @@
+"""The embedded model vit_digits: its data, its training, its command.
+
+Data: scikit-learn's 1797 handwritten digits, 8 x 8 pixels of 0..16. Every fourth picture of each
+class, in the set's order, is for testing (445); the others train (1352). A picture
+becomes the model's 64 x 64 by repeating each pixel 8 times each way, its value times 15.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+
+from golden.data import Sample, progress
+from golden.models import DIGITS_WEIGHTS, build_module, model_spec
+
+EPOCHS = 150
+_BATCH = 64
+_REPEAT = 8
+_GAIN = 15  # 16 * 15 = 240: the brightest pixel fits uint8
+
+
+def digits_arrays() -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+    """Images uint8 [1797, 8, 8] of 0..16, labels [1797], and which of them are for testing."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    labels = found.target.astype(np.int64)
+    testing = np.zeros(len(labels), dtype=bool)
+    for digit in range(10):
+        testing[np.flatnonzero(labels == digit)[3::4]] = True
+    return found.images.astype(np.uint8), labels, testing
+
+
+def digits_split() -> tuple[list[Sample], list[Sample]]:
+    """Training and test pictures as data-set samples."""
+    images, labels, testing = digits_arrays()
+    split: tuple[list[Sample], list[Sample]] = ([], [])
+    for i, label in enumerate(labels):
+        split[int(testing[i])].append(
+            Sample(
+                name=f"digits/{i:04d}",
+                label=int(label),
+                open=lambda i=i: Image.fromarray(_enlarge(images[i])),
+            )
+        )
+    return split
+
+
+def _enlarge(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """8 x 8 of 0..16 to 64 x 64 of 0..240."""
+    return np.kron(image * np.uint8(_GAIN), np.ones((_REPEAT, _REPEAT), dtype=np.uint8))
+
+
+def train(epochs: int = EPOCHS, seed: int = 0) -> tuple[dict[str, torch.Tensor], float]:
+    """Train from scratch; float16 weights and their test accuracy in percent.
+
+    AdamW with warm-up and cosine decay, label smoothing, small random shifts, turns, and scalings
+    of the 8 x 8 pictures, and an exponential moving average of the weights, which is what is
+    kept. One thread and one seed: the same machine gives the same bits. The test pictures
+    take no part in any choice.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _train(epochs, seed)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(epochs: int, seed: int) -> tuple[dict[str, torch.Tensor], float]:
+    spec = model_spec("vit_digits")
+    images, labels, testing = digits_arrays()
+    x = torch.from_numpy(images[~testing]).float()[:, None]
+    y = torch.from_numpy(labels[~testing])
+    torch.manual_seed(seed)
+    model = build_module(spec).train().requires_grad_(True)
+    average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
+        lr=1.5e-3,
+    )
+    steps = epochs * (len(x) // _BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.5e-3, total_steps=steps, pct_start=0.08
+    )
+    step = 0
+    for _ in progress(range(epochs), "training vit_digits"):
+        for chosen in torch.randperm(len(x))[: steps // epochs * _BATCH].split(_BATCH):
+            logits = model(_as_input(_distort(x[chosen])))
+            loss = F.cross_entropy(logits, y[chosen], label_smoothing=0.1)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            step += 1
+            keep = min(0.995, step / (step + 10))
+            for name, tensor in model.state_dict().items():
+                average[name].lerp_(tensor, 1 - keep)
+    state = {name: tensor.half() for name, tensor in average.items()}
+    model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    return state, accuracy(model.eval())
+
+
+def accuracy(model: Any) -> float:
+    """Top-1 of a float vit_digits on the test pictures, percent."""
+    spec = model_spec("vit_digits")
+    images, labels, testing = digits_arrays()
+    pixels = np.stack([_enlarge(image)[..., None] for image in images[testing]])
+    with torch.no_grad():
+        found = model(spec.preprocess.normalize(pixels)).argmax(1).numpy()
+    return float(100 * np.mean(found == labels[testing]))
+
+
+def _distort(x: torch.Tensor) -> torch.Tensor:
+    """Random turn (15 degrees), scale (12 %), shear and shift (one pixel) of [N, 1, 8, 8]."""
+    n = len(x)
+    angle = (torch.rand(n) * 2 - 1) * 0.26
+    scale = 1 + (torch.rand(n, 2) * 2 - 1) * 0.12
+    shear = (torch.rand(n) * 2 - 1) * 0.15
+    shift = (torch.rand(n, 2) * 2 - 1) * 0.25  # in half pictures: one pixel of eight
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    theta = torch.stack(
+        [
+            torch.stack([cos * scale[:, 0], -sin + shear, shift[:, 0]], dim=1),
+            torch.stack([sin, cos * scale[:, 1], shift[:, 1]], dim=1),
+        ],
+        dim=1,
+    )
+    grid = F.affine_grid(theta, [n, 1, 8, 8], align_corners=False)
+    return F.grid_sample(x, grid, align_corners=False)
+
+
+def _as_input(x: torch.Tensor) -> torch.Tensor:
+    """Float 8 x 8 of 0..16 to normalized [N, 1, 64, 64], as `Preprocess.normalize` does it."""
+    preprocess = model_spec("vit_digits").preprocess
+    large = x.repeat_interleave(_REPEAT, 2).repeat_interleave(_REPEAT, 3)
+    return (large * (_GAIN / 255) - preprocess.mean[0]) / preprocess.std[0]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``python -m golden train-digits``."""
+    parser.add_argument("--out", type=Path, default=DIGITS_WEIGHTS, help="weights file to write")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="passes over the pictures")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights and distortions")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, write the weights, print the accuracy."""
+    from safetensors.torch import save_file
+
+    from golden.errors import PotvitError
+
+    if args.epochs < 1:
+        raise PotvitError(f"--epochs must be at least 1, not {args.epochs}")
+    if not args.out.parent.is_dir() or not os.access(args.out.parent, os.W_OK):
+        raise PotvitError(f"{args.out.parent} is no folder that may be written to")
+    state, percent = train(args.epochs, args.seed)
+    partial = args.out.with_name(args.out.name + ".partial")
+    try:
+        save_file(state, partial)
+        os.replace(partial, args.out)
+    finally:
+        partial.unlink(missing_ok=True)
+    print(f"vit_digits: {percent:.2f} % on the test pictures, weights in {args.out}")
+    return 0

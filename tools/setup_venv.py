@@ -1,0 +1,97 @@
+"""Set up the virtual environment from the pins in pyproject.toml.
+
+``python setup_venv.py VENV STAMP`` checks the system's tools, creates VENV where it is missing
+or was left half-made, installs the pins and writes STAMP last. STAMP holds a digest of the
+pins: when pyproject.toml changed elsewhere, nothing is installed again. Runs on the standard
+library alone, because nothing else is there yet.
+"""
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+#: What the project needs from the system, and the Debian package that has it.
+SYSTEM_TOOLS = {"g++": "g++", "make": "make", "perl": "perl"}
+
+
+def fail(message: str) -> NoReturn:
+    """Print one line and stop with status 2."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def check_system() -> None:
+    """Name the first missing system tool and its package."""
+    for tool, package in SYSTEM_TOOLS.items():
+        if shutil.which(tool) is None:
+            fail(f"{tool} is missing (Debian package: {package})")
+    for module in ("venv", "ensurepip"):
+        if importlib.util.find_spec(module) is None:
+            version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+            fail(f"Python's {module} module is missing (Debian package: python{version}-venv)")
+
+
+def pins_digest(table: dict[str, Any]) -> str:
+    """Digest of all that decides what gets installed."""
+    project = table["project"]
+    pins = [
+        table["build-system"]["requires"],
+        project["dependencies"],
+        project["optional-dependencies"],
+        table["tool"]["setuptools"]["packages"],
+        project["version"],
+    ]
+    return hashlib.sha256(json.dumps(pins).encode()).hexdigest()
+
+
+def run(*command: str) -> None:
+    """Run a step; its failure is the set-up's failure."""
+    if (status := subprocess.run(command, check=False).returncode) != 0:
+        fail(f"set-up step failed with status {status}: {' '.join(command)}")
+
+
+def main() -> None:
+    """Bring VENV to the pins and write STAMP."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python may well run this
+        version = ".".join(map(str, sys.version_info[:3]))
+        fail(f"Python 3.11 or newer is needed, {sys.executable} is {version} (Debian: python3)")
+    import tomllib  # first part of Python in 3.11: imported only once that is known
+
+    venv, stamp = Path(sys.argv[1]), Path(sys.argv[2])
+    table = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+    digest = pins_digest(table)
+    python = venv / "bin" / "python"
+    if stamp.exists() and stamp.read_text(encoding="utf-8").strip() == digest and python.exists():
+        stamp.touch()
+        return
+    check_system()
+
+    # The marker lives from the venv's creation to the end of its first installation, so a
+    # half-made one is told from one that only needs an update.
+    marker = venv / ".unfinished"
+    if marker.exists() or not (python.exists() and (venv / "bin" / "pip").exists()):
+        print(f"creating {venv}", file=sys.stderr)
+        venv.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        run(sys.executable, "-m", "venv", "--clear", str(venv))
+        marker.touch()
+    # torch by itself first: an index that has a CPU build of this version is then asked
+    # for exactly it, before anything that only requires "torch" is resolved.
+    torch_pin = next(p for p in table["project"]["dependencies"] if p.startswith("torch=="))
+    pip = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    print("installing the pinned packages (minutes the first time)", file=sys.stderr)
+    run(*pip, torch_pin)
+    run(*pip, "--editable", ".[dev]")
+    marker.unlink(missing_ok=True)
+    partial = stamp.with_suffix(".tmp")
+    partial.write_text(digest + "\n", encoding="utf-8")
+    partial.replace(stamp)
+
+
+if __name__ == "__main__":
+    main()
