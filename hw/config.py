@@ -1,0 +1,177 @@
+"""Generation parameters of the accelerator, with named presets; every derived width lives here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+from golden.errors import PotvitError
+from golden.ops.softmax import ExpForm
+
+
+def _bits(count: int) -> int:
+    """Number of address bits for ``count`` words (at least one)."""
+    return max(1, (count - 1).bit_length())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One accelerator. Sizes are words of the memory named; see docs/architecture.md.
+
+    ``rows`` (R) tokens in a row group; ``cols`` (Cn) output channels of a tile; ``lanes`` (K)
+    8x8 products per PE and cycle; ``axi_bytes`` data bus width; ``head_lanes`` (D) shifters per
+    row, the largest head dimension; ``max_keys`` the longest attention row; ``max_channels`` the
+    widest LayerNorm; ``four_bit=False`` removes the W4 mode (an area ablation).
+
+    Raises ``PotvitError`` for an illegal combination, with the rule it breaks.
+    """
+
+    name: str
+    rows: int
+    cols: int
+    lanes: int
+    axi_bytes: int
+    head_lanes: int
+    act_words: int
+    stream_words: int
+    residual_words: int
+    value_words: int
+    logit_words: int
+    slots: int
+    out_words: int
+    norm_words: int
+    max_tokens: int = 256
+    max_keys: int = 256
+    max_channels: int = 1024
+    const_rows: int = 64
+    queue_depth: int = 8
+    fetch_depth: int = 16
+    burst_beats: int = 16
+    outstanding: int = 8
+    four_bit: bool = True
+    exp_form: ExpForm = ExpForm.BASE2
+
+    def __post_init__(self) -> None:
+        def require(ok: bool, rule: str) -> None:
+            if not ok:
+                raise PotvitError(f"configuration {self.name!r}: {rule}")
+
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+                require(False, f"{f.name} must be at least 1, got {value}")
+        require(self.lanes in (2, 4, 8, 16), f"lanes must be 2, 4, 8 or 16, got {self.lanes}")
+        require(self.cols in (self.lanes, 2 * self.lanes), "cols must be lanes or 2*lanes")
+        require(2 <= self.rows <= 32, f"rows must be 2..32, got {self.rows}")
+        require(self.axi_bytes in (4, 8, 16, 32, 64), "axi_bytes must be 4, 8, 16, 32 or 64")
+        require(
+            self.head_lanes % self.act_bytes == 0 and self.head_lanes % self.cols == 0,
+            f"head_lanes must be a multiple of 2*lanes = {self.act_bytes}",
+        )
+        require(self.max_keys <= 256, "max_keys above 256 would overflow 24-bit row sums")
+        require(self.max_channels <= 1024, "max_channels above 1024 would overflow LayerNorm sums")
+        require(self.const_rows >= 2 * self.rows, "const_rows must hold two row groups")
+        require(self.burst_beats * self.axi_bytes <= 4096, "a burst must stay within 4 KB")
+        require(self.burst_beats <= 256, "burst_beats must be at most 256")
+        require(
+            self.const_rows * self.const_bytes >= 2 * self.burst_beats * self.axi_bytes,
+            "const_rows must hold two bursts",
+        )
+        for name in ("act", "stream", "residual", "value", "logit", "out", "norm"):
+            require(getattr(self, f"{name}_words") <= 1 << 16, f"{name}_words exceeds 16 bits")
+        require(self.max_tokens <= 1024 and self.slots <= 256, "max_tokens <= 1024, slots <= 256")
+
+    @cached_property
+    def act_bytes(self) -> int:
+        """Bytes of one activation word of one bank: two chunks, ``2K``."""
+        return 2 * self.lanes
+
+    @cached_property
+    def stream_bytes(self) -> int:
+        """Bytes of one stream word (weights or keys of one chunk): ``Cn*K``."""
+        return self.cols * self.lanes
+
+    @cached_property
+    def const_bytes(self) -> int:
+        """Bytes of one row of position constants: ``Cn`` int16."""
+        return 2 * self.cols
+
+    @cached_property
+    def norm_bytes(self) -> int:
+        """Bytes of one LayerNorm parameter word: ``K`` channels of 8 bytes."""
+        return 8 * self.lanes
+
+    @cached_property
+    def param_words(self) -> int:
+        """Stream words in front of a weight tile: ``Cn`` channels of 8 bytes."""
+        return -(-8 // self.lanes)
+
+    @cached_property
+    def tile_act_granules(self) -> int:
+        """Tile outputs per activation word: ``2K/Cn`` (1 or 2)."""
+        return self.act_bytes // self.cols
+
+    @cached_property
+    def macs(self) -> int:
+        """8x8 products per cycle."""
+        return self.rows * self.cols * self.lanes
+
+    @cached_property
+    def addr_bits(self) -> dict[str, int]:
+        """Address width of each memory by name."""
+        names = ("act", "stream", "residual", "value", "logit", "out", "norm")
+        widths = {n: _bits(getattr(self, f"{n}_words")) for n in names}
+        return widths | {"token": _bits(self.max_tokens), "slot": _bits(self.slots)}
+
+    @cached_property
+    def memory_bytes(self) -> dict[str, int]:
+        """Size of each on-chip memory in bytes."""
+        return {
+            "act": self.act_words * self.rows * self.act_bytes,
+            "stream": self.stream_words * self.stream_bytes,
+            "residual": self.residual_words * self.cols,
+            "value": self.value_words * self.head_lanes,
+            "logit": self.logit_words * self.rows * self.cols,
+            "out": self.out_words * self.cols * 4,
+            "norm": self.norm_words * self.norm_bytes,
+            "const": self.const_rows * self.const_bytes,
+            "gelu": 256 * self.cols,
+        }
+
+    def change(self, **changes: object) -> Config:
+        """A copy with some parameters changed (and checked again)."""
+        known = {f.name for f in fields(self)}
+        for key in changes:
+            if key not in known:
+                raise PotvitError(f"unknown parameter {key!r}; one of {', '.join(sorted(known))}")
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+PRESETS = {
+    c.name: c
+    for c in (
+        Config(
+            name="tiny", rows=2, cols=4, lanes=4, axi_bytes=8, head_lanes=16,
+            act_words=1024, stream_words=1024, residual_words=1024, value_words=128,
+            logit_words=256, slots=32, out_words=16, norm_words=64, max_tokens=64, max_keys=64,
+            max_channels=256,
+        ),
+        Config(
+            name="edge", rows=4, cols=8, lanes=8, axi_bytes=16, head_lanes=64,
+            act_words=6144, stream_words=2048, residual_words=8192, value_words=512,
+            logit_words=2048, slots=64, out_words=256, norm_words=256,
+        ),
+        Config(
+            name="base", rows=8, cols=16, lanes=8, axi_bytes=32, head_lanes=64,
+            act_words=3072, stream_words=2048, residual_words=4864, value_words=512,
+            logit_words=512, slots=32, out_words=64, norm_words=256, const_rows=64,
+        ),
+    )
+}
+
+
+def preset(name: str) -> Config:
+    """The named preset; ``PotvitError`` lists the names otherwise."""
+    if name not in PRESETS:
+        raise PotvitError(f"unknown configuration {name!r}; one of {', '.join(PRESETS)}")
+    return PRESETS[name]
