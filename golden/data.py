@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -122,7 +123,7 @@ def default_data(spec: ModelSpec) -> Path | None:
 
 def image_sample(path: Path) -> Sample:
     """A single picture of the user's own, without a label."""
-    return Sample(name=path.name, label=-1, open=lambda: open_image(path))
+    return Sample(name=path.name, label=-1, open=partial(open_image, path))
 
 
 def open_image(path: Path) -> Image.Image:
@@ -148,7 +149,7 @@ def sample_photos() -> list[Sample]:
 
     found = load_sample_images()
     return [
-        Sample(name=Path(name).name, label=-1, open=lambda array=array: Image.fromarray(array))
+        Sample(name=Path(name).name, label=-1, open=partial(Image.fromarray, array))
         for name, array in zip(found.filenames, found.images, strict=True)
     ]
 
@@ -185,7 +186,7 @@ def _checked_label(text: str, spec: ModelSpec, where: str) -> int:
 
 
 def _file_sample(path: Path, name: str, label: int) -> Sample:
-    return Sample(name=name, label=label, open=lambda: open_image(path))
+    return Sample(name=name, label=label, open=partial(open_image, path))
 
 
 def _from_csv(folder: Path, spec: ModelSpec) -> Dataset:

@@ -7,6 +7,7 @@ becomes the model's 64 x 64 by repeating each pixel 8 times each way, its value 
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from PIL import Image
 from golden.data import Sample, progress
 from golden.models import DIGITS_WEIGHTS, build_module, model_spec
 
-EPOCHS = 150
+EPOCHS = 300
 _BATCH = 64
+_RATE = 4e-3
 _REPEAT = 8
 _GAIN = 15  # 16 * 15 = 240: the brightest pixel fits uint8
 
@@ -46,7 +48,7 @@ def digits_split() -> tuple[list[Sample], list[Sample]]:
             Sample(
                 name=f"digits/{i:04d}",
                 label=int(label),
-                open=lambda i=i: Image.fromarray(_enlarge(images[i])),
+                open=partial(_open, images[i]),
             )
         )
     return split
@@ -57,13 +59,17 @@ def _enlarge(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.kron(image * np.uint8(_GAIN), np.ones((_REPEAT, _REPEAT), dtype=np.uint8))
 
 
+def _open(image: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(_enlarge(image))
+
+
 def train(epochs: int = EPOCHS, seed: int = 0) -> tuple[dict[str, torch.Tensor], float]:
     """Train from scratch; float16 weights and their test accuracy in percent.
 
     AdamW with warm-up and cosine decay, label smoothing, small random shifts, turns, and scalings
     of the 8 x 8 pictures, and an exponential moving average of the weights, which is what is
-    kept. One thread and one seed: the same machine gives the same bits. The test pictures
-    take no part in any choice.
+    kept. One thread and one seed: the same machine gives the same bits. The settings were
+    chosen on a fifth of the training pictures; the test pictures took no part in any choice.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -80,16 +86,22 @@ def _train(epochs: int, seed: int) -> tuple[dict[str, torch.Tensor], float]:
     y = torch.from_numpy(labels[~testing])
     torch.manual_seed(seed)
     model = build_module(spec).train().requires_grad_(True)
+    for name, parameter in model.named_parameters():
+        # timm's deviation of 0.02 suits widths of hundreds, not 48.
+        if parameter.ndim == 2:
+            torch.nn.init.xavier_uniform_(parameter)
+        elif name == "pos_embed":
+            torch.nn.init.normal_(parameter, std=0.2)
     average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
-        lr=1.5e-3,
+        lr=_RATE,
     )
     steps = epochs * (len(x) // _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=1.5e-3, total_steps=steps, pct_start=0.08
+        optimizer, max_lr=_RATE, total_steps=steps, pct_start=0.1
     )
     step = 0
     for _ in progress(range(epochs), "training vit_digits"):
@@ -102,7 +114,7 @@ def _train(epochs: int, seed: int) -> tuple[dict[str, torch.Tensor], float]:
             optimizer.step()
             schedule.step()
             step += 1
-            keep = min(0.995, step / (step + 10))
+            keep = min(0.99, step / (step + 10))
             for name, tensor in model.state_dict().items():
                 average[name].lerp_(tensor, 1 - keep)
     state = {name: tensor.half() for name, tensor in average.items()}
@@ -121,12 +133,12 @@ def accuracy(model: Any) -> float:
 
 
 def _distort(x: torch.Tensor) -> torch.Tensor:
-    """Random turn (15 degrees), scale (12 %), shear and shift (one pixel) of [N, 1, 8, 8]."""
+    """Random turn (10 degrees), scale (8 %), shear and shift (0.7 pixels) of [N, 1, 8, 8]."""
     n = len(x)
-    angle = (torch.rand(n) * 2 - 1) * 0.26
-    scale = 1 + (torch.rand(n, 2) * 2 - 1) * 0.12
-    shear = (torch.rand(n) * 2 - 1) * 0.15
-    shift = (torch.rand(n, 2) * 2 - 1) * 0.25  # in half pictures: one pixel of eight
+    angle = (torch.rand(n) * 2 - 1) * 0.18
+    scale = 1 + (torch.rand(n, 2) * 2 - 1) * 0.08
+    shear = (torch.rand(n) * 2 - 1) * 0.1
+    shift = (torch.rand(n, 2) * 2 - 1) * 0.175  # in half pictures, four pixels
     cos, sin = torch.cos(angle), torch.sin(angle)
     theta = torch.stack(
         [
