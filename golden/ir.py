@@ -173,7 +173,16 @@ class Head(Node):
 NODE_TYPES: dict[str, type[Node]] = {
     t.__name__: t
     for t in (
-        PatchEmbed, Linear, Scores, Softmax, AttnValue, Gelu, Residual, LayerNorm, Select, Head
+        PatchEmbed,
+        Linear,
+        Scores,
+        Softmax,
+        AttnValue,
+        Gelu,
+        Residual,
+        LayerNorm,
+        Select,
+        Head,
     )
 }
 

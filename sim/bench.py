@@ -10,14 +10,13 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
 
 async def start(dut: Any, period_ns: int = 2) -> None:
     """Start the clock and hold reset for three cycles; call before anything else."""
-    cocotb.start_soon(Clock(dut.clk, period_ns, unit="ns").start())
+    Clock(dut.clk, period_ns, unit="ns").start()
     dut.rst.value = 1
     for _ in range(3):
         await FallingEdge(dut.clk)

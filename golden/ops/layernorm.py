@@ -58,7 +58,11 @@ class LayerNorm:
         return x.sum(-1), (x * x).sum(-1)
 
     def compute(
-        self, q: npt.ArrayLike, alpha: npt.ArrayLike, gamma: npt.ArrayLike, beta: npt.ArrayLike,
+        self,
+        q: npt.ArrayLike,
+        alpha: npt.ArrayLike,
+        gamma: npt.ArrayLike,
+        beta: npt.ArrayLike,
         shift: int,
     ) -> npt.NDArray[np.int8]:
         """Return int8 [..., C] from residual ``q`` int8 [..., C]; ``shift`` is ``t``."""

@@ -29,7 +29,11 @@ class ResidualAdd:
     shift_bits: int = 6
 
     def compute(
-        self, acc: npt.ArrayLike, old: npt.ArrayLike, la: npt.ArrayLike, lo: npt.ArrayLike,
+        self,
+        acc: npt.ArrayLike,
+        old: npt.ArrayLike,
+        la: npt.ArrayLike,
+        lo: npt.ArrayLike,
         shift: npt.ArrayLike,
     ) -> npt.NDArray[np.int8]:
         """Return the new residual int8; all [..., C]. Raises ``OverflowError`` past 32 bits."""

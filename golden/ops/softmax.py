@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 E_BITS = 16
 LUT_BITS = 5
-EXP_LUT = tuple(
-    min(65535, math.floor(65536 * 2 ** (-i / 32) + 0.5)) for i in range(1 << LUT_BITS)
-)
+EXP_LUT = tuple(min(65535, math.floor(65536 * 2 ** (-i / 32) + 0.5)) for i in range(1 << LUT_BITS))
 
 
 class ExpForm(enum.StrEnum):
