@@ -167,7 +167,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, write the weights, print the accuracy."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from golden.errors import PotvitError
 
@@ -178,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
     state, percent = train(args.epochs, args.seed)
     partial = args.out.with_name(args.out.name + ".partial")
     try:
-        save_file(state, partial)
+        partial.write_bytes(save(state))
         os.replace(partial, args.out)
     finally:
         partial.unlink(missing_ok=True)

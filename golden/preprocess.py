@@ -71,7 +71,7 @@ class Preprocess:
         left = round((scaled[0] - self.size) / 2)
         top = round((scaled[1] - self.size) / 2)
         image = image.crop((left, top, left + self.size, top + self.size))
-        return np.asarray(image, dtype=np.uint8).reshape(self.size, self.size, self.channels)
+        return np.array(image, dtype=np.uint8).reshape(self.size, self.size, self.channels)
 
     def normalize(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
         """(x / 255 - mean) / std of uint8 [N, H, W, C]; float32 [N, C, H, W]."""

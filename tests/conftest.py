@@ -1,0 +1,20 @@
+"""Settings every test shares."""
+
+import os
+from pathlib import Path
+
+# Before torch is imported: two workers share the machine, so each keeps to one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests use the weights at hand; the one that downloads switches this off for itself.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real weights and photos that POTVIT_DATA names."""
+    folder = os.environ.get("POTVIT_DATA")
+    if not folder:
+        pytest.skip("POTVIT_DATA is not set: no real weights and photos")
+    return Path(folder).resolve()
