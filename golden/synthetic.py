@@ -152,7 +152,7 @@ class _Builder:
             for a, o in zip(self.values[acc], olds, strict=True)
         ]
         base = self.fit(sums, fine, 30.0) - 1
-        alpha: Array = self.rng.integers(0, 4, fine.shape[-1])
+        alpha = self.rng.integers(0, 4, size=fine.shape)
         inputs = (acc,) if old is None else (acc, old)
         node = ir.Residual(
             name=name,

@@ -1,0 +1,170 @@
+"""Scores, Log-Int-Softmax and attention x V on a torch device, exactly.
+
+Floats only carry integers here: products stay below 2**24, and a code is read off the binary
+exponent of one correctly rounded quotient (see `Codes`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from golden import ir, ops
+from golden.errors import PotvitError
+from golden.exec_gemm import FLOAT32_EXACT, require_bits
+from golden.exec_narrow import Requantize, sat8
+from golden.ops.shift_attention import ACC_BITS, HALF_STEP
+from golden.ops.softmax import E_BITS, AttnFormat, CodeRule
+from golden.ops.uniform_attention import RECIPROCAL, RECIPROCAL_BITS
+
+SUM_BITS = 24
+
+
+def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
+    """[B, T, C] -> [B, H, T, d], a view."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+class Scores:
+    """``sat8(rshr(Q_h K_h^T, shift[h]))``: int8 [B, T, C] twice to int8 [B, H, T, T]."""
+
+    def __init__(self, node: ir.Scores, channels: int, device: torch.device) -> None:
+        bound = 128 * 128 * (channels // node.heads)
+        half = 1 << max(int(node.shift.max()) - 1, 0)
+        # Scaled by 2**-shift all sums are multiples of one unit, still below 2**24 units.
+        exact = bound + half <= FLOAT32_EXACT
+        require_bits(f"{node.name}: accumulator", bound, 32)
+        self._dtype = torch.float32 if exact else torch.float64
+        scale = 2.0 ** -node.shift.astype(np.float64)
+        self._scale = torch.tensor(scale, dtype=self._dtype, device=device)[:, None, None]
+        self._heads = node.heads
+
+    def __call__(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        """Return int8 logits of int8 ``q`` and ``k``."""
+        query = split_heads(q, self._heads).to(self._dtype) * self._scale
+        key = split_heads(k, self._heads).to(self._dtype)
+        return sat8((query @ key.transpose(-1, -2)).add_(0.5).floor_())
+
+
+class Codes:
+    """``golden.ops.LogIntSoftmax`` (or uniform codes) of int8 [B, H, T, T] logits.
+
+    ``E`` comes from a table of the 256 distances per head; row sums of up to 256 of them are
+    exact in float32 in any order. With ``T = u * 2**z``, ``256*S >= T*(E << n)`` is
+    ``S / (u*E) >= 2**(n + z - 8)``: both operands are below 2**24, so a quotient below a power
+    of two is below it by at least a relative 2**-25 and rounding cannot reach it. The exponent
+    field of the float32 quotient therefore counts the thresholds passed; ``E = 0`` divides to
+    infinity, beyond all of them. Rules with larger ``T``, half-step codes and FQ-ViT's rule take
+    float64 quotients, whose rounding is 2**20 times finer than any threshold's margin.
+    """
+
+    def __init__(self, node: ir.Softmax, keys: int, device: torch.device) -> None:
+        require_bits(f"{node.name}: row sum", keys * ((1 << E_BITS) - 1), SUM_BITS + 1)
+        self.fmt, self.rule = node.fmt, node.rule
+        unit = ops.LogIntSoftmax(form=node.form)
+        try:
+            tables = [unit.exponential(np.arange(256), int(e)) for e in node.logit_exp]
+        except ValueError as error:
+            raise PotvitError(f"{node.name}: {error}") from None
+        self._table = torch.tensor(np.concatenate(tables), dtype=torch.float32, device=device)
+        heads = torch.arange(len(tables), dtype=torch.int32, device=device)
+        self._offset = (heads * 256)[:, None, None]
+        for t in _thresholds(node.fmt, node.rule):
+            if not 256 <= t < 1024:
+                raise PotvitError(f"{node.name}: code threshold {t} outside 256..1023")
+        self._boundaries = torch.tensor(_fq_boundaries(), dtype=torch.float64, device=device)
+
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return uint8 codes."""
+        index = logits.to(torch.int32)
+        index = index.amax(-1, keepdim=True).add(self._offset).sub(index)
+        e = self._table.index_select(0, index.view(-1)).view(index.shape)
+        s = e.sum(-1, keepdim=True)
+        if self.fmt is None:
+            e = e.double()
+            return torch.floor(e.mul_(510).add_(s).div_(2 * s.double())).to(torch.uint8)
+        if self.fmt is AttnFormat.HALF:
+            codes = _octaves(s, e, self.rule.odd, 16)
+            return codes.add_(_octaves(s, e, self.rule.even, 15)).to(torch.uint8)
+        if self.rule.fq:
+            quotient = (2 * s.double()) / e.double()
+            return torch.bucketize(quotient, self._boundaries, right=True).to(torch.uint8)
+        return _octaves(s, e, self.rule.odd, 15).to(torch.uint8)
+
+
+def _thresholds(fmt: AttnFormat | None, rule: CodeRule) -> list[int]:
+    """The ``T`` that a rule compares with, in units of 1/256."""
+    if fmt is AttnFormat.HALF:
+        return [rule.odd, rule.even]
+    return [] if fmt is None or rule.fq else [rule.odd]
+
+
+def _octaves(s: torch.Tensor, e: torch.Tensor, t: int, most: int) -> torch.Tensor:
+    """How many ``n`` in 0..most-1 have ``256*s >= t*(e << n)``, as int32."""
+    z = (t & -t).bit_length() - 1
+    u = t >> z
+    if u << E_BITS <= FLOAT32_EXACT:
+        quotient = s / (e * u)
+        field, bias = quotient.view(torch.int32).bitwise_right_shift_(23), 127
+    else:
+        wide = s.double() / (e.double().mul_(u))
+        field = wide.view(torch.int64).bitwise_right_shift_(52).to(torch.int32)
+        bias = 1023
+    return field.sub_(bias + z - 9).clamp_(0, most)
+
+
+def _fq_boundaries() -> list[float]:
+    """FQ-ViT's thresholds on ``2*S/E``; the second one is strict."""
+    return [3.0, math.nextafter(5.0, 6.0), *(3.0 * 2 ** (k - 1) - 1 for k in range(3, 16))]
+
+
+def row_weight(fmt: AttnFormat, rule: CodeRule) -> float:
+    """Bound of the sum of a row's weights: how far a code may round a probability up."""
+    if fmt is AttnFormat.LOG2:
+        return 1.5 if rule.fq else rule.odd / 256
+    # A half-step value is at most (181/256 + 1/128) of V; see ShiftAttention.
+    return max(rule.odd / 256, rule.even / 256 * (HALF_STEP + 2) / 256)
+
+
+class AttnValue:
+    """``golden.ops.ShiftAttention`` (or uniform): codes [B, H, T, T], int8 [B, T, C] to int8.
+
+    The shifts become products with powers of two; every partial sum stays below 2**24.
+    """
+
+    def __init__(self, node: ir.AttnValue, rule: CodeRule, keys: int, device: torch.device) -> None:
+        self._heads, self._fmt = node.heads, node.fmt
+        if node.fmt is None:
+            bound = 128 * (255 + (keys + 1) // 2)
+            base, total = RECIPROCAL_BITS, RECIPROCAL * bound
+            require_bits(f"{node.name}: accumulator", total, 32)
+        else:
+            zero, base = node.fmt.zero_code, 14 if node.fmt is AttnFormat.LOG2 else 15
+            total = math.ceil(128 * 2**base * row_weight(node.fmt, rule))
+            require_bits(f"{node.name}: accumulator", total, ACC_BITS)
+            step = 1 if node.fmt is AttnFormat.LOG2 else 2
+            weight = [float(1 << (base - code // step)) for code in range(zero)] + [0.0]
+            self._weight = torch.tensor(weight, dtype=torch.float32, device=device)
+            odd = [w * (code & 1) for code, w in enumerate(weight)]
+            self._odd = torch.tensor(odd, dtype=torch.float32, device=device)
+            self._even = self._weight - self._odd
+        shift = node.shift[:, None, None] + base
+        self._round = Requantize(np.full(shift.shape, total, np.int64), shift, device)
+
+    def __call__(self, codes: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Return int8 [B, T, C] of uint8 codes and int8 ``v``."""
+        value = split_heads(v, self._heads).to(torch.float32)
+        if self._fmt is None:
+            acc = (codes.to(torch.float32) @ value).to(torch.int32).mul_(RECIPROCAL)
+        else:
+            flat = codes.to(torch.int32).view(-1)
+            if self._fmt is AttnFormat.LOG2:
+                acc = self._weight.index_select(0, flat).view(codes.shape) @ value
+            else:
+                acc = self._even.index_select(0, flat).view(codes.shape) @ value
+                half = value.mul(HALF_STEP / 256).add_(0.5).floor_()
+                acc += self._odd.index_select(0, flat).view(codes.shape) @ half
+            acc = acc.to(torch.int32)
+        return self._round(acc).transpose(1, 2).flatten(2)
