@@ -43,7 +43,6 @@ def pins_digest(table: dict[str, Any]) -> str:
         table["build-system"]["requires"],
         project["dependencies"],
         project["optional-dependencies"],
-        table["tool"]["setuptools"]["packages"],
         project["version"],
     ]
     return hashlib.sha256(json.dumps(pins).encode()).hexdigest()

@@ -49,7 +49,7 @@ def test_all_models_are_known_with_their_preprocessing():
 
 
 def test_unknown_model_lists_the_known_ones():
-    with pytest.raises(PotvitError, match="unknown model 'swin'.*deit_tiny.*vit_digits"):
+    with pytest.raises(PotvitError, match=r"unknown model 'swin'.*deit_tiny.*vit_digits"):
         model_spec("swin")
 
 
