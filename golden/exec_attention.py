@@ -48,6 +48,12 @@ class Scores:
         return sat8((query @ key.transpose(-1, -2)).add_(0.5).floor_())
 
 
+def score_products(q: torch.Tensor, k: torch.Tensor, heads: int) -> torch.Tensor:
+    """The accumulators ``Q_h K_h^T`` before their shift, int32 [B, H, T, T], exact."""
+    query, key = (split_heads(x, heads).to(torch.float64) for x in (q, k))
+    return (query @ key.transpose(-1, -2)).to(torch.int32)
+
+
 class Codes:
     """``golden.ops.LogIntSoftmax`` (or uniform codes) of int8 [B, H, T, T] logits.
 
@@ -155,16 +161,20 @@ class AttnValue:
 
     def __call__(self, codes: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Return int8 [B, T, C] of uint8 codes and int8 ``v``."""
+        return self._round(self.accumulate(codes, v)).transpose(1, 2).flatten(2)
+
+    def accumulate(self, codes: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """The accumulators before their shift (base + shift[h]), int32 [B, H, T, d]."""
         value = split_heads(v, self._heads).to(torch.float32)
         if self._fmt is None:
-            acc = (codes.to(torch.float32) @ value).to(torch.int32).mul_(RECIPROCAL)
-        else:
-            flat = codes.to(torch.int32).view(-1)
-            if self._fmt is AttnFormat.LOG2:
-                acc = self._weight.index_select(0, flat).view(codes.shape) @ value
-            else:
-                acc = self._even.index_select(0, flat).view(codes.shape) @ value
-                half = value.mul(HALF_STEP / 256).add_(0.5).floor_()
-                acc += self._odd.index_select(0, flat).view(codes.shape) @ half
-            acc = acc.to(torch.int32)
-        return self._round(acc).transpose(1, 2).flatten(2)
+            return (codes.to(torch.float32) @ value).to(torch.int32).mul_(RECIPROCAL)
+        index = codes.to(torch.int32).view(-1)
+
+        def weights(table: torch.Tensor) -> torch.Tensor:
+            return table.index_select(0, index).view(codes.shape)
+
+        if self._fmt is AttnFormat.LOG2:
+            return (weights(self._weight) @ value).to(torch.int32)
+        half = value.mul(HALF_STEP / 256).add_(0.5).floor_()
+        acc = weights(self._even) @ value
+        return acc.add_(weights(self._odd) @ half).to(torch.int32)

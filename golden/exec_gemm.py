@@ -58,6 +58,24 @@ def int8_gemm_is_exact(device: str) -> bool:
     return True
 
 
+def require_exact_float32(device: torch.device) -> None:
+    """Refuse a device whose float32 products of 8-bit operands are rounded below 2**24.
+
+    Raises:
+        PotvitError: with the setting to change.
+    """
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randint(-128, 128, (64, 1016), generator=generator)
+    b = torch.randint(-128, 128, (72, 1016), generator=generator)
+    a[0], a[1], b[0], b[1] = -128, 127, -128, 127
+    got = torch.mm(a.to(device, torch.float32), b.to(device, torch.float32).T)
+    if not torch.equal(got.cpu().double(), a.double() @ b.double().T):
+        raise PotvitError(
+            f"float32 products on {device} are not exact: "
+            "call torch.set_float32_matmul_precision('highest')"
+        )
+
+
 class Gemm:
     """``acc = X W^T + b`` as int32 for int8 ``X`` [N, K]; ``weight`` [C, K], ``bias`` [C].
 

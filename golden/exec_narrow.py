@@ -82,9 +82,8 @@ class ResidualAdd:
         self._round = Requantize(np.array(total, np.int64), shift, device)
 
     def __call__(self, acc: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
-        """Return int8 [..., C] of int32 ``acc``, which is overwritten, and integer ``old``."""
+        """Return int8 [..., C] of int32 ``acc`` and integer ``old``."""
         if self._la is not None:
-            acc = acc.bitwise_left_shift_(self._la)
+            acc = acc.bitwise_left_shift(self._la)
         old = old.to(torch.int32)
-        acc = acc.add_(old if self._lo is None else old.bitwise_left_shift(self._lo))
-        return self._round(acc)
+        return self._round(acc + (old if self._lo is None else old.bitwise_left_shift(self._lo)))

@@ -7,7 +7,7 @@ device cannot change a bit; `golden.reference` is the oracle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,10 @@ import torch
 
 from golden import ir
 from golden.errors import PotvitError
-from golden.exec_attention import AttnValue, Codes, Scores
-from golden.exec_gemm import ACC_BITS, Carrier, Gemm, require_bits
-from golden.exec_layernorm import LayerNorm
-from golden.exec_narrow import Requantize, ResidualAdd
+from golden.exec_gemm import Carrier, require_exact_float32
+from golden.exec_steps import StepBuilder
 
 Array = npt.NDArray[Any]
-Step = Callable[..., torch.Tensor]
 #: Images that run together: their tensors stay in a core's cache.
 CHUNK = 8
 
@@ -32,7 +29,7 @@ class Executor:
 
     ``device`` is any torch device; ``carrier`` forces one GEMM carrier (tests). Raises
     ``PotvitError`` for a graph whose worst case would overflow the hardware, and for a device
-    that does not exist.
+    that does not exist or rounds its products.
     """
 
     def __init__(
@@ -50,10 +47,12 @@ class Executor:
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise PotvitError(f"device {device!r} cannot be used ({reason})") from None
-        self._carrier = carrier
+        require_exact_float32(self.device)
         self._chunk = chunk
-        self._bounds: dict[str, npt.NDArray[np.int64]] = {}
-        self._steps = [self._prepare(node) for node in graph.nodes]
+        builder = StepBuilder(self.device, carrier)
+        self._steps = [
+            builder.prepare(node, graph.tensors[node.inputs[0]].shape[-1]) for node in graph.nodes
+        ]
         last: dict[str, int] = {}
         for index, node in enumerate(graph.nodes):
             last |= dict.fromkeys(node.inputs, index)
@@ -105,86 +104,3 @@ class Executor:
             for name in dead:
                 del values[name]
         return kept
-
-    def _gemm(self, node: ir.PatchEmbed | ir.Linear | ir.Head, bias: Array | None) -> Gemm:
-        gemm = Gemm(node.name, node.weight, bias, self.device, self._carrier)
-        self._bounds[node.output] = gemm.bound
-        return gemm
-
-    def _prepare(self, node: ir.Node) -> Step:
-        """Turn a node into a function of its input tensors."""
-        source = self.graph.tensors[node.inputs[0]]
-        match node:
-            case ir.PatchEmbed():
-                return _patch_embed(self._gemm(node, None), node.patch)
-            case ir.Linear():
-                return _linear(self._gemm(node, node.bias), node.shift, self.device)
-            case ir.Scores():
-                return Scores(node, source.shape[-1], self.device)
-            case ir.Softmax():
-                return Codes(node, source.shape[-1], self.device)
-            case ir.AttnValue():
-                softmax = self.graph.producer(node.inputs[0])
-                if not isinstance(softmax, ir.Softmax) or softmax.fmt is not node.fmt:
-                    raise PotvitError(f"{node.name}: its codes come in another format")
-                return AttnValue(node, softmax.rule, source.shape[-1], self.device)
-            case ir.Gelu():
-                table = torch.tensor(node.table, dtype=torch.int8, device=self.device)
-                return lambda x: _lookup(table, x)
-            case ir.Residual():
-                return self._residual(node, source.shape[-1])
-            case ir.LayerNorm():
-                return LayerNorm(node, self.device)
-            case ir.Select():
-                index = node.index
-                return lambda x: x[:, index : index + 1]
-            case ir.Head():
-                return self._head(node)
-        raise PotvitError(f"{node.name}: no executor for a {type(node).__name__} node")
-
-    def _residual(self, node: ir.Residual, channels: int) -> Step:
-        old_bound = np.full(channels, 128, np.int64)
-        if node.constant is not None:
-            old_bound = np.abs(node.constant.astype(np.int64)).max(0)
-        bound = self._bounds[node.inputs[0]]
-        add = ResidualAdd(node.name, bound, old_bound, node.la, node.lo, node.shift, self.device)
-        if node.constant is None:
-            return add
-        constant = torch.tensor(node.constant, dtype=torch.int32, device=self.device)
-        return lambda acc: add(acc, constant)
-
-    def _head(self, node: ir.Head) -> Step:
-        gemm = self._gemm(node, node.bias)
-        la = node.la.astype(np.int64)
-        require_bits(f"{node.name}: logits", int((gemm.bound << la).max()), ACC_BITS)
-        align = torch.tensor(la, dtype=torch.int32, device=self.device)
-        return lambda x: _rows(gemm, x).bitwise_left_shift_(align)
-
-
-def _rows(gemm: Gemm, x: torch.Tensor) -> torch.Tensor:
-    """A product over the last axis of [..., K]."""
-    return gemm(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], -1)
-
-
-def _patch_embed(gemm: Gemm, patch: int) -> Step:
-    def step(images: torch.Tensor) -> torch.Tensor:
-        b, height, width, c = images.shape
-        # uint8 p and int8 p - 128 differ in the top bit only.
-        centred = images.bitwise_xor(128).view(torch.int8)
-        grid = centred.view(b, height // patch, patch, width // patch, patch, c)
-        acc = _rows(gemm, grid.transpose(2, 3).reshape(b, -1, patch * patch * c))
-        return torch.nn.functional.pad(acc, (0, 0, 1, 0))
-
-    return step
-
-
-def _linear(gemm: Gemm, shift: Array | None, device: torch.device) -> Step:
-    if shift is None:
-        return lambda x: _rows(gemm, x)
-    narrow = Requantize(gemm.bound, shift, device)
-    return lambda x: narrow(_rows(gemm, x))
-
-
-def _lookup(table: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    index = x.to(torch.int32).add_(128)
-    return table.index_select(0, index.view(-1)).view(x.shape)

@@ -141,6 +141,13 @@ def test_wrong_images_edges_and_devices_are_refused():
         Executor(graph, "abacus")
 
 
+def test_a_device_that_rounds_is_refused(monkeypatch):
+    product = torch.mm
+    monkeypatch.setattr(torch, "mm", lambda a, b: product(a, b).bfloat16().float())
+    with pytest.raises(PotvitError, match="float32 products on cpu are not exact"):
+        Executor(random_graph(depth=1))
+
+
 def test_an_unknown_node_is_refused():
     graph = random_graph()
     odd = ir.Node(name="odd", inputs=("image",), output="odd")
