@@ -82,7 +82,9 @@ def main() -> None:
     # torch by itself first: an index that has a CPU build of this version is then asked
     # for exactly it, before anything that only requires "torch" is resolved.
     torch_pin = next(p for p in table["project"]["dependencies"] if p.startswith("torch=="))
-    pip = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
+    if not sys.stdout.isatty():
+        pip.append("--quiet")
     print("installing the pinned packages (minutes the first time)", file=sys.stderr)
     run(*pip, torch_pin)
     run(*pip, "--editable", ".[dev]")
@@ -93,4 +95,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        fail("set-up interrupted: the next make takes it up again")
