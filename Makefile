@@ -28,7 +28,8 @@ export PYTHONHASHSEED := 0
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test test-all eval export verilog sim classify train-digits clean
+.PHONY: help setup lint format test test-all eval export verilog sim classify train-digits readme \
+	clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +75,9 @@ classify: $(READY) ## a picture through the RTL: IMAGE=photo.jpg MODEL= CONFIG=
 
 train-digits: $(READY) ## train vit_digits again (minutes; same bits on the same machine)
 	$(PY) -m golden train-digits $(if $(OUT),--out $(OUT))
+
+readme: $(READY) ## rewrite the tables of README.md from their sources
+	$(PY) -m tools.readme_tables
 
 clean: ## remove build results (the virtual environment stays)
 	rm -rf build .pytest_cache .ruff_cache .mypy_cache

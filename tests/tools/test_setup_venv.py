@@ -1,0 +1,100 @@
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with nothing but what the set-up reads."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def set_up(folder, **environment):
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / "setup_venv.py", ".venv", ".venv/.stamp"],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("tool", ["g++", "make", "perl"])
+def test_missing_tool_is_named_in_one_line(project, tool):
+    tools = project / "bin"
+    tools.mkdir()
+    for other in {"g++", "make", "perl"} - {tool}:
+        (tools / other).symlink_to("/bin/true")
+    done = set_up(project, PATH=str(tools))
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tool} is missing (Debian package: {tool})\n"
+    assert not (project / ".venv").exists()
+
+
+def pip_that_records(project, status=0):
+    """A virtual environment whose python only writes down what it was asked."""
+    bin_folder = project / ".venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    for name in ("python", "pip"):
+        path = bin_folder / name
+        path.write_text(f'#!/bin/sh\necho "$@" >> {project}/asked\nexit {status}\n')
+        path.chmod(0o755)
+
+
+def test_installs_torch_first_and_once(project):
+    pip_that_records(project)
+    assert set_up(project).returncode == 0
+    asked = (project / "asked").read_text().splitlines()
+    assert [line.split()[-1] for line in asked] == ["torch==2.13.0", ".[dev]"]
+
+    stamp = project / ".venv" / ".stamp"
+    os.utime(stamp, (0, 0))
+    assert set_up(project).returncode == 0
+    assert (project / "asked").read_text().splitlines() == asked
+    assert stamp.stat().st_mtime > 0
+
+    changed = (project / "pyproject.toml").read_text().replace("tqdm==", "tqdm==0.")
+    (project / "pyproject.toml").write_text(changed)
+    assert set_up(project).returncode == 0
+    assert len((project / "asked").read_text().splitlines()) == 4
+
+
+def test_failed_installation_leaves_no_stamp(project):
+    pip_that_records(project, status=1)
+    done = set_up(project)
+    assert done.returncode == 2
+    assert "error: set-up step failed with status 1" in done.stderr
+    assert not (project / ".venv" / ".stamp").exists()
+
+
+def test_half_made_environment_is_made_anew(project):
+    pip_that_records(project)
+    (project / ".venv" / ".unfinished").touch()
+    # The real venv is made; its pip then has nowhere to install from.
+    done = set_up(project, PIP_NO_INDEX="1", PIP_FIND_LINKS="/nowhere", PIP_CONFIG_FILE=os.devnull)
+    assert "creating .venv" in done.stderr
+    assert not (project / "asked").exists()
+    assert (project / ".venv" / ".unfinished").exists()
+    assert not (project / ".venv" / ".stamp").exists()
+
+
+def test_every_pin_is_exact_and_has_its_reason():
+    pins = (
+        PYPROJECT["project"]["dependencies"] + PYPROJECT["project"]["optional-dependencies"]["dev"]
+    )
+    assert len(pins) >= 15
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    for pin in pins:
+        assert "==" in pin
+        line = next(line for line in lines if f'"{pin}"' in line)
+        assert len(line.partition("#")[2].split()) >= 2, f"{pin} has no reason"

@@ -1,0 +1,105 @@
+"""Write the README's tables from what they describe.
+
+Run from the repository's root: ``python -m tools.readme_tables`` rewrites the blocks between
+``<!-- table: NAME -->`` and ``<!-- end -->``; with ``--check`` it only says which differ (status
+1). A new table is a function in `TABLES`.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+_BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def targets() -> str:
+    """The Makefile's documented targets."""
+    text = Path("Makefile").read_text(encoding="utf-8")
+    found = re.findall(r"^([a-z-]+):.*?## (.*)$", text, re.MULTILINE)
+    cells = [
+        [f"`make {name}`", summary.replace("|", "\\|").replace("<", "&lt;")]
+        for name, summary in found
+    ]
+    return markdown(["target", "what it does"], cells)
+
+
+def models() -> str:
+    """The models and how each sees a picture."""
+    from golden.models import MODELS
+
+    def values(numbers: Sequence[float]) -> str:
+        return ", ".join(f"{number:g}" for number in numbers)
+
+    return markdown(
+        ["model", "timm name", "resize, crop", "mean", "standard deviation", "classes"],
+        [
+            [
+                f"`{spec.name}`",
+                f"`{spec.timm_name}`" if spec.timm_name else "the project's own",
+                f"{spec.preprocess.resize}, {spec.preprocess.size}",
+                values(spec.preprocess.mean),
+                values(spec.preprocess.std),
+                str(spec.num_classes),
+            ]
+            for spec in MODELS.values()
+        ],
+    )
+
+
+def digits() -> str:
+    """Split and measured accuracy of the bundled vit_digits."""
+    from golden.digits import accuracy, digits_split
+    from golden.models import DIGITS_WEIGHTS, load_model
+
+    train, test = digits_split()
+    return markdown(
+        ["training pictures", "test pictures", "float top-1", "weights file"],
+        [
+            [
+                str(len(train)),
+                str(len(test)),
+                f"{accuracy(load_model('vit_digits').module):.2f} %",
+                f"{DIGITS_WEIGHTS.stat().st_size:,} bytes",
+            ]
+        ],
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {"targets": targets, "models": models, "digits": digits}
+
+
+def rewritten(text: str) -> str:
+    """`text` with every table block made anew.
+
+    Raises:
+        KeyError: a block names a table that nobody makes.
+    """
+    return _BLOCK.sub(lambda m: m[1] + TABLES[m["name"]]() + m[3], text)
+
+
+def main() -> int:
+    """Rewrite or check README.md."""
+    parser = argparse.ArgumentParser(description="Write README.md's tables from their sources.")
+    parser.add_argument("--check", action="store_true", help="only say whether they differ")
+    args = parser.parse_args()
+    readme = Path("README.md")
+    old = readme.read_text(encoding="utf-8")
+    new = rewritten(old)
+    if args.check and new != old:
+        print("README.md's tables differ from their sources: run `make readme`", file=sys.stderr)
+        return 1
+    if new != old:
+        readme.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
