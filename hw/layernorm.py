@@ -1,47 +1,137 @@
-"""NORM unit: integer LayerNorm of residual tokens into the activation buffer."""
+"""LayerNorm datapath: serial variance and root per token, K multiplying lanes per step."""
 
+from math import isqrt
 from typing import Any
 
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Cat, Module, ShapeLike, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.config import Config
-from hw.isa import Op, payload_layout
-from hw.ports import ReadPort, ReadRequest, addr_data, write_stream
-from hw.stat_layout import stat_layout
+from golden.ops.layernorm import ALPHA_MAX, FRACTION_BITS, LayerNorm
+from hw.reciprocal_root import ReciprocalRoot
+from hw.rounding import rshr, saturate
+from hw.token_variance import TokenVariance, token_layout
 
-STALLS = data.StructLayout({"no_instr": 1, "root": 1, "res_read": 1, "act_write": 1})
+SHIFT_BITS = 6
+LATENCY = 6
 
 
 def norm_channel_layout() -> data.StructLayout:
-    """LayerNorm parameters of one channel, 64 bits."""
+    """LayerNorm parameters of one channel, 64 bits as in DRAM."""
     return data.StructLayout({"gamma": signed(16), "alpha": 8, "zero": 8, "beta": signed(32)})
 
 
-class NormUnit(wiring.Component):
-    """Executes NORM instructions."""
+class LayerNormUnit(wiring.Component):
+    """Hardware of `golden.ops.LayerNorm` for any token of up to ``params.channels`` channels.
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        bits = config.addr_bits
-        act = addr_data(bits["act"], config.lanes, bank=range(config.rows), half=1)
-        params = data.ArrayLayout(norm_channel_layout(), config.lanes)
+    One step of ``lanes`` channels per cycle, `LATENCY` cycles each; the next token's root is
+    computed meanwhile, so a token takes the larger of its steps and 21 cycles (at 1024 channels).
+    Each lane has two multipliers: ``q * (c*r)`` and ``n * gamma``.
+
+    Members
+    -------
+    token : sums of the next token, in the order of the steps.
+    step : ``q`` of the next channels, ``last`` on the token's final step, ``shift`` (t), and
+        ``tag``, which comes back with the result. Waits for its token's root.
+    params : parameters of the step's channels, the cycle after its transfer and until the next.
+    y : int8 results in step order.
+    waiting : a step is offered whose root is not there yet.
+    """
+
+    def __init__(self, params: LayerNorm, *, lanes: int = 8, tag: ShapeLike = 1) -> None:
+        self.params_of = params
+        self.lanes = lanes
+        step = {
+            "q": data.ArrayLayout(signed(8), lanes), "last": 1, "shift": SHIFT_BITS, "tag": tag,
+        }  # fmt: skip
+        result = data.StructLayout({"y": data.ArrayLayout(signed(8), lanes), "tag": tag})
         super().__init__(
             {
-                "instr": In(stream.Signature(payload_layout(Op.NORM))),
-                "done": Out(1),
-                "busy": Out(1),
-                "fault": Out(1),
-                "stall": Out(STALLS),
-                "res_read": Out(
-                    ReadRequest(bits["residual"], data.ArrayLayout(signed(8), config.cols))
-                ),
-                "stat_read": Out(ReadPort(bits["token"], stat_layout(config))),
-                "norm_read": Out(ReadPort(bits["norm"], params)),
-                "act_write": Out(write_stream(act)),
+                "token": In(stream.Signature(token_layout(params.channels))),
+                "step": In(stream.Signature(data.StructLayout(step))),
+                "params": In(data.ArrayLayout(norm_channel_layout(), lanes)),
+                "y": Out(stream.Signature(result)),
+                "waiting": Out(1),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
-        return Module()
+        m = Module()
+        m.submodules.variance = variance = TokenVariance(self.params_of)
+        m.submodules.root = root = ReciprocalRoot(self.params_of)
+        wiring.connect(m, wiring.flipped(self.token), variance.i)
+        wiring.connect(m, variance.o, root.i)
+
+        current, loaded = Signal.like(root.o.p), Signal()
+        advance, fire = Signal(), Signal()
+        m.d.comb += [
+            self.step.ready.eq(advance & loaded),
+            fire.eq(self.step.valid & self.step.ready),
+            root.o.ready.eq(~loaded | (fire & self.step.p.last)),
+            self.waiting.eq(self.step.valid & ~loaded),
+        ]
+        with m.If(root.o.ready):
+            m.d.sync += [loaded.eq(root.o.valid), current.eq(root.o.p)]
+
+        # Validity, shift and tag travel beside the lanes; everything moves or nothing does.
+        valid = Signal(LATENCY)
+        tags = [Signal.like(self.step.p.tag, name=f"tag{i}") for i in range(LATENCY)]
+        shifts = [Signal(SHIFT_BITS, name=f"shift{i}") for i in range(LATENCY - 1)]
+        offset, k = Signal.like(current.offset), [Signal.like(current.k) for _ in range(2)]
+        m.d.comb += [
+            advance.eq(~valid[-1] | self.y.ready),
+            self.y.valid.eq(valid[-1]),
+            self.y.p.tag.eq(tags[-1]),
+        ]
+        with m.If(advance):
+            m.d.sync += [
+                valid.eq(Cat(fire, valid)),
+                tags[0].eq(self.step.p.tag),
+                shifts[0].eq(self.step.p.shift),
+                *(a.eq(b) for a, b in zip(tags[1:], tags, strict=False)),
+                *(a.eq(b) for a, b in zip(shifts[1:], shifts, strict=False)),
+                offset.eq(current.offset),
+                k[0].eq(current.k),
+                k[1].eq(k[0]),
+            ]
+            for lane in range(self.lanes):
+                y, transfers = self._lane(lane, current.scale, offset, k[1], shifts[-1])
+                m.d.sync += transfers
+                m.d.comb += self.y.p.y[lane].eq(y)
+        return m
+
+    def _lane(
+        self, lane: int, scale: Any, offset: Any, k: Any, shift: Any
+    ) -> tuple[Signal, list[Any]]:
+        """Result and register transfers of one lane, first stage to last."""
+        channel = self.params[lane]
+        # |D*r >> k| < 2**16 * sqrt(C) in a real channel; a padded one meets gamma = 0.
+        n_bits = isqrt(self.params_of.channels << 2 * FRACTION_BITS).bit_length() + 1
+        product_bits = 8 + len(scale)
+        centred_bits = max(product_bits + ALPHA_MAX, len(offset)) + 1
+        scaled_bits = n_bits + 16
+
+        def registers(name: str, bits: int, count: int) -> list[Signal]:
+            return [Signal(signed(bits), name=f"{name}{i}_{lane}") for i in range(count)]
+
+        product, centred, n, scaled, total, y = (
+            Signal(signed(bits), name=f"{name}_{lane}")
+            for name, bits in (
+                ("product", product_bits), ("centred", centred_bits), ("n", n_bits),
+                ("scaled", scaled_bits), ("total", max(scaled_bits, 32) + 1), ("y", 8),
+            )
+        )  # fmt: skip
+        gamma, beta = registers("gamma", 16, 2), registers("beta", 32, 3)
+        return y, [
+            product.eq(self.step.p.q[lane] * scale),
+            centred.eq((product << channel.alpha[: ALPHA_MAX.bit_length()]) - offset),
+            gamma[0].eq(channel.gamma),
+            beta[0].eq(channel.beta),
+            n.eq(rshr(centred, k)),
+            gamma[1].eq(gamma[0]),
+            beta[1].eq(beta[0]),
+            scaled.eq(n * gamma[1]),
+            beta[2].eq(beta[1]),
+            total.eq(scaled + beta[2]),
+            y.eq(saturate(rshr(total, shift), 8)),
+        ]

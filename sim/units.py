@@ -56,7 +56,7 @@ def components(config: Config) -> dict[str, Callable[[], wiring.Component]]:
     """Every unit with a bench, by the prefix of its ports."""
     from hw.array_unit import ArrayUnit
     from hw.attention_unit import AttentionUnit
-    from hw.layernorm import NormUnit
+    from hw.norm_unit import NormUnit
     from hw.load_unit import LoadUnit
     from hw.store_unit import StoreUnit
 
