@@ -87,7 +87,10 @@ class Codes:
         index = logits.to(torch.int32)
         index = index.amax(-1, keepdim=True).add(self._offset).sub(index)
         e = self._table.index_select(0, index.view(-1)).view(index.shape)
-        s = e.sum(-1, keepdim=True)
+        return self.codes(e, e.sum(-1, keepdim=True))
+
+    def codes(self, e: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        """Return uint8 codes of integral float32 numerators and row sums (broadcast)."""
         if self.fmt is None:
             e = e.double()
             return torch.floor(e.mul_(510).add_(s).div_(2 * s.double())).to(torch.uint8)

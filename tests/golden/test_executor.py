@@ -6,13 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from golden import exec_gemm, ir
+from golden import exec_gemm, ir, ops
 from golden.errors import PotvitError
+from golden.exec_attention import Codes
 from golden.exec_gemm import Carrier, Gemm
 from golden.exec_layernorm import reciprocal_roots
+from golden.exec_narrow import Requantize
 from golden.executor import Executor
 from golden.ops.layernorm import reciprocal_root
-from golden.ops.softmax import RULE_FQ, AttnFormat, CodeRule, ExpForm
+from golden.ops.softmax import (
+    RULE_CENTRED,
+    RULE_FQ,
+    RULE_HALF,
+    AttnFormat,
+    CodeRule,
+    ExpForm,
+    LogIntSoftmax,
+)
 from golden.reference import run_reference
 from golden.synthetic import random_graph, random_image
 
@@ -98,6 +108,53 @@ def test_carriers_follow_the_bound(monkeypatch):
     assert gemm.carrier is Carrier.FLOAT64
     x = torch.full((2, 1040), -128, dtype=torch.int8)
     assert gemm(x).unique().tolist() == [-128 * 127 * 1040]
+
+
+@pytest.mark.parametrize(
+    ("fmt", "rule"),
+    [
+        (AttnFormat.LOG2, RULE_CENTRED),
+        (AttnFormat.LOG2, RULE_FQ),
+        (AttnFormat.LOG2, CodeRule(odd=357)),
+        (AttnFormat.LOG2, CodeRule(odd=511)),
+        (AttnFormat.HALF, RULE_HALF),
+    ],
+)
+def test_codes_at_every_threshold_and_on_a_million_random_rows(fmt, rule):
+    node = ir.Softmax(
+        name="codes", inputs=("x",), output="codes", logit_exp=np.zeros(1), fmt=fmt, rule=rule
+    )
+    unit = Codes(node, 256, torch.device("cpu"))
+    reference = LogIntSoftmax(fmt=fmt, rule=rule)
+    rng = np.random.default_rng(0)
+    e = rng.integers(0, 1 << 16, 1_000_000) >> rng.integers(0, 16, 1_000_000)
+    s = rng.integers(1, 1 << 24, e.size) >> rng.integers(0, 24, e.size)
+    near_e, near_s = [], []
+    some = rng.integers(1, 1 << 16, 500)
+    for n in range(16):
+        for t in (rule.odd, rule.even, 384, 640, 256 * 3 - 128 // 2**n):
+            for offset in (-1, 0, 1):
+                near_e.append(some)
+                near_s.append(((t * some << n) >> 8) + offset)
+    e, s = np.concatenate([e, *near_e]), np.concatenate([s, *near_s])
+    fits = (s >= np.maximum(e, 1)) & (s < 1 << 24)
+    e, s = e[fits], s[fits]
+    got = unit.codes(torch.tensor(e, dtype=torch.float32), torch.tensor(s, dtype=torch.float32))
+    assert np.array_equal(got.numpy(), reference.codes(e, s))
+    assert set(np.unique(got.numpy())) == set(range(fmt.zero_code + 1))
+
+
+def test_requantize_for_every_shift():
+    rng = np.random.default_rng(1)
+    shift = np.arange(-32, 32)
+    limit = 2 ** rng.integers(0, 32, (400, 1))
+    acc = rng.integers(-limit, limit, (400, 64))
+    acc[:, 0], acc[0], acc[1] = 0, 2**31 - 1, -(2**31)
+    for bound in (int(np.abs(acc).max()), 2**31 - 1):
+        narrow = Requantize(np.full(64, bound), shift, torch.device("cpu"))
+        got = narrow(torch.tensor(acc, dtype=torch.int32))
+        exact = np.where(shift < 0, np.clip(acc, -128, 127), acc)
+        assert np.array_equal(got.numpy(), ops.Requantize().compute(exact, shift))
 
 
 def changed(graph, name, **fields):
