@@ -94,10 +94,11 @@ class LayerNormUnit(wiring.Component):
                 k[0].eq(current.k),
                 k[1].eq(k[0]),
             ]
-            for lane in range(self.lanes):
-                y, transfers = self._lane(lane, current.scale, offset, k[1], shifts[-1])
+        for lane in range(self.lanes):
+            y, transfers = self._lane(lane, current.scale, offset, k[1], shifts[-1])
+            m.d.comb += self.y.p.y[lane].eq(y)
+            with m.If(advance):
                 m.d.sync += transfers
-                m.d.comb += self.y.p.y[lane].eq(y)
         return m
 
     def _lane(
