@@ -1,0 +1,97 @@
+"""Verilog of the accelerator and the description that goes with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass, fields
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import verilog
+from amaranth.hdl import Shape
+from amaranth.lib.wiring import Out
+
+from hw.config import Config
+from hw.memory import MODULE, VerilogTarget
+from hw.register_map import COUNTERS, as_json
+from hw.top import Potvit
+
+TOP = "potvit"
+MEMORY_SOURCE = Path(__file__).with_name("potvit_mem.v")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """Generated ``verilog`` (memory module included) and its ``description`` (see `describe`)."""
+
+    verilog: str
+    description: dict[str, Any]
+
+
+@cache
+def generate(config: Config) -> Design:
+    """Verilog of ``config``, the same text for the same sources and configuration."""
+    top = Potvit(config)
+    text = verilog.convert(
+        top, name=TOP, platform=VerilogTarget(), emit_src=False, strip_internal_attrs=True
+    )
+    text = f"{text.rstrip()}\n\n{MEMORY_SOURCE.read_text()}"
+    return Design(verilog=text, description=describe(top, text))
+
+
+def describe(top: Potvit, text: str) -> dict[str, Any]:
+    """What a host, a compiler or an integrator needs to know, JSON-ready.
+
+    ``config`` (parameters), ``derived`` (widths), ``ports``, ``registers``, ``counters`` (name to
+    byte offset of the 64-bit value), ``memories`` (bytes) and ``sha256`` of the Verilog.
+    """
+    config = top.config
+    ports = [{"name": name, "width": 1, "direction": "input"} for name in ("clk", "rst")]
+    for name, member in top.signature.members.items():
+        width = Shape.cast(member.shape).width
+        direction = "output" if member.flow == Out else "input"
+        ports.append({"name": name, "width": width, "direction": direction})
+    derived = ("act_bytes", "stream_bytes", "const_bytes", "norm_bytes", "param_words",
+               "tile_act_granules", "macs", "addr_bits")  # fmt: skip
+    return {
+        "name": TOP,
+        "memory_module": MODULE,
+        "config": {f.name: _plain(getattr(config, f.name)) for f in fields(config)},
+        "derived": {name: getattr(config, name) for name in derived},
+        "ports": ports,
+        "registers": as_json(top.map),
+        "counters": {name: COUNTERS + 8 * i for i, name in enumerate(top.counters)},
+        "memories": config.memory_bytes,
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+def write(design: Design, folder: Path) -> list[Path]:
+    """Write ``potvit.v`` and ``potvit.json`` into ``folder``, each all or nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "potvit.v": design.verilog,
+        "potvit.json": json.dumps(design.description, indent=1) + "\n",
+    }
+    written = []
+    for name, text in texts.items():
+        handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)
+        try:
+            with os.fdopen(handle, "w") as stream:
+                stream.write(text)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, folder / name)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        written.append(folder / name)
+    return written

@@ -1,0 +1,96 @@
+"""The buffers of one memory each: logits of the network, LayerNorm parameters, constants."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, ShapeLike, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import Config
+from hw.fifo import Fifo
+from hw.memory import Memory
+from hw.ports import ReadPort, ReadRequest, WritePort, addr_data, write_stream
+from hw.read_priority import share_read
+
+
+class OutBuffer(wiring.Component):
+    """``out_words`` words of Cn int32: ``drain_write`` never waits, ``store_read`` neither."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        bits, cols = config.addr_bits["out"], config.cols
+        write = data.StructLayout({"addr": bits, "data": data.ArrayLayout(signed(32), cols)})
+        super().__init__(
+            {
+                "store_read": In(ReadRequest(bits, data.ArrayLayout(8, 4 * cols))),
+                "drain_write": In(WritePort(write)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.mem = mem = Memory(32 * self.config.cols, self.config.out_words)
+        share_read(m, mem.rd_en, mem.rd_addr, None, [self.store_read])
+        m.d.comb += [
+            self.store_read.data.eq(mem.rd_data),
+            mem.wr_en.eq(self.drain_write.en),
+            mem.wr_addr.eq(self.drain_write.payload.addr),
+            mem.wr_data.eq(self.drain_write.payload.data),
+        ]
+        return m
+
+
+class NormBuffer(wiring.Component):
+    """``norm_words`` words of K channels' LayerNorm parameters; neither port waits."""
+
+    def __init__(self, config: Config, word: ShapeLike) -> None:
+        self.config = config
+        bits = config.addr_bits["norm"]
+        super().__init__(
+            {
+                "read": In(ReadPort(bits, word)),
+                "load_write": In(write_stream(addr_data(bits, config.norm_bytes))),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config, write = self.config, self.load_write
+        m.submodules.mem = mem = Memory(8 * config.norm_bytes, config.norm_words)
+        m.d.comb += [
+            mem.rd_en.eq(self.read.en),
+            mem.rd_addr.eq(self.read.addr),
+            self.read.data.eq(mem.rd_data),
+            write.ready.eq(1),
+            mem.wr_en.eq(write.valid),
+            mem.wr_addr.eq(write.p.addr),
+            mem.wr_data.eq(write.p.data),
+        ]
+        return m
+
+
+class ConstantQueue(wiring.Component):
+    """Rows of Cn int16 position constants on their way to the residual adder.
+
+    ``room`` rows may be pushed without waiting for ``i.ready``; ``level`` rows may be popped
+    without waiting for ``o.valid``, one per cycle.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        row = stream.Signature(data.ArrayLayout(signed(16), config.cols))
+        level = range(config.const_rows + 1)
+        super().__init__({"i": In(row), "o": Out(row), "level": Out(level), "room": Out(level)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        rows = self.config.const_rows
+        m.submodules.queue = queue = Fifo(data.ArrayLayout(signed(16), self.config.cols), rows)
+        wiring.connect(m, wiring.flipped(self.i), queue.i)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        m.d.comb += [
+            self.level.eq(Mux(queue.o.valid, queue.level, 0)),
+            # The queue's memory holds one row less than the queue: keep one in hand.
+            self.room.eq(Mux(queue.level >= rows - 1, 0, rows - 1 - queue.level)),
+        ]
+        return m
