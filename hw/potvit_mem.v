@@ -16,13 +16,13 @@ module potvit_mem_1r1w #(
     input  wire [ADDR-1:0]  wr_addr,
     input  wire [WIDTH-1:0] wr_data
 );
-    reg [WIDTH-1:0] mem [0:DEPTH-1];
+    reg [WIDTH-1:0] words [0:DEPTH-1];
 
     always @(posedge clk) begin
-        if (rd_en) rd_data <= mem[rd_addr];
+        if (rd_en) rd_data <= words[rd_addr];
     end
 
     always @(posedge clk) begin
-        if (wr_en) mem[wr_addr] <= wr_data;
+        if (wr_en) words[wr_addr] <= wr_data;
     end
 endmodule
