@@ -1,0 +1,186 @@
+"""Quantized attention: scores, codes, values on shifters, and the tricks that cost no hardware."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from golden import ir
+from golden.ops.shift_attention import HALF_STEP
+from golden.ops.softmax import AttnFormat, ExpForm
+from golden.quant import pot
+from golden.quant.calibrate import Calibrator, Floats, ints
+from golden.quant.float_model import LinearParameters, in_chunks
+from golden.quant.observers import ranges
+from golden.quant.stages import projection
+from golden.quant.threads import one_thread
+
+LOG2_E = math.log2(math.e)
+LOGIT_MIN, LOGIT_MAX = -5, 0
+#: Pictures that the searches over attention matrices look at.
+SEARCH_PICTURES = 16
+VALUE_PICTURES = 64
+
+
+def query_scale(depth: int, form: ExpForm) -> tuple[float, int]:
+    """Return ``(factor, m)`` with ``factor * 2**-m = 1/sqrt(depth)``, times log2(e) for base 2.
+
+    The factor is folded into the query weights, the power of two into the scores' exponent.
+    """
+    m = math.floor(math.log2(depth) / 2)
+    factor = 2.0**m / math.sqrt(depth)
+    return factor * (LOG2_E if form is ExpForm.BASE2 else 1.0), m
+
+
+def code_weights(fmt: AttnFormat | None) -> torch.Tensor:
+    """Return what each code multiplies V by, float64 [256] (exact dyadic numbers)."""
+    if fmt is None:
+        return torch.arange(256, dtype=torch.float64) / 255
+    codes = np.arange(256)
+    if fmt is AttnFormat.LOG2:
+        table = np.ldexp(1.0, -codes)
+    else:
+        table = np.ldexp(np.where(codes & 1, HALF_STEP / 256, 1.0), -(codes >> 1))
+    return torch.from_numpy(np.where(codes >= fmt.zero_code, 0.0, table))
+
+
+def scores(cal: Calibrator, prefix: str, heads: int, m: int) -> str:
+    """Logits at one exponent per head, chosen by the error of the probabilities they give."""
+    q, k = f"{prefix}.q", f"{prefix}.k"
+    qh, kh = (
+        cal.values[x][:SEARCH_PICTURES]
+        .reshape(-1, cal.values[x].shape[1], heads, cal.values[x].shape[2] // heads)
+        .transpose(1, 2)
+        .double()
+        for x in (q, k)
+    )
+    depth = qh.shape[-1]
+    exps = (cal.exponent(q) + cal.exponent(k))[::depth] - m
+    logits = (qh @ kh.transpose(-1, -2)).numpy()
+    base = 1.0 if cal.options.exp is ExpForm.BASE2 else LOG2_E
+    chosen = [
+        _logit_exponent(cal.options.method, np.ldexp(logits[:, h], exps[h]), base)
+        for h in range(heads)
+    ]
+    node = ir.Scores(
+        name=f"{prefix}.scores",
+        inputs=(q, k),
+        output=f"{prefix}.scores",
+        heads=heads,
+        shift=ints(np.array(chosen) - exps),
+    )
+    cal.add(node, chosen)
+    cal.drop(q, k)
+    return node.output
+
+
+def _logit_exponent(method: str, x: Floats, base: float) -> int:
+    """Exponent in -5..0 for one head's logits [N, T, T]."""
+    middle = int(pot.centre(ranges(method, x.reshape(len(x), -1, 1)))[0])
+    tried = sorted({min(max(middle + o, LOGIT_MIN), LOGIT_MAX) for o in pot.WINDOW})
+    if len(tried) == 1:
+        return tried[0]
+    wanted = _probabilities(x, base)
+    errors = [np.square(_probabilities(pot.rounded(x, e), base) - wanted).sum() for e in tried]
+    return tried[int(np.argmin(errors))]
+
+
+def _probabilities(x: Floats, base: float) -> Floats:
+    powers = np.exp2((x - x.max(-1, keepdims=True)) * base)
+    return np.asarray(powers / powers.sum(-1, keepdims=True))
+
+
+def codes(cal: Calibrator, prefix: str) -> str:
+    """Softmax node on the scores."""
+    options = cal.options
+    source = f"{prefix}.scores"
+    node = ir.Softmax(
+        name=f"{prefix}.codes",
+        inputs=(source,),
+        output=f"{prefix}.codes",
+        logit_exp=cal.exponent(source),
+        form=options.exp,
+        fmt=options.format,
+        rule=options.code_rule,
+    )
+    cal.add(node, 0)
+    cal.drop(source)
+    return node.output
+
+
+def value_centre(cal: Calibrator, prefix: str, v: torch.Tensor, heads: int) -> Floats:
+    """Return the vector [C] that V is shifted by, from the codes and float values [N, T, C].
+
+    Each code is off by a random factor, so a row's error grows with ``sum p^2 |v - u|^2``; the
+    ``u`` of least error is the mean of V weighted by ``p^2``. Rows of the float attention sum to
+    one, so ``u`` returns exactly through the projection's bias.
+    """
+    table = code_weights(cal.options.format).square()
+    n, tokens, channels = v.shape
+    power = in_chunks(
+        lambda part: table[part.long()].sum(2).transpose(1, 2), cal.values[f"{prefix}.codes"]
+    )
+    with one_thread():
+        split = v.reshape(n, tokens, heads, -1).double()
+        total = (split * power[..., None]).sum((0, 1)) / power.sum((0, 1))[:, None]
+    return np.asarray(total.reshape(channels).numpy())
+
+
+def attend(cal: Calibrator, prefix: str, heads: int) -> str:
+    """Codes times V at the exponent that suits the products of the calibration pictures."""
+    options = cal.options
+    inputs = (f"{prefix}.codes", f"{prefix}.v")
+    table = code_weights(options.format)
+    v_exp = cal.exponent(inputs[1])
+    depth = len(v_exp) // heads
+    code, v = (cal.values[x][:VALUE_PICTURES] for x in inputs)
+
+    def product(code: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        split = v.reshape(*v.shape[:2], heads, depth).transpose(1, 2).double()
+        return (table[code.long()] @ split).transpose(1, 2).reshape(v.shape)
+
+    real = np.ldexp(in_chunks(product, code, v).numpy(), v_exp)
+    out = int(cal.observe(real)[0])
+    node = ir.AttnValue(
+        name=f"{prefix}.attn",
+        inputs=inputs,
+        output=f"{prefix}.attn",
+        heads=heads,
+        shift=ints(out - v_exp[::depth]),
+        fmt=options.format,
+    )
+    cal.add(node, out)
+    cal.drop(*inputs)
+    return node.output
+
+
+def attention(
+    cal: Calibrator,
+    prefix: str,
+    source: str,
+    layer: LinearParameters,
+    targets: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    heads: int,
+) -> tuple[str, Floats]:
+    """LN1's output to attention's output; its edge and the shift [C] taken out of V.
+
+    ``layer`` is the fused QKV layer with smoothing folded in, ``targets`` the float q, k, v.
+    """
+    options = cal.options
+    channels = targets[0].shape[-1]
+    factor, m = query_scale(channels // heads, options.exp)
+    q, k, v = (layer.rows(i * channels, (i + 1) * channels) for i in range(3))
+    q = LinearParameters(weight=q.weight * factor, bias=q.bias * factor)
+    projection(cal, f"{prefix}.q", source, q, targets[0] * factor, heads)
+    projection(cal, f"{prefix}.k", source, k, targets[1], heads)
+    scores(cal, prefix, heads, m)
+    codes(cal, prefix)
+    shift = np.zeros(channels)
+    if options.centre_values:
+        shift = value_centre(cal, prefix, targets[2], heads)
+    v = LinearParameters(weight=v.weight, bias=v.bias - shift)
+    projection(cal, f"{prefix}.v", source, v, targets[2] - torch.from_numpy(shift).float(), heads)
+    cal.drop(source)
+    return attend(cal, prefix, heads), shift

@@ -1,0 +1,136 @@
+"""The integer graph as it grows, and the calibration pictures carried through it exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from golden import ir
+from golden.exec_steps import StepBuilder
+from golden.quant import statistics, weights
+from golden.quant.float_model import LinearParameters, in_chunks
+from golden.quant.observers import exponent as observe
+from golden.quant.options import QuantOptions
+
+Floats = npt.NDArray[np.float64]
+
+#: Shifts are signed 6-bit numbers in hardware.
+SHIFT_MIN, SHIFT_MAX = -32, 31
+#: Values that an observer sees; more are thinned to every n-th picture.
+OBSERVED_VALUES = 1 << 23
+#: The trust in a mean over few tokens: this share of the refit's prior.
+BIAS_PRIOR = 1 / 16
+
+
+def ints(values: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    """Return an int32 array of at least one dimension, the graph's type for exponents."""
+    return np.atleast_1d(np.asarray(values)).astype(np.int32)
+
+
+class Calibrator:
+    """Appends nodes, runs each on all pictures at once, and keeps the edges still needed.
+
+    ``values`` maps an edge to its exact integers [N, ...]; ``tensors`` and ``nodes`` are the
+    graph so far. Everything a node's constants depend on comes from here, so no float of an
+    earlier layer reaches a later one except through the float network's own outputs.
+    """
+
+    def __init__(self, pixels: npt.NDArray[np.uint8], options: QuantOptions) -> None:
+        self.options = options
+        self.tensors: dict[str, ir.Tensor] = {}
+        self.nodes: list[ir.Node] = []
+        self.values: dict[str, torch.Tensor] = {}
+        self._steps = StepBuilder(torch.device("cpu"))
+        self._edge("image", torch.from_numpy(pixels), 0, wire=False)
+
+    def _edge(self, name: str, value: torch.Tensor, exponent: npt.ArrayLike, wire: bool) -> None:
+        self.tensors[name] = ir.Tensor(
+            name=name,
+            shape=tuple(value.shape[1:]),
+            dtype=str(value.dtype).removeprefix("torch."),
+            exponent=ints(exponent),
+            kind=ir.Kind.WIRE if wire else ir.Kind.STORED,
+        )
+        self.values[name] = value
+
+    def add(self, node: ir.Node, exponent: npt.ArrayLike, *, wire: bool = False) -> str:
+        """Append a node and run it on the calibration pictures; its output edge's name."""
+        shift = getattr(node, "shift", None)
+        if shift is not None and (np.min(shift) < SHIFT_MIN or np.max(shift) > SHIFT_MAX):
+            raise OverflowError(f"{node.name}: a shift is outside {SHIFT_MIN}..{SHIFT_MAX}")
+        self.nodes.append(node)
+        self._edge(node.output, self.run(node), exponent, wire)
+        return node.output
+
+    def run(self, node: ir.Node) -> torch.Tensor:
+        """Return a node's exact output on the calibration pictures, its widths proven first."""
+        inputs = [self.values[name] for name in node.inputs]
+        return in_chunks(self._steps.prepare(node, inputs[0].shape[-1]), *inputs)
+
+    def drop(self, *names: str) -> None:
+        """Forget the values of edges that nothing else reads."""
+        for name in names:
+            del self.values[name]
+
+    def exponent(self, name: str) -> npt.NDArray[np.int32]:
+        """Return an edge's exponents."""
+        return self.tensors[name].exponent
+
+    def real(self, value: torch.Tensor, exponent: npt.ArrayLike) -> Floats:
+        """Return ``value * 2**exponent`` of every n-th picture, float64, at most 2**23 values."""
+        step = max(1, -(-value.numel() // OBSERVED_VALUES))
+        return np.ldexp(value[::step].double().numpy(), np.asarray(exponent))
+
+    def observe(self, real: Floats, groups: int = 1) -> npt.NDArray[np.int64]:
+        """Return int8 exponents [groups] of [N, T, C] values whose channels form equal groups."""
+        n, tokens, channels = real.shape
+        split = real.reshape(n, tokens, groups, channels // groups).swapaxes(2, 3)
+        return observe(self.options.method, split.reshape(n, -1, groups))
+
+    def accumulator(
+        self,
+        name: str,
+        source: str,
+        layer: LinearParameters,
+        target: torch.Tensor,
+        *,
+        output: str | None = None,
+        zero: int = 0,
+        x: torch.Tensor | None = None,
+    ) -> ir.Linear:
+        """Return a quantized layer without requantizer, fitted to ``target`` [N, T, C].
+
+        ``zero`` is the offset of the input's GELU table: real input = (q + zero) * 2**e. ``x``
+        stands in for the source's values (patches instead of an image).
+        """
+        options, x_exp = self.options, int(self.exponent(source)[0])
+        bits = options.bits.bits(name)
+        rounding = options.rounding if bits == 8 else options.rounding4
+        inputs = self.values[source] if x is None else x
+        bias = layer.bias
+        if options.refit or options.bias_correction or rounding == "compensated":
+            seen = statistics.moments(inputs, x_exp, target, options.class_weight)
+            if options.refit:
+                layer = statistics.refit(seen, layer, options.prior)
+            if rounding == "compensated":
+                made = weights.round_compensated(layer.weight, bits, seen.cov_xx)
+            else:
+                made = weights.round_nearest(layer.weight, bits, np.diag(seen.cov_xx))
+        else:
+            made = weights.round_nearest(layer.weight, bits)
+        # The table's offset folds into the bias exactly: zero * sum(W).
+        bias = bias + zero * 2.0**x_exp * made.real.sum(1)
+        if options.refit or options.bias_correction:
+            trust = seen.count / (seen.count + BIAS_PRIOR * options.prior)
+            bias = bias + trust * (statistics.centred_bias(seen, made.real) - bias)
+        whole = np.floor(np.ldexp(bias, -(x_exp + made.exponent)) + 0.5)
+        return ir.Linear(
+            name=name,
+            inputs=(source,),
+            output=output or name,
+            weight=made.values,
+            bias=whole.astype(np.int32),
+            weight_exp=made.exponent,
+            bits=bits,
+        )

@@ -1,0 +1,156 @@
+"""The quantizer's choices: validated, frozen, recorded in every bundle and report."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from golden.errors import PotvitError
+from golden.ops.softmax import RULE_CENTRED, RULE_FQ, RULE_HALF, AttnFormat, CodeRule, ExpForm
+from golden.quant.observers import METHODS
+
+#: Bit widths by node-name pattern; what no pattern matches has 8 bits.
+PRESETS: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {"w8a8": MappingProxyType({}), "w4a8": MappingProxyType({"blocks.*": 4})}
+)
+ATTENTION = ("log2", "half", "none")
+RULES = ("auto", "fq", "centred", "half")
+ROUNDINGS = ("nearest", "compensated")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitMap:
+    """Weight bits per linear node: ``patterns`` (shell style) to 8 or 4; the last match wins."""
+
+    name: str = "w8a8"
+    patterns: Mapping[str, int] = field(default_factory=dict)
+
+    def bits(self, node: str) -> int:
+        """Return the weight bits of a node."""
+        return [8, *(b for p, b in self.patterns.items() if fnmatch.fnmatchcase(node, p))][-1]
+
+    def check(self, nodes: Iterable[str]) -> None:
+        """Raise ``PotvitError`` for a pattern that no node of the network matches."""
+        names = list(nodes)
+        for pattern in self.patterns:
+            if not fnmatch.filter(names, pattern):
+                raise PotvitError(
+                    f"bit-width map {self.name}: {pattern!r} matches no layer "
+                    f"(layers are {', '.join(names[:6])}, ...)"
+                )
+
+
+def bit_map(text: str) -> BitMap:
+    """Return a preset, or read a JSON file of node-name patterns to 8 or 4 bits.
+
+    The map is named after the file's stem. Raises ``PotvitError`` saying what is wrong with it.
+    """
+    if text in PRESETS:
+        return BitMap(name=text, patterns=dict(PRESETS[text]))
+    path = Path(text)
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PotvitError(
+            f"bits {text!r} is neither a preset ({', '.join(PRESETS)}) nor a file"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise PotvitError(f"bit-width map {text}: no readable JSON ({error})") from None
+    if not isinstance(read, dict):
+        raise PotvitError(f"bit-width map {text}: expected an object of patterns to bits")
+    for pattern, bits in read.items():
+        if bits not in (4, 8) or isinstance(bits, bool):
+            raise PotvitError(f"bit-width map {text}: {pattern!r} has {bits!r} bits, not 4 or 8")
+    return BitMap(name=path.stem, patterns={str(k): int(v) for k, v in read.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantOptions:
+    """Everything that decides a quantized graph beside the model and the pictures.
+
+    Attributes:
+        method: observer, one of ``minmax``, ``ema``, ``percentile``, ``omse``.
+        bits: weight bits per layer.
+        attn: attention codes: ``log2`` (4 bits), ``half`` (5 bits) or ``none`` (uint8 uniform,
+            executor only).
+        exp: exponential, base-2 table or I-BERT's polynomial.
+        rule: code thresholds: ``fq``, ``centred``, ``half``, ``auto`` (the format's own) or an
+            exact ``CodeRule``.
+        ptf: power-of-two factors on the residual stream (without them: executor only).
+        smoothing: strength at LN1 -> QKV and LN2 -> fc1, ``"auto"`` or None for off.
+        rounding: 8-bit weights to ``nearest`` or ``compensated``.
+        rounding4: the same for 4-bit weights.
+        bias_correction: biases make mean outputs equal the float network's.
+        refit: weights are fitted to the float outputs given the quantized inputs.
+        prior: tokens' worth of trust in the float weights when refitting.
+        centre_values: V is shifted so that attention's code errors act on the least of it; the
+            shift returns through the projection's bias.
+    """
+
+    method: str = "minmax"
+    bits: BitMap = field(default_factory=BitMap)
+    attn: str = "log2"
+    exp: ExpForm = ExpForm.BASE2
+    rule: str | CodeRule = "auto"
+    ptf: bool = True
+    smoothing: float | str | None = "auto"
+    rounding: str = "compensated"
+    rounding4: str = "compensated"
+    bias_correction: bool = True
+    refit: bool = True
+    prior: float = 4000.0
+    class_weight: float = 1.0
+    stream_target: bool = True
+    centre_values: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names and impossible numbers with a ``PotvitError``."""
+        for name, known in (
+            ("method", METHODS),
+            ("attn", ATTENTION),
+            ("rounding", ROUNDINGS),
+            ("rounding4", ROUNDINGS),
+        ):
+            if getattr(self, name) not in known:
+                raise PotvitError(
+                    f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}"
+                )
+        if isinstance(self.rule, str) and self.rule not in RULES:
+            raise PotvitError(f"unknown rule {self.rule!r}: choose one of {', '.join(RULES)}")
+        if isinstance(self.rule, CodeRule) and not self.rule.fq:
+            self._check_rule(self.rule)
+        if isinstance(self.smoothing, str) and self.smoothing != "auto":
+            raise PotvitError(f"smoothing {self.smoothing!r} is neither auto nor a number")
+        if isinstance(self.smoothing, int | float) and not 0 <= self.smoothing <= 1:
+            raise PotvitError(f"smoothing strength {self.smoothing} is outside 0..1")
+        if self.attn == "half" and self.code_rule.fq:
+            raise PotvitError("the fq rule is for 4-bit codes: half-step codes need rule half")
+        if not self.prior > 0:
+            raise PotvitError(f"prior must be positive, not {self.prior}")
+
+    def _check_rule(self, rule: CodeRule) -> None:
+        fields = (rule.odd, rule.even) if self.attn == "half" else (rule.odd,)
+        if any(not 256 <= value <= 512 for value in fields):
+            raise PotvitError(f"rule thresholds {fields} are outside 256..512")
+
+    @property
+    def format(self) -> AttnFormat | None:
+        """The attention format as the graph names it."""
+        return None if self.attn == "none" else AttnFormat(self.attn)
+
+    @property
+    def code_rule(self) -> CodeRule:
+        """The thresholds as the graph names them."""
+        if isinstance(self.rule, CodeRule):
+            return self.rule
+        named = {"fq": RULE_FQ, "centred": RULE_CENTRED, "half": RULE_HALF}
+        return named.get(self.rule, RULE_HALF if self.attn == "half" else RULE_CENTRED)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a JSON manifest or report."""
+        return asdict(self)
