@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from amaranth import Module, signed, unsigned
+from typing import Any
+
+from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
+from hw.channel_params import ChannelParams
 from hw.config import Config
-from hw.isa import Op, payload_layout
+from hw.drain import Drain, drain_ports
+from hw.drain_sequencer import DrainSequencer
+from hw.isa import Mem, Op, payload_layout
+from hw.matmul_control import STALL, MatmulControl
+from hw.pe_array import PEArray
 from hw.ports import ReadPort, WritePort, addr_data
-from hw.token_statistics import statistics_layout
-
-STALL = data.StructLayout({"no_instr": 1, "const": 1, "pace": 1, "params": 1})
 
 
 class ArrayUnit(wiring.Component):
@@ -28,7 +32,6 @@ class ArrayUnit(wiring.Component):
         self.config = config
         bits, cols, rows = config.addr_bits, config.cols, config.rows
         row_bits = bits_for(rows - 1)
-        statistics = statistics_layout(config)
         super().__init__(
             {
                 "instr": In(stream.Signature(payload_layout(Op.MATMUL))),
@@ -51,31 +54,78 @@ class ArrayUnit(wiring.Component):
                     )
                 ),
                 "logit_write": Out(WritePort(addr_data(bits["logit"], cols, bank=row_bits))),
-                "max_write": Out(
-                    WritePort(
-                        data.StructLayout(
-                            {"addr": bits["slot"], "data": data.ArrayLayout(signed(8), rows)}
-                        )
-                    )
-                ),
-                "res_read": Out(ReadPort(bits["residual"], data.ArrayLayout(signed(8), cols))),
                 "res_write": Out(WritePort(addr_data(bits["residual"], cols))),
-                "stat_read": Out(ReadPort(bits["token"], statistics)),
-                "stat_write": Out(
-                    WritePort(data.StructLayout({"addr": bits["token"], **statistics.members}))
-                ),
-                "out_write": Out(
-                    WritePort(
-                        data.StructLayout(
-                            {"addr": bits["out"], "data": data.ArrayLayout(signed(32), cols)}
-                        )
-                    )
-                ),
-                "const": In(stream.Signature(data.ArrayLayout(signed(16), cols))),
                 "const_level": In(range(config.const_rows + 1)),
-                "gelu_load": In(WritePort(data.StructLayout({"index": 8, "byte": 8}))),
             }
+            | drain_ports(config)
         )
 
-    def elaborate(self, platform: object) -> Module:
-        return Module()
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        cfg = self.config
+        m.submodules.control = control = MatmulControl(cfg)
+        m.submodules.array = array = PEArray(cfg)
+        m.submodules.params = params = ChannelParams(cfg)
+        m.submodules.sequencer = sequencer = DrainSequencer(cfg)
+        m.submodules.drain = drain = Drain(cfg)
+
+        connect(m, flipped(self.instr), control.instr)
+        m.d.comb += [
+            self.a_read.en.eq(control.act_en),
+            self.a_read.addr.eq(control.act_addr),
+            self.w_read.en.eq(control.stream_en),
+            self.w_read.addr.eq(control.stream_addr),
+            self.stall.eq(control.stall),
+            self.macs.eq(control.macs),
+            control.const_level.eq(self.const_level),
+            control.const_taken.eq(self.const.valid & self.const.ready),
+            array.chunk.eq(control.chunk),
+            array.a.eq(self.a_read.data),
+            array.w.eq(self.w_read.data),
+            params.word.eq(array.word),
+            params.capture.eq(control.capture),
+            params.index.eq(control.index),
+            params.load.eq(array.load),
+            sequencer.load.eq(array.load),
+            sequencer.tile.eq(control.tile),
+            drain.row.eq(sequencer.row),
+            drain.accs.eq(array.row),
+            drain.channels.eq(params.channels),
+        ]
+        for name in drain_ports(cfg):
+            connect(m, flipped(getattr(self, name)), getattr(drain, name))
+        self._writes(m, drain)
+
+        # Instructions taken and not yet done: a few drain while the next ones issue.
+        open_ = Signal(4)
+        take = self.instr.valid & self.instr.ready
+        m.d.sync += open_.eq(open_ + take - drain.done)
+        m.d.comb += [
+            self.done.eq(drain.done),
+            self.busy.eq(open_ != 0),
+            self.fault.eq(control.fault | sequencer.fault),
+        ]
+        return m
+
+    def _writes(self, m: Module, drain: Drain) -> None:
+        """Distribute the finished row to its destination's port."""
+        row = drain.out
+        pairs = {
+            Mem.ACT: (self.act_write, {"bank": row.number}),
+            Mem.STREAM: (self.key_write, {"lane": row.lane}),
+            Mem.VALUE: (self.value_write, {"part": row.part}),
+            Mem.LOGIT: (self.logit_write, {"bank": row.number}),
+            Mem.RESIDUAL: (self.res_write, {}),
+        }
+        for dest, (port, extra) in pairs.items():
+            m.d.comb += [
+                port.en.eq(row.real & (row.dest == dest)),
+                port.payload.addr.eq(row.addr),
+                port.payload.data.eq(drain.bytes),
+            ]
+            m.d.comb += [port.payload[name].eq(value) for name, value in extra.items()]
+        if self.config.tile_act_granules == 2:
+            m.d.comb += [
+                self.act_write.payload.addr.eq(row.addr >> 1),
+                self.act_write.payload.half.eq(row.addr[0]),
+            ]

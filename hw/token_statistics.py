@@ -2,21 +2,76 @@
 
 from __future__ import annotations
 
-from amaranth import signed, unsigned
-from amaranth.lib import data
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from golden.ops.layernorm import ALPHA_MAX
 from hw.config import Config
+from hw.pe import tree_sum
+from hw.ports import ReadPort, WritePort
+from hw.stat_layout import stat_layout
 
-X_BITS = 11  # int8 << alpha, alpha 0..3
 
+class TokenStatistics(wiring.Component):
+    """Adds ``sum X`` and ``sum X**2`` of Cn channels to a token's S1 and S2, ``X = q << alpha``.
 
-def statistics_layout(config: Config) -> data.StructLayout:
-    """S1 = sum X and S2 = sum X**2 of a token of up to ``max_channels``, X = q << alpha.
+    Equals ``golden.ops.LayerNorm.statistics`` over the calls for a token, ``restart`` in the first.
+    One row a cycle: ``row`` and ``q`` in cycle n, ``alpha`` in n + 1; the memory is read in
+    n + 1 and written in n + 2, so a token may come again after two cycles.
 
-    |X| <= 2**10, so |S1| <= 2**10 * C and S2 <= 2**20 * C: 21 and 31 bits at C = 1024.
+    Members: ``row`` (``valid``, ``restart``, ``token``), ``q``, ``alpha``, ports of the memory.
     """
-    log_channels = ceil_log2(config.max_channels)
-    return data.StructLayout(
-        {"s1": signed(X_BITS + log_channels), "s2": unsigned(2 * X_BITS - 1 + log_channels)}
-    )
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        layout = stat_layout(config)
+        bits = config.addr_bits["token"]
+        super().__init__(
+            {
+                "row": In(data.StructLayout({"valid": 1, "restart": 1, "token": bits})),
+                "q": In(data.ArrayLayout(signed(8), config.cols)),
+                "alpha": In(data.ArrayLayout(unsigned(ALPHA_MAX.bit_length()), config.cols)),
+                "read": Out(ReadPort(bits, layout)),
+                "write": Out(WritePort(data.StructLayout({"addr": bits, **layout.members}))),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        cols = self.config.cols
+        shifted = Signal.like(self.row)
+        summed = Signal.like(self.row)
+        m.d.sync += [shifted.eq(self.row), summed.eq(shifted)]
+
+        xs, squares = [], []
+        for c in range(cols):
+            q = Signal(signed(8), name=f"q_{c}", reset_less=True)
+            square = Signal(15, name=f"square_{c}", reset_less=True)  # (-128)**2 = 2**14
+            m.d.sync += [q.eq(self.q[c]), square.eq(self.q[c] * self.q[c])]
+            x = Signal(signed(8 + ALPHA_MAX), name=f"x_{c}")
+            x2 = Signal(15 + 2 * ALPHA_MAX, name=f"x2_{c}")
+            m.d.comb += x.eq(q << self.alpha[c])
+            with m.Switch(self.alpha[c]):
+                for alpha in range(ALPHA_MAX + 1):
+                    with m.Case(alpha):
+                        m.d.comb += x2.eq(square << (2 * alpha))
+            xs.append(x)
+            squares.append(x2)
+        s1 = Signal(signed(8 + ALPHA_MAX + ceil_log2(cols)), reset_less=True)
+        s2 = Signal(15 + 2 * ALPHA_MAX + ceil_log2(cols), reset_less=True)
+        m.d.sync += [s1.eq(tree_sum(xs)), s2.eq(tree_sum(squares))]
+
+        old = self.read.data
+        m.d.comb += [
+            self.read.en.eq(shifted.valid & ~shifted.restart),
+            self.read.addr.eq(shifted.token),
+            self.write.en.eq(summed.valid),
+            self.write.payload.addr.eq(summed.token),
+            self.write.payload.s1.eq(s1 + Mux(summed.restart, 0, old.s1)),
+            self.write.payload.s2.eq(s2 + Mux(summed.restart, 0, old.s2)),
+        ]
+        return m
