@@ -6,6 +6,8 @@ from golden.command_line import main
 
 #: Command to module and help line; a module is imported only for its own command.
 COMMANDS = {
+    "eval": ("golden.cli_eval", "accuracy, agreement and speed beside the float network"),
+    "export": ("golden.cli_export", "the integer network as a bundle"),
     "train-digits": ("golden.digits", "train the embedded model vit_digits"),
 }
 

@@ -1,0 +1,86 @@
+"""``python -m golden export MODEL [DATA] --out DIR``: the integer network as a bundle."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from golden import ir, quant_arguments
+from golden.bundle import save_bundle
+from golden.data import Dataset, Sample, progress
+from golden.errors import PotvitError
+from golden.executor import Executor
+from golden.models import load_model
+from golden.preprocess import Preprocess
+from golden.quant import quantize
+
+FOLDER = Path("build/bundles")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    quant_arguments.add_arguments(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="bundle (build/bundles/...)")
+    parser.add_argument(
+        "--tensors", type=int, default=0, metavar="N", help="add every tensor of N pictures"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Quantize and write the bundle; it appears complete or not at all."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if args.tensors < 0:
+        raise PotvitError(f"--tensors needs a number of pictures, not {args.tensors}")
+    options = quant_arguments.quant_options(args)
+    model = load_model(args.model, args.weights)
+    data = quant_arguments.dataset(args, model.spec)
+    shown = stream_samples(data, args.tensors)
+    graph = quantize(model, data.calib(args.calib), options, quiet=False)
+    graph = replace(graph, meta={**graph.meta, "data": data.origin, "streams": _listed(shown)})
+    out = args.out or FOLDER / f"{args.model}-{options.bits.name}-{options.attn}"
+    save_bundle(graph, out, streams(graph, shown, model.spec.preprocess))
+    size = sum(path.stat().st_size for path in out.iterdir())
+    print(f"{out}: {len(graph.nodes)} nodes, {len(shown)} pictures, {size / 1e6:.1f} MB")
+    return 0
+
+
+def stream_samples(data: Dataset, count: int) -> list[Sample]:
+    """Pictures to export tensors of: evaluation ones, or calibration ones where there are none.
+
+    Raises:
+        PotvitError: the data set has fewer.
+    """
+    pictures = data.evaluation or data.calibration
+    if count > len(pictures):
+        raise PotvitError(f"--tensors {count}: {data.origin} has only {len(pictures)} pictures")
+    return list(pictures[:count])
+
+
+def streams(
+    graph: ir.Graph, samples: Sequence[Sample], preprocess: Preprocess
+) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Yield every edge of one picture after the other, the image included."""
+    if not samples:
+        return
+    executor = Executor(graph)
+    names = [node.output for node in graph.nodes]
+    for sample in progress(samples, "tensors"):
+        pixels = sample.pixels(preprocess)
+        traced = executor.trace(pixels[np.newaxis], names)
+        yield {graph.input: pixels} | {name: value[0] for name, value in traced.items()}
+
+
+def _listed(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    return [{"file": sample.name, "label": sample.label} for sample in samples]
+
+
+def _interrupt(*_: object) -> None:
+    """Let a termination clean up as an interrupt does."""
+    raise KeyboardInterrupt
