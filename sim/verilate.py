@@ -101,8 +101,7 @@ def _flags(toplevel: str, *, waves: bool) -> list[str]:
         "-cc", "--exe", "--vpi", "--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style",
         "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert",
         "--prefix", "Vtop", "--top-module", toplevel, "-o", "sim",
-        "--timescale", "1ns/1ps", "--output-split", "20000", "-CFLAGS", "-march=native",
-        "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2 OPT_SLOW=-O0",
+        "--timescale", "1ns/1ps", "--output-split", "20000", "-CFLAGS", "-march=native -std=gnu++20 -fcoroutines",
         "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
         *(["--trace-fst"] if waves else []),
     ]  # fmt: skip
@@ -123,7 +122,8 @@ def _compile(
     obj = work / "obj"
     _run([*command, *flags, "-Mdir", str(obj), str(driver), *names], env, work)
     make = ["make", "-s", "-j", str(os.cpu_count() or 1), "-C", str(obj), "-f", "Vtop.mk"]
-    _run(make, env, work)
+    # The wheel's own setting for precompiled headers breaks g++.
+    _run([*make, "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0"], env, work)
 
 
 def _run(command: list[str], env: dict[str, str], work: Path) -> None:
