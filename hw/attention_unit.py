@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from amaranth import Module, signed
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
+from golden.ops.shift_attention import ShiftAttention
+from golden.ops.softmax import LUT_BITS, LogIntSoftmax
+from hw.code_writer import CodeWriter
 from hw.config import Config
 from hw.isa import Op, payload_layout
+from hw.logit_feed import LogitFeed
 from hw.ports import ReadPort, ReadRequest, addr_data, write_stream
+from hw.shifter_array import ShifterArray
+from hw.softmax import CODE_LATENCY, SUM_LATENCY, SoftmaxUnit
 
 STALL = data.StructLayout({"no_instr": 1, "logit_read": 1, "act_write": 1, "code_write": 1})
 
 
 class AttentionUnit(wiring.Component):
-    """Executes ATTEND instructions."""
+    """Executes ATTEND: `LogIntSoftmax` and `ShiftAttention` of R rows, all words of ACT at once.
+
+    ```
+    instr ─► summing pass (LogitFeed ─► E ─► S) ──take──► coding pass (LogitFeed ─► E ─► code)
+                                                               V[key] ─► ShifterArray ─► act_write
+                                                         codes ─► CodeWriter ─► code_write
+    ```
+    The passes work on successive instructions at one key of R rows per cycle. Without waits an
+    instruction of ``n`` keys takes ``n + 4`` cycles of each pass, and the ``D/2K`` cycles of
+    draining the accumulators hide in the coding pass's pipeline; the first result leaves
+    ``2n + 10`` cycles after the instruction. A waiting write holds the coding pass.
+
+    ``stall`` bits: no instruction while the summing pass is free, a logit read not granted, a
+    result or a code word not taken. ``fault`` stays up after an instruction that names words
+    beyond a memory, no keys, too many keys or words, or a logit exponent below -5; it is not
+    executed and no further one is taken until reset.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = c = config
@@ -39,5 +64,154 @@ class AttentionUnit(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
-        return Module()
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.softmax = softmax = SoftmaxUnit(LogIntSoftmax(form=c.exp_form), rows=c.rows)
+        m.submodules.shifters = shifters = ShifterArray(
+            ShiftAttention(), rows=c.rows, lanes=c.head_lanes, word=c.act_bytes
+        )
+        m.submodules.sum_feed = sum_feed = LogitFeed(c)
+        m.submodules.code_feed = code_feed = LogitFeed(c)
+        m.submodules.writer = writer = CodeWriter(c)
+        wiring.connect(m, sum_feed.read, wiring.flipped(self.logit_sum_read))
+        wiring.connect(m, code_feed.read, wiring.flipped(self.logit_code_read))
+        wiring.connect(m, writer.write, wiring.flipped(self.code_write))
+
+        # Summing pass, one instruction (`group`) at a time until the coding pass takes it.
+        group = Signal(payload_layout(Op.ATTEND))
+        sum_busy, sum_done, take, start = Signal(), Signal(), Signal(), Signal()
+        sum_last = Signal(SUM_LATENCY - 1)
+        m.d.comb += [
+            self.instr.ready.eq((~sum_busy | take) & ~self.fault),
+            start.eq(self.instr.valid & self.instr.ready & self._legal(m)),
+            self.max_read.en.eq(start),
+            self.max_read.addr.eq(self.instr.p.slot),
+            sum_feed.start.eq(start),
+            sum_feed.addr.eq(self.instr.p.l_addr),
+            sum_feed.keys.eq(self.instr.p.keys),
+            sum_feed.en.eq(1),
+            softmax.maxima.eq(self.max_read.data),
+            softmax.frac.eq(group.frac),
+            softmax.sum_valid.eq(sum_feed.valid),
+            softmax.sum_logits.eq(sum_feed.logits),
+        ]
+        m.d.sync += [
+            softmax.load.eq(start),
+            sum_last.eq(Cat(sum_feed.valid & sum_feed.last, sum_last)),
+            sum_done.eq((sum_done | sum_last[-1]) & ~take),
+            sum_busy.eq((sum_busy & ~take) | start),
+            self.fault.eq(self.fault | (self.instr.valid & self.instr.ready & ~start)),
+        ]
+        with m.If(start):
+            m.d.sync += group.eq(self.instr.p)
+
+        # Coding pass: key flags move with the keys; bit 2 goes with the code being chosen, bit 3
+        # with the code that enters the shifter array.
+        coding = Signal(payload_layout(Op.ATTEND))
+        code_busy, advance = Signal(), Signal()
+        key, first, last = Signal(CODE_LATENCY), Signal(CODE_LATENCY - 1), Signal(CODE_LATENCY)
+        half, write_codes = Signal(), Signal()  # of the key that enters the array
+        value_next, value_now = Signal.like(self.value_read.addr), Signal.like(self.value_read.addr)
+        leaving = Signal()  # the last key of the group gets its code: the next group may come
+        m.d.comb += [
+            leaving.eq(advance & last[2]),
+            take.eq(sum_done & (~code_busy | leaving)),
+            softmax.take.eq(take),
+            *(getattr(softmax, f).eq(group[f]) for f in ("half", "fq", "odd", "even")),
+            code_feed.start.eq(take),
+            code_feed.addr.eq(group.l_addr),
+            code_feed.keys.eq(group.keys),
+            code_feed.en.eq(advance),
+            softmax.en.eq(advance),
+            softmax.code_logits.eq(code_feed.logits),
+            # While keys wait, the value of the key in bit 2 is read again: others may read too.
+            self.value_read.en.eq(Mux(advance, key[1], key[2])),
+            self.value_read.addr.eq(Mux(advance, value_next, value_now)),
+            shifters.load.eq(advance & key[2]),
+            shifters.values.eq(self.value_read.data),
+            shifters.add.eq(advance & key[3]),
+            shifters.half.eq(half),
+            shifters.codes.eq(softmax.codes),
+            writer.begin.eq(advance & first[2]),
+            writer.addr.eq(coding.l_addr),
+            writer.put.eq(advance & key[3] & write_codes),
+            writer.last.eq(last[3]),
+            writer.codes.eq(softmax.codes),
+        ]
+        m.d.sync += code_busy.eq((code_busy & ~leaving) | take)
+        with m.If(advance):
+            m.d.sync += [
+                key.eq(Cat(code_feed.valid, key)),
+                first.eq(Cat(code_feed.valid & code_feed.first, first)),
+                last.eq(Cat(code_feed.valid & code_feed.last, last)),
+                half.eq(coding.half),
+                write_codes.eq(coding.write_codes),
+            ]
+            with m.If(key[1]):
+                m.d.sync += [value_now.eq(value_next), value_next.eq(value_next + 1)]
+        with m.If(take):
+            m.d.sync += [coding.eq(group), value_next.eq(group.v_addr)]
+
+        # Results: a word of every row per step; keys of the next group come as far as the array.
+        words = c.head_lanes // c.act_bytes
+        result = Signal(
+            data.StructLayout({"shift": 6, "addr": len(self.act_write.p.addr), "words": 6})
+        )
+        draining, unfinished, step = Signal(), Signal(), Signal()
+        index = Signal(range(words))
+        m.d.comb += [
+            advance.eq(~(draining & (key[3] | last[2])) & (writer.ready | ~(key[3] | first[2]))),
+            self.act_write.valid.eq(draining & (index < result.words)),
+            self.act_write.p.addr.eq(result.addr + index),
+            self.act_write.p.data.eq(shifters.words),
+            step.eq(draining & (~self.act_write.valid | self.act_write.ready)),
+            shifters.step.eq(step),
+            shifters.shift.eq(result.shift),
+            self.done.eq(unfinished & writer.ready),
+            self.busy.eq(sum_busy | code_busy | key[3] | draining | unfinished),
+        ]
+        m.d.sync += unfinished.eq((unfinished & ~writer.ready) | (step & (index == words - 1)))
+        with m.If(advance & last[3]):
+            m.d.sync += draining.eq(1)
+        with m.If(step):
+            m.d.sync += index.eq(Mux(index == words - 1, 0, index + 1))
+            with m.If(index == words - 1):
+                m.d.sync += draining.eq(0)
+        with m.If(leaving):
+            m.d.sync += [
+                result.shift.eq(coding.shift),
+                result.addr.eq(coding.d_addr),
+                result.words.eq(coding.d_words),
+            ]
+
+        def waits(port: Any) -> Value:
+            return port.valid & ~port.ready
+
+        m.d.comb += [
+            self.stall.no_instr.eq((~sum_busy | take) & ~self.instr.valid),
+            self.stall.logit_read.eq(
+                waits(self.logit_sum_read.req) | waits(self.logit_code_read.req)
+            ),
+            self.stall.act_write.eq(waits(self.act_write)),
+            self.stall.code_write.eq(waits(self.code_write)),
+        ]
+        return m
+
+    def _legal(self, m: Module) -> Signal:
+        """Whether the instruction offered stays within the configuration."""
+        c, p = self.config, self.instr.p
+        legal = Signal()
+        logit_words = (p.keys + (c.cols - 1)) >> ceil_log2(c.cols)
+        m.d.comb += legal.eq(
+            (p.keys != 0)
+            & (p.keys <= c.max_keys)
+            & (p.frac <= LUT_BITS)
+            & (p.slot < c.slots)
+            & (p.l_addr + logit_words <= c.logit_words)
+            & (p.v_addr + p.keys <= c.value_words)
+            & (p.d_words != 0)
+            & (p.d_words <= c.head_lanes // c.act_bytes)
+            & (p.d_addr + p.d_words <= c.act_words)
+        )
+        return legal

@@ -1,0 +1,86 @@
+"""Reads the logits of a row group word by word and hands them out key by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import Config
+from hw.ports import ReadRequest
+
+
+class LogitFeed(wiring.Component):
+    """One read of a logit word (``Cn`` keys of all R rows) serves ``Cn`` keys.
+
+    ``start`` (not while keys are left) begins with key 0 of the word at ``addr``; the read is
+    requested in the next cycle. A granted request's key comes the cycle after, straight from the
+    memory; the next word is requested as the last key of one leaves, so without waits there is
+    a key per cycle from two cycles after ``start`` on.
+
+    Members
+    -------
+    start, addr, keys : In, ``keys`` 1..max_keys.
+    read : Out(ReadRequest), the logit memory.
+    en : In(1), take the key shown.
+    valid, first, last, logits : Out, the key shown: one signed byte per row.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        bits = config.addr_bits["logit"]
+        words = data.ArrayLayout(signed(8), config.rows * config.cols)
+        super().__init__(
+            {
+                "start": In(1),
+                "addr": In(bits),
+                "keys": In(range(config.max_keys + 1)),
+                "read": Out(ReadRequest(bits, words)),
+                "en": In(1),
+                "valid": Out(1),
+                "first": Out(1),
+                "last": Out(1),
+                "logits": Out(data.ArrayLayout(signed(8), config.rows)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        rows, cols = self.config.rows, self.config.cols
+        left = Signal(range(self.config.max_keys + 1))
+        addr = Signal(self.config.addr_bits["logit"])
+        index = Signal(range(cols))
+        fetched, held, first = Signal(), Signal(), Signal()
+        take, finish = Signal(), Signal()  # finish: the last key of a word leaves
+        m.d.comb += [
+            self.valid.eq(fetched | held),
+            self.first.eq(first),
+            self.last.eq(left == 1),
+            take.eq(self.valid & self.en),
+            finish.eq(take & ((index == cols - 1) | self.last)),
+            self.read.req.valid.eq(Mux(self.valid, finish & ~self.last, left != 0)),
+            self.read.req.payload.eq(addr),
+        ]
+        m.d.sync += [
+            fetched.eq(self.read.req.valid & self.read.req.ready),
+            held.eq(self.valid & ~finish),
+        ]
+        with m.If(self.read.req.valid & self.read.req.ready):
+            m.d.sync += addr.eq(addr + 1)
+        with m.If(take):
+            m.d.sync += [index.eq(index + 1), left.eq(left - 1), first.eq(0)]
+        with m.If(finish):
+            m.d.sync += index.eq(0)
+        with m.If(self.start):
+            m.d.sync += [left.eq(self.keys), addr.eq(self.addr), index.eq(0), first.eq(1)]
+        for row in range(rows):
+            word = self.read.data.as_value()[row * cols * 8 : (row + 1) * cols * 8]
+            buffer = Signal(cols * 8, name=f"buffer{row}")
+            with m.If(fetched):
+                m.d.sync += buffer.eq(word)
+            m.d.comb += self.logits[row].eq(
+                Mux(fetched, word[:8], buffer.word_select(index, 8)).as_signed()
+            )
+        return m
