@@ -265,6 +265,7 @@ async def illegal_instructions(dut: Any) -> None:
     model = Model(config, 6)
     model.image = bytearray(8192)
     await set_up(dut, model, 0.0, 1)
+    await FallingEdge(dut.clk)
     for n, payload in enumerate(bad):
         await drive(dut, "load__instr", [payload], lambda: False)
         for _ in range(200):
