@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from golden.data import open_dataset
@@ -64,7 +65,9 @@ def test_command_writes_a_loadable_file(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "on the test pictures" in done.stdout
     assert "\r" not in done.stderr  # no progress bar where there is no terminal
-    assert set(load_file(out)) == set(load_file(DIGITS_WEIGHTS))
+    state = load_file(out)
+    assert set(state) == set(load_file(DIGITS_WEIGHTS))
+    assert {tensor.dtype for tensor in state.values()} == {torch.float16}
     assert os.listdir(tmp_path) == ["w.safetensors"]
     assert load_model("vit_digits", out).weights_source == "file:w.safetensors"
 
