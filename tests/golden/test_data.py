@@ -24,7 +24,9 @@ def csv_folder(tmp_path, *rows, header="file,label,split"):
     return tmp_path
 
 
-@pytest.mark.parametrize("size", [(500, 375), (375, 500), (300, 300), (257, 911), (259, 256), (120, 90)])
+@pytest.mark.parametrize(
+    "size", [(500, 375), (375, 500), (300, 300), (257, 911), (259, 256), (120, 90)]
+)
 @pytest.mark.parametrize("name", ["deit_tiny", "vit_base"])
 def test_pixels_equal_torchvision(size, name):
     from golden.torchvision_shim import ensure_torchvision
