@@ -47,6 +47,6 @@ class Requantizer(wiring.Component):
             rounded.eq(shifted[1 : bits + 1] + shifted[0]),
             # Past the range before rounding, or rounded up from the largest value.
             overflow.eq(Mux(sign, ~rest.all(), rest.any() | rounded[-1])),
-            self.y.eq(Mux(overflow, Cat(sign.replicate(most) ^ Const(-1, most), sign), rounded)),
+            self.y.eq(Mux(overflow, Cat(~sign.replicate(most), sign), rounded)),
         ]
         return m
