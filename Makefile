@@ -10,6 +10,7 @@ STALLS ?= none
 SEED   ?= 0
 WAVES  ?=
 DATA   ?=
+WEIGHTS ?=
 IMAGE  ?=
 OUT    ?=
 WORKERS ?= 2
@@ -56,17 +57,19 @@ test: lint ## lint, then the regressions (minutes)
 test-all: lint ## every test, slow ones included
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m ""
 
-eval: $(READY) ## accuracy: MODEL= DATA= BITS=w8a8|w4a8|FILE ATTN=log2|half
-	$(PY) -m golden eval $(MODEL) $(DATA) --quant --ptf --lis --bits $(BITS) --attn $(ATTN)
+eval: $(READY) ## accuracy: MODEL= DATA= BITS=w8a8|w4a8|FILE ATTN=log2|half WEIGHTS=file
+	$(PY) -m golden eval $(MODEL) $(if $(DATA),"$(DATA)") --quant --ptf --lis \
+		--bits "$(BITS)" --attn $(ATTN) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-export: $(READY) ## integer bundle: MODEL= DATA= BITS= ATTN= OUT=folder
-	$(PY) -m golden export $(MODEL) $(DATA) --bits $(BITS) --attn $(ATTN) $(if $(OUT),--out $(OUT))
+export: $(READY) ## integer bundle: MODEL= DATA= BITS= ATTN= WEIGHTS= OUT=folder
+	$(PY) -m golden export $(MODEL) $(if $(DATA),"$(DATA)") --bits "$(BITS)" --attn $(ATTN) \
+		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(OUT),--out "$(OUT)")
 
 verilog: $(READY) ## build/verilog/<config>: CONFIG=tiny|edge|base
 	$(PY) -m hw verilog --config $(CONFIG)
 
 sim: $(READY) ## whole network in RTL: MODEL= CONFIG= BITS= ATTN= IMAGES= STALLS= SEED= WAVES=1
-	$(PY) -m sim run --model $(MODEL) --config $(CONFIG) --bits $(BITS) --attn $(ATTN) \
+	$(PY) -m sim run --model $(MODEL) --config $(CONFIG) --bits "$(BITS)" --attn $(ATTN) \
 		--images $(IMAGES) --stalls $(STALLS) --seed $(SEED) $(if $(WAVES),--waves)
 
 classify: $(READY) ## a picture through the RTL: IMAGE=photo.jpg MODEL= CONFIG=
@@ -74,7 +77,7 @@ classify: $(READY) ## a picture through the RTL: IMAGE=photo.jpg MODEL= CONFIG=
 	$(PY) -m sim classify "$(IMAGE)" --model $(MODEL) --config $(CONFIG)
 
 train-digits: $(READY) ## train vit_digits again (minutes; same bits on the same machine)
-	$(PY) -m golden train-digits $(if $(OUT),--out $(OUT))
+	$(PY) -m golden train-digits $(if $(OUT),--out "$(OUT)")
 
 readme: $(READY) ## rewrite the tables of README.md from their sources
 	$(PY) -m tools.readme_tables
