@@ -13,7 +13,7 @@ LIMIT_BITS = 32
 
 
 class BurstSplitter(wiring.Component):
-    """Splits ranges of whole beats into INCR bursts of at most ``burst_beats`` within 4 KB pages.
+    """Splits ranges of whole beats (``beats_bits``) into INCR bursts of at most ``burst_beats`` within 4 KB pages.
 
     One burst per cycle, the first two cycles after its range. A range outside the window, or not
     aligned to the bus, or empty, raises its fault until reset and gives no burst at all.
@@ -27,14 +27,15 @@ class BurstSplitter(wiring.Component):
     outside, misaligned : the faults.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, beats_bits: int = 16) -> None:
         self.config = config
+        beats = data.StructLayout({"offset": 32, "beats": beats_bits})
         burst = data.StructLayout({"address": address_layout(), "last": 1})
         super().__init__(
             {
                 "base": In(ADDR_BITS),
                 "limit": In(LIMIT_BITS),
-                "i": In(stream.Signature(data.StructLayout({"offset": 32, "beats": 16}))),
+                "i": In(stream.Signature(beats)),
                 "o": Out(stream.Signature(burst)),
                 "idle": Out(1),
                 "outside": Out(1),
@@ -46,7 +47,7 @@ class BurstSplitter(wiring.Component):
         m = Module()
         size = (self.config.axi_bytes - 1).bit_length()
         page_beats = PAGE_BYTES >> size
-        addr, left = Signal(ADDR_BITS), Signal(16)
+        addr, left = Signal(ADDR_BITS), Signal.like(self.i.p.beats)
         to_page = Signal(range(page_beats + 1))
         count = Signal(range(min(self.config.burst_beats, page_beats) + 1))
         burst = self.o.p.address
