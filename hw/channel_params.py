@@ -46,7 +46,7 @@ class ChannelParams(wiring.Component):
             {
                 "word": In(data.ArrayLayout(8, config.stream_bytes)),
                 "capture": In(1),
-                "index": In(range(config.param_words)),
+                "index": In(range(max(2, config.param_words))),
                 "load": In(1),
                 "channels": Out(data.ArrayLayout(channel_layout(), config.cols)),
             }

@@ -46,7 +46,7 @@ class MatmulControl(wiring.Component):
                 "stream_addr": Out(bits["stream"]),
                 "chunk": Out(CHUNK),
                 "capture": Out(1),
-                "index": Out(range(config.param_words)),
+                "index": Out(range(max(2, config.param_words))),
                 "tile": Out(tile_layout(config)),
                 "const_level": In(range(config.const_rows + 1)),
                 "const_taken": In(1),
@@ -82,7 +82,7 @@ class MatmulControl(wiring.Component):
         apart = max(cfg.rows, MIN_TILE)
         age = Signal(range(max(apart, PARAM_GAP)), init=max(apart, PARAM_GAP) - 1)
         pending = Signal()
-        word = Signal(range(cfg.param_words))
+        word = Signal(range(max(2, cfg.param_words)))
         fetch, issue, finish, take = Signal(), Signal(), Signal(), Signal()
         paced, const_ready = Signal(), Signal()
         m.d.comb += [
