@@ -1,0 +1,59 @@
+"""Final LayerNorm of the selected token and the classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hw.compiler.allocate import Part, Region
+from hw.compiler.checkpoints import Outputs
+from hw.compiler.emitter import Emitter, Target
+from hw.compiler.layout import add_tiles, parameters
+from hw.compiler.lower_block import NormLowering
+from hw.compiler.network import Network
+from hw.compiler.step import Space
+from hw.isa import Mem
+
+
+@dataclass(kw_only=True)
+class FinalNormLowering(NormLowering):
+    """The LayerNorm behind ``select``: one token, as soon as its block is through."""
+
+    token: int
+
+    def run(self, part: Part) -> None:
+        """Normalise the selected token if ``part`` holds it."""
+        emitter, plan = self.emitter, self.emitter.plan
+        first, count = plan.token_range(part)
+        if not first <= self.token < first + count:
+            return
+        assert self.params is not None
+        emitter.norm(self.params, self.channels, self.node.shift, self.token, 1)
+        self.outputs.act(self.node.output, selected(emitter, self.token), Part(0, 1))
+
+
+def selected(emitter: Emitter, token: int) -> Region:
+    """The row group of the x region whose first row is the selected token."""
+    x = emitter.plan.x
+    return Region(x.base + token // emitter.config.rows * x.stride, x.stride)
+
+
+def lower_head(network: Network, emitter: Emitter, outputs: Outputs) -> None:
+    """Logits of the selected token, stored piece by piece while the next ones are computed."""
+    config, head = emitter.config, network.head
+    emitter.begin_layer("head")
+    params = parameters(config, network.classes, bias=head.bias, la=head.la, name=head.name)
+    tiles = add_tiles(emitter.dram, config, head.weight, head.bits, params)
+    source = selected(emitter, network.select.index)
+    used = 0
+    for first, count in emitter.segments(tiles):
+        done = 0
+        while done < count:  # a load longer than what is left of the out buffer is cut
+            at = used % config.out_words
+            piece = min(count - done, config.out_words - at)
+            start = first + done
+            demand = emitter.demand_tiles(tiles, start, piece)
+            target = Target(dest=Mem.OUT, base=at - start, per_group=0, per_tile=1, space=Space.OUT)
+            emitter.matmul(tiles, demand, (start, piece), source, Part(0, 1), target, rows_last=1)
+            outputs.logits(head.output, start, piece, at)
+            done += piece
+            used += piece

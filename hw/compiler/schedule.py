@@ -1,0 +1,25 @@
+"""Program order: the canonical steps sorted by when they would start with endless queues.
+
+Dispatch is in order and a full queue holds it up, so a good program order hands every unit its
+instructions in the order of time. Starts respect all waits, so the sorted order is again a valid
+sequential order, and position constants come before any later load can block their consumer.
+"""
+
+from __future__ import annotations
+
+from hw.compiler.cycles import Simulation, Timing
+from hw.compiler.depend import Ordering, check_semaphores, order_units
+from hw.compiler.step import Step
+from hw.config import Config
+
+
+def program_order(
+    steps: list[Step], config: Config, timing: Timing
+) -> tuple[list[int], Ordering, Simulation]:
+    """Order of step numbers, their waits and signals, and the predicted run."""
+    ordering = order_units(steps, config)
+    canonical = list(range(len(steps)))
+    ideal = Simulation(steps, ordering, canonical, config, timing, queued=False)
+    order = sorted(canonical, key=lambda n: (int(ideal.start[n]), n))
+    check_semaphores(order, steps, ordering, config)
+    return order, ordering, Simulation(steps, ordering, order, config, timing, queued=True)
