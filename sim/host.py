@@ -61,10 +61,18 @@ class Host:
                 assert answer == 1, f"write of {name}: response {answer - 1}"
                 return
 
-    async def read(self, name: str, word: int = 0) -> int:
-        """Read a 32-bit register (``word`` 1 is the upper half of a 64-bit one)."""
+    async def read(self, name: str) -> int:
+        """Read a 32-bit register."""
+        return await self._read(self.registers[name])
+
+    async def counter(self, offset: int) -> int:
+        """Read the 64-bit counter at byte ``offset`` (the low half latches the high one)."""
+        low = await self._read(offset)
+        return low | await self._read(offset + 4) << 32
+
+    async def _read(self, offset: int) -> int:
         dut = self.dut
-        dut.s_axil_araddr.value = self.registers[name] + 4 * word
+        dut.s_axil_araddr.value = offset
         dut.s_axil_arvalid.value = dut.s_axil_rready.value = 1
         while True:
             await ReadOnly()
@@ -76,13 +84,8 @@ class Host:
                 dut.s_axil_arvalid.value = 0
             if answer:
                 dut.s_axil_rready.value = 0
-                assert response == 0, f"read of {name}: response {response}"
+                assert response == 0, f"read of 0x{offset:03x}: response {response}"
                 return value
-
-    async def read64(self, name: str) -> int:
-        """Read a 64-bit counter."""
-        low = await self.read(name)
-        return low | await self.read(name, 1) << 32
 
     async def load(self, offset: int, raw: bytes) -> None:
         """Write ``raw`` at window offset ``offset`` (a multiple of the bus width; padded)."""

@@ -56,8 +56,8 @@ def components(config: Config) -> dict[str, Callable[[], wiring.Component]]:
     """Every unit with a bench, by the prefix of its ports."""
     from hw.array_unit import ArrayUnit
     from hw.attention_unit import AttentionUnit
-    from hw.norm_unit import NormUnit
     from hw.load_unit import LoadUnit
+    from hw.norm_unit import NormUnit
     from hw.store_unit import StoreUnit
 
     return {

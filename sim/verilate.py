@@ -101,7 +101,8 @@ def _flags(toplevel: str, *, waves: bool) -> list[str]:
         "-cc", "--exe", "--vpi", "--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style",
         "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert",
         "--prefix", "Vtop", "--top-module", toplevel, "-o", "sim",
-        "--timescale", "1ns/1ps", "--output-split", "20000", "-CFLAGS", "-march=native -std=gnu++20 -fcoroutines",
+        "--timescale", "1ns/1ps", "--output-split", "20000",
+        "-CFLAGS", "-march=native -std=gnu++20 -fcoroutines",
         "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
         *(["--trace-fst"] if waves else []),
     ]  # fmt: skip

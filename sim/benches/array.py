@@ -20,6 +20,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from hw.isa import PAYLOAD, Op
 from hw.matmul_control import STALL
+from hw.stat_layout import stat_layout
 from sim.bench import Pauses, start
 from sim.benches.array_model import Array, Case, Fields, MatmulModel, Memories, tile_cycles
 
@@ -57,9 +58,11 @@ class Player:
         self.first_last: list[int] = [0, 0]
 
     def port(self, name: str) -> Any:
+        """A signal of the unit."""
         return getattr(self.dut, f"array__{name}")
 
     def get(self, name: str) -> int:
+        """The value of a signal."""
         return int(self.port(name).value)
 
     async def load_gelu(self) -> None:
@@ -135,12 +138,12 @@ class Player:
             self.pending["stat_read"] = s1 | s2 << b1
 
     def stat_bits(self) -> tuple[int, int]:
-        from hw.stat_layout import stat_layout
-
+        """Widths of S1 and S2."""
         layout = stat_layout(self.config)
         return layout["s1"].width, layout["s2"].width
 
     def address(self, port: str, memory: str) -> int:
+        """The address on a write port."""
         return self.get(f"{port}__payload") & ((1 << self.config.addr_bits[memory]) - 1)
 
     def fields(self, port: str, *widths: int) -> list[int]:
@@ -238,9 +241,8 @@ async def matmul(dut: Any) -> None:
 
 def compare(player: Player, model: MatmulModel) -> None:
     """Every byte of every memory, and that something was written at all."""
-    assert model.writes and player.writes == model.writes, (
-        f"{player.writes} rows written, {model.writes} expected"
-    )
+    assert model.writes, "the case writes nothing"
+    assert player.writes == model.writes, f"{player.writes} rows written, {model.writes} expected"
     assert player.macs == model.macs, f"{player.macs} products counted, {model.macs} expected"
     changed = 0
     for name in Memories.NAMES:

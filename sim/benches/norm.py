@@ -194,9 +194,7 @@ async def corner_and_random_tokens(dut: Any) -> None:
             steps = -(-channels // (2 * config.lanes)) * 2
             if not len(q) or p_addr + steps > config.norm_words:
                 break
-            case = random_case(
-                rng, q, r_addr=r_addr, d_addr=d_addr, token=token, p_addr=p_addr
-            )
+            case = random_case(rng, q, r_addr=r_addr, d_addr=d_addr, token=token, p_addr=p_addr)
             model.add(case)
             compared_tokens += len(q)
             r_addr += len(q) * words

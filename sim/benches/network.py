@@ -1,0 +1,109 @@
+"""Whole networks: load a program and a picture, start, wait for the interrupt, compare all."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+import numpy.typing as npt
+
+from hw.compiler.program import Program
+from sim.compare import Compared, compare
+from sim.host import Host, RunError
+from sim.job import CYCLE_LIMIT, load_expected
+
+FILL = 0xAA
+
+
+@cocotb.test()
+async def network(dut: Any) -> None:
+    """Do every run of the job; the answers say what was compared and counted."""
+    folder = Path(os.environ["POTVIT_JOB"])
+    plan = json.loads((folder / "job.json").read_text())
+    host = Host(dut, plan["registers"], plan["bus"])
+    await host.reset()
+    answers: list[dict[str, Any]] = []
+    for item in plan["runs"]:
+        answers.append(await one(host, folder, plan["counters"], item))
+        (folder / "results.json").write_text(json.dumps(answers))
+        if answers[-1]["error"] or answers[-1]["difference"]:
+            break
+    assert answers, "the job has no runs"
+
+
+async def one(
+    host: Host, folder: Path, counters: dict[str, int], item: dict[str, Any]
+) -> dict[str, Any]:
+    """One start of the accelerator: its answer as a dictionary, the first difference included."""
+    program = Program.load(folder / f"program-{item['program']}")
+    expected = load_expected(folder, item["picture"])
+    host.window = item["window"]
+    host.dut.stall_rate.value = item["stall_rate"]
+    before = program.dram(expected["image"], FILL)
+    await host.load(0, before.tobytes())
+    began = time.monotonic()
+    answer: dict[str, Any] = {**item, "error": "", "difference": "", "compared": []}
+    try:
+        await start(host, program)
+        await host.interrupt(CYCLE_LIMIT)
+        await finish(host)
+    except RunError as error:
+        answer["error"] = str(error)
+    answer["seconds"] = time.monotonic() - began
+    answer["counters"] = {name: await host.counter(at) for name, at in counters.items()}
+    answer["violation"] = int(host.dut.violation.value)
+    if answer["violation"]:
+        answer["error"] = f"AXI rule {answer['violation']} broken"
+    if answer["error"]:
+        return answer
+    after = np.frombuffer(await host.dump(0, program.window), np.uint8)
+    found = check(program, expected, before, after)
+    answer["compared"] = [c.to_dict() for c in found]
+    wrong = [c for c in found if c.different]
+    answer["difference"] = str(wrong[0]) if wrong else ""
+    answer["logits"] = program.logits.unpack(after).reshape(-1).tolist()
+    return answer
+
+
+async def start(host: Host, program: Program) -> None:
+    """Set window and program and write the start bit."""
+    await host.write("WINDOW_BASE_LO", host.window & 0xFFFFFFFF)
+    await host.write("WINDOW_BASE_HI", host.window >> 32)
+    await host.write("WINDOW_SIZE", program.window)
+    await host.write("PROGRAM_OFFSET", program.entry)
+    await host.write("PROGRAM_COUNT", program.count)
+    await host.write("WATCHDOG", CYCLE_LIMIT)
+    await host.write("IRQ_ENABLE", 3)
+    await host.write("IRQ_STATUS", 3)
+    await host.write("CONTROL", 1)
+
+
+async def finish(host: Host) -> None:
+    """Clear the interrupt; ``RunError`` says with which error the run ended, if it did."""
+    error = await host.read("ERROR")
+    status = await host.read("STATUS")
+    await host.write("IRQ_STATUS", 3)
+    if error or status & 4 or not status & 2:
+        code, unit, tag = error & 255, error >> 8 & 255, error >> 16 & 255
+        raise RunError(f"error {code} of unit {unit} at tag {tag}, status {status}")
+
+
+def check(
+    program: Program,
+    expected: dict[str, npt.NDArray[Any]],
+    before: npt.NDArray[np.uint8],
+    after: npt.NDArray[np.uint8],
+) -> list[Compared]:
+    """Compare the logits, every checkpoint, and every byte that no output may touch."""
+    layouts = {c.name: c.layout for c in program.checkpoints} | {"logits": program.logits}
+    found, rest = [], np.ones(len(after), bool)
+    for name, layout in layouts.items():
+        found.append(compare(name, layout.unpack(after), expected[name]))
+        rest[layout.offset : layout.offset + layout.nbytes] = False
+    found.append(compare("untouched bytes", after[rest], before[rest]))
+    return found

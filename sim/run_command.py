@@ -1,0 +1,129 @@
+"""``python -m sim run``: prove every tensor of a network in RTL and report its cycles."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.data import progress
+from golden.errors import PotvitError
+from golden.models import class_names
+from golden.report_file import write_json
+from hw.config import Config, preset
+from sim.bundles import Network, network
+from sim.whole import Outcome, simulate
+
+REPORTS = Path("build/sim")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("--model", default="deit_tiny", metavar="MODEL")
+    parser.add_argument("--config", default="base", metavar="CONFIG", help="tiny, edge or base")
+    parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
+    parser.add_argument("--attn", choices=("log2", "half"), default="log2")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
+    parser.add_argument("--images", type=int, default=1, metavar="N", help="pictures (1)")
+    parser.add_argument("--stalls", choices=("none", "random"), default="none")
+    parser.add_argument("--seed", type=int, default=0, help="of the random stalls")
+    parser.add_argument("--waves", action="store_true", help="leave an FST in build/sim")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Simulate; status 1 at the first difference or error, 0 if everything is equal."""
+    config = preset(args.config)
+    if args.images < 1:
+        raise PotvitError(f"--images needs at least one picture, not {args.images}")
+    net = network(args.model, args.bits, args.attn, args.weights)
+    samples = (net.data.evaluation or net.data.calibration)[: args.images]
+    if len(samples) < args.images:
+        raise PotvitError(f"--images {args.images}: {net.data.origin} has only {len(samples)}")
+    preprocess = net.model.spec.preprocess
+    pictures = [s.pixels(preprocess) for s in progress(samples, "pictures")]
+    stem = f"{args.model}-{Path(args.bits).stem}-{args.attn}-{args.config}"
+    outcome = simulate(
+        net.graph, pictures, config, stalls=args.stalls == "random", seed=args.seed,
+        waves=REPORTS / f"{stem}.fst" if args.waves else None,
+    )  # fmt: skip
+    report = summary(net, config, outcome)
+    report |= {
+        "model": args.model, "bits": Path(args.bits).stem, "attn": args.attn,
+        "config": args.config, "stall_mode": args.stalls, "seed": args.seed,
+    }  # fmt: skip
+    report["images"] = [s.name for s in samples]
+    write_json(REPORTS / f"{stem}.json", report)
+    show(report, outcome)
+    if outcome.failure:
+        print(f"error: {outcome.failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def summary(net: Network, config: Config, outcome: Outcome) -> dict[str, Any]:
+    """The figures of the report; cycles and counters are the first plain run's."""
+    plain, full = outcome.of("plain"), outcome.of("checkpointed")
+    counters = plain[0]["counters"]
+    names = [t.name for t in net.graph.stored()]
+    checked = min((_checked(a, set(names)) for a in full), default=0)
+    cycles = counters["cycles"]
+    total = sum(a["counters"]["cycles"] for a in outcome.answers)
+    seconds = sum(a["seconds"] for a in outcome.answers)
+    exact = not outcome.failure and bool(full) and checked == len(names)
+    return {
+        "bit_exact": exact,
+        "failure": outcome.failure,
+        "tensors_checked": checked,
+        "tensors_expected": len(names),
+        "elements_checked": sum(c["elements"] for a in outcome.answers for c in a["compared"]),
+        "cycles": cycles,
+        "predicted_cycles": outcome.programs["plain"].cycles,
+        "checkpoint_cycles": full[0]["counters"]["cycles"] if full else None,
+        "macs": counters["macs"],
+        "array_utilisation": counters["macs"] / (config.macs * cycles) if cycles else 0.0,
+        "stalls": {k: v for k, v in counters.items() if "stall" in k or "wait" in k},
+        "counters": counters,
+        "sim_seconds": round(seconds, 3),
+        "build_seconds": round(outcome.build_seconds, 3),
+        "cycles_per_second": round(total / seconds) if seconds else 0,
+        "weights": net.model.weights_source,
+        "top5": [_top5(net, a) for a in plain],
+    }
+
+
+def _checked(answer: dict[str, Any], names: set[str]) -> int:
+    return len({c["tensor"] for c in answer["compared"] if not c["different"]} & names)
+
+
+def _top5(net: Network, answer: dict[str, Any]) -> list[dict[str, Any]]:
+    logits = np.array(answer.get("logits", []), np.int64)
+    names = class_names(net.model.spec)
+    best = np.argsort(-logits, kind="stable")[:5]
+    return [{"class": int(i), "name": names[i], "logit": int(logits[i])} for i in best]
+
+
+def show(report: dict[str, Any], outcome: Outcome) -> None:
+    """Print tensors, classes, cycles and speed."""
+    answers = outcome.of("checkpointed") or outcome.answers
+    print(f"{'tensor':26} {'elements':>10}  equal")
+    for compared in answers[-1]["compared"]:
+        verdict = "NO" if compared["different"] else "yes"
+        print(f"{compared['tensor']:26} {compared['elements']:>10}  {verdict}")
+    for name, top in zip(report["images"], report["top5"], strict=False):
+        line = ", ".join(f"{t['name']} ({t['logit']})" for t in top)
+        print(f"{name}: {line}")
+    print(
+        f"{report['tensors_checked']} of {report['tensors_expected']} tensors equal, "
+        f"{report['elements_checked']} elements; weights: {report['weights']}"
+    )
+    print(
+        f"{report['cycles']} cycles (predicted {report['predicted_cycles']}), "
+        f"array utilisation {report['array_utilisation']:.4f}, "
+        f"{report['cycles_per_second']} cycles/s, {report['sim_seconds']} s simulated, "
+        f"{report['build_seconds']} s build"
+    )
+    lost = {k: v for k, v in report["stalls"].items() if v}
+    print("stalls: " + (", ".join(f"{k} {v}" for k, v in lost.items()) or "none"))
