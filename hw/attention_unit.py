@@ -79,7 +79,7 @@ class AttentionUnit(wiring.Component):
         wiring.connect(m, writer.write, wiring.flipped(self.code_write))
 
         # Summing pass, one instruction (`group`) at a time until the coding pass takes it.
-        group = Signal(payload_layout(Op.ATTEND))
+        group = Signal(payload_layout(Op.ATTEND), reset_less=True)
         sum_busy, sum_done, take, start = Signal(), Signal(), Signal(), Signal()
         sum_last = Signal(SUM_LATENCY - 1)
         m.d.comb += [
@@ -107,12 +107,13 @@ class AttentionUnit(wiring.Component):
             m.d.sync += group.eq(self.instr.p)
 
         # Coding pass: key flags move with the keys; bit 2 goes with the code being chosen, bit 3
-        # with the code that enters the shifter array.
-        coding = Signal(payload_layout(Op.ATTEND))
+        # with the code and value that enter the shifter array, bit 4 with their addition.
+        coding = Signal(payload_layout(Op.ATTEND), reset_less=True)
         code_busy, advance = Signal(), Signal()
-        key, first, last = Signal(CODE_LATENCY), Signal(CODE_LATENCY - 1), Signal(CODE_LATENCY)
-        half, write_codes = Signal(), Signal()  # of the key that enters the array
-        value_next, value_now = Signal.like(self.value_read.addr), Signal.like(self.value_read.addr)
+        key, first, last = Signal(CODE_LATENCY + 1), Signal(3), Signal(CODE_LATENCY + 1)
+        entering = Signal(data.StructLayout({"half": 1, "write_codes": 1}))  # of the key in bit 3
+        value_next = Signal.like(self.value_read.addr, reset_less=True)
+        value_last = Signal.like(self.value_read.addr, reset_less=True)
         leaving = Signal()  # the last key of the group gets its code: the next group may come
         m.d.comb += [
             leaving.eq(advance & last[2]),
@@ -125,17 +126,17 @@ class AttentionUnit(wiring.Component):
             code_feed.en.eq(advance),
             softmax.en.eq(advance),
             softmax.code_logits.eq(code_feed.logits),
-            # While keys wait, the value of the key in bit 2 is read again: others may read too.
-            self.value_read.en.eq(Mux(advance, key[1], key[2])),
-            self.value_read.addr.eq(Mux(advance, value_next, value_now)),
-            shifters.load.eq(advance & key[2]),
+            # While keys wait, the value of the key in bit 3 is read again: others may read too.
+            self.value_read.en.eq(Mux(advance, key[2], key[3])),
+            self.value_read.addr.eq(Mux(advance, value_next, value_last)),
+            shifters.load.eq(advance & key[3]),
             shifters.values.eq(self.value_read.data),
-            shifters.add.eq(advance & key[3]),
-            shifters.half.eq(half),
+            shifters.half.eq(entering.half),
             shifters.codes.eq(softmax.codes),
+            shifters.add.eq(advance & key[4]),
             writer.begin.eq(advance & first[2]),
             writer.addr.eq(coding.l_addr),
-            writer.put.eq(advance & key[3] & write_codes),
+            writer.put.eq(advance & key[3] & entering.write_codes),
             writer.last.eq(last[3]),
             writer.codes.eq(softmax.codes),
         ]
@@ -145,39 +146,46 @@ class AttentionUnit(wiring.Component):
                 key.eq(Cat(code_feed.valid, key)),
                 first.eq(Cat(code_feed.valid & code_feed.first, first)),
                 last.eq(Cat(code_feed.valid & code_feed.last, last)),
-                half.eq(coding.half),
-                write_codes.eq(coding.write_codes),
+                entering.half.eq(coding.half),
+                entering.write_codes.eq(coding.write_codes),
             ]
-            with m.If(key[1]):
-                m.d.sync += [value_now.eq(value_next), value_next.eq(value_next + 1)]
+            with m.If(key[2]):
+                m.d.sync += [value_last.eq(value_next), value_next.eq(value_next + 1)]
         with m.If(take):
             m.d.sync += [coding.eq(group), value_next.eq(group.v_addr)]
 
         # Results: a word of every row per step; keys of the next group come as far as the array.
+        # The steps after reset clear the accumulators.
         words = c.head_lanes // c.act_bytes
         result = Signal(
-            data.StructLayout({"shift": 6, "addr": len(self.act_write.p.addr), "words": 6})
+            data.StructLayout({"shift": 6, "addr": len(self.act_write.p.addr), "words": 6}),
+            reset_less=True,
         )
-        draining, unfinished, step = Signal(), Signal(), Signal()
+        draining, clearing, unfinished = Signal(), Signal(init=1), Signal()
+        step, final = Signal(), Signal()
         index = Signal(range(words))
         m.d.comb += [
-            advance.eq(~(draining & (key[3] | last[2])) & (writer.ready | ~(key[3] | first[2]))),
+            advance.eq(
+                ~((draining | clearing) & (key[4] | last[2]))
+                & (writer.ready | ~(key[3] | first[2]))
+            ),
             self.act_write.valid.eq(draining & (index < result.words)),
             self.act_write.p.addr.eq(result.addr + index),
             self.act_write.p.data.eq(shifters.words),
-            step.eq(draining & (~self.act_write.valid | self.act_write.ready)),
+            step.eq(clearing | (draining & (~self.act_write.valid | self.act_write.ready))),
+            final.eq(step & (index == words - 1)),
             shifters.step.eq(step),
             shifters.shift.eq(result.shift),
             self.done.eq(unfinished & writer.ready),
-            self.busy.eq(sum_busy | code_busy | key[3] | draining | unfinished),
+            self.busy.eq(sum_busy | code_busy | key.any() | draining | unfinished),
         ]
-        m.d.sync += unfinished.eq((unfinished & ~writer.ready) | (step & (index == words - 1)))
-        with m.If(advance & last[3]):
-            m.d.sync += draining.eq(1)
+        m.d.sync += [
+            clearing.eq(clearing & ~final),
+            draining.eq((draining & ~final) | (advance & last[4])),
+            unfinished.eq((unfinished & ~writer.ready) | (draining & final)),
+        ]
         with m.If(step):
-            m.d.sync += index.eq(Mux(index == words - 1, 0, index + 1))
-            with m.If(index == words - 1):
-                m.d.sync += draining.eq(0)
+            m.d.sync += index.eq(Mux(final, 0, index + 1))
         with m.If(leaving):
             m.d.sync += [
                 result.shift.eq(coding.shift),

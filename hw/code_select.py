@@ -72,9 +72,10 @@ class CodeSelect(wiring.Component):
         rule = self.rule
         # Stage 1: T * E and Q = 4 S + 2 E (the E term for FQ only), leading bit 25 (Q: 25 or 26).
         e = Signal(E_BITS)  # E << shift: the bits that E's own shift drops are zero
-        odd, even = Signal(PRODUCT_BITS), Signal(PRODUCT_BITS)
-        extra, q = Signal(SUM_BITS), Signal(SUM_BITS + 3)
-        zero, position = Signal(), Signal(6)
+        odd = Signal(PRODUCT_BITS, reset_less=True)
+        even = Signal(PRODUCT_BITS, reset_less=True)
+        extra, q = Signal(SUM_BITS), Signal(SUM_BITS + 3, reset_less=True)
+        zero, position = Signal(reset_less=True), Signal(6, reset_less=True)
         m.d.comb += [
             e.eq(self.mantissa & (Const((1 << E_BITS) - 1) << self.shift)),
             extra.eq(

@@ -46,7 +46,7 @@ class CodeWriter(wiring.Component):
         rows, cols = self.config.rows, self.config.cols
         index = Signal(range(cols))
         full = Signal()
-        addr = Signal(self.config.addr_bits["logit"])
+        addr = Signal(self.config.addr_bits["logit"], reset_less=True)
         m.d.comb += [
             self.ready.eq(~full | self.write.ready),
             self.write.valid.eq(full),
@@ -66,7 +66,7 @@ class CodeWriter(wiring.Component):
             hit, wipe = Signal(name=f"hit{i}"), Signal(name=f"wipe{i}")
             m.d.comb += [hit.eq(self.put & (index == i)), wipe.eq(self.put & (index == 0))]
             for row in range(rows):
-                code = Signal(5, name=f"code{row}_{i}")
+                code = Signal(5, name=f"code{row}_{i}", reset_less=True)
                 with m.If(hit | wipe):
                     m.d.sync += code.eq(Mux(hit, self.codes[row], 0))
                 m.d.comb += self.write.payload.data[row * cols + i].eq(code)

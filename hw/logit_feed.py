@@ -50,8 +50,8 @@ class LogitFeed(wiring.Component):
         m = Module()
         rows, cols = self.config.rows, self.config.cols
         left = Signal(range(self.config.max_keys + 1))
-        addr = Signal(self.config.addr_bits["logit"])
-        index = Signal(range(cols))
+        addr = Signal(self.config.addr_bits["logit"], reset_less=True)
+        index = Signal(range(cols), reset_less=True)
         fetched, held, first = Signal(), Signal(), Signal()
         take, finish = Signal(), Signal()  # finish: the last key of a word leaves
         m.d.comb += [
@@ -77,7 +77,7 @@ class LogitFeed(wiring.Component):
             m.d.sync += [left.eq(self.keys), addr.eq(self.addr), index.eq(0), first.eq(1)]
         for row in range(rows):
             word = self.read.data.as_value()[row * cols * 8 : (row + 1) * cols * 8]
-            buffer = Signal(cols * 8, name=f"buffer{row}")
+            buffer = Signal(cols * 8, name=f"buffer{row}", reset_less=True)
             with m.If(fetched):
                 m.d.sync += buffer.eq(word)
             m.d.comb += self.logits[row].eq(

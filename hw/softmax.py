@@ -63,7 +63,8 @@ class SoftmaxUnit(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        valid, code_frac, rule, next_rule = Signal(), Signal(3), Signal(RULE), Signal(RULE)
+        valid, next_rule = Signal(), Signal(RULE)
+        code_frac, rule = Signal(3, reset_less=True), Signal(RULE, reset_less=True)
         m.d.comb += [next_rule.half.eq(self.half), next_rule.fq.eq(self.fq & ~self.half)]
         for field, out in ((self.odd, next_rule.odd), (self.even, next_rule.even)):
             threshold = Signal(THRESHOLD_BITS)
@@ -87,7 +88,7 @@ class SoftmaxUnit(wiring.Component):
         m.submodules[f"select{row}"] = select
 
         def register(name: str, bits: int) -> Signal:
-            return Signal(bits, name=f"{name}{row}")
+            return Signal(bits, name=f"{name}{row}", reset_less=True)
 
         sum_max, code_max = register("sum_max", 8), register("code_max", 8)
         sum_t, code_t = register("sum_t", T_BITS), register("code_t", T_BITS)
