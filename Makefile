@@ -43,13 +43,13 @@ $(READY): pyproject.toml
 setup: $(READY) ## install the pinned packages into .venv
 
 lint: $(READY) ## ruff (rules and format) and mypy
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 format: $(READY) ## rewrite the sources in the project's format
-	$(VENV)/bin/ruff check --fix .
-	$(VENV)/bin/ruff format .
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
 
 test: lint ## lint, then the regressions (minutes)
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile
