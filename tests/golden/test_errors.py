@@ -1,0 +1,197 @@
+"""Bad input to the commands: one clear line, status 2, nothing half-written."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from golden.__main__ import COMMANDS
+from golden.command_line import main
+from golden.models import build_module, model_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+QUANT = ["--quant", "--ptf", "--lis"]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Six little pictures, half for calibration; the last one is all black."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    with (folder / "labels.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file", "label", "split"])
+        for i in range(6):
+            pixels = rng.integers(0, 256, (16, 16), np.uint8) if i < 5 else np.zeros((16, 16))
+            image = Image.fromarray(pixels.astype(np.uint8)).resize((64, 64))
+            image.save(folder / f"{i}.png")
+            writer.writerow([f"{i}.png", i, "calib" if i < 3 else "dev"])
+    return folder
+
+
+def golden(*arguments):
+    return main("golden", COMMANDS, [str(a) for a in arguments])
+
+
+def refused(capsys, *arguments):
+    """Run, expect one line of error, and return it."""
+    assert golden(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    return captured.err
+
+
+def rows(folder, change):
+    lines = (folder / "labels.csv").read_text().splitlines()
+    (folder / "labels.csv").write_text("\n".join(change(lines)) + "\n")
+
+
+def test_unknown_model(capsys):
+    assert "unknown model 'resnet': choose one of deit_tiny" in refused(capsys, "eval", "resnet")
+    assert "unknown model 'resnet'" in refused(capsys, "export", "resnet")
+
+
+def test_data_without_labels(capsys, tmp_path):
+    line = refused(capsys, "eval", "vit_digits", tmp_path)
+    assert "has neither labels.csv nor train/ and val/ folders" in line
+    assert "is no folder" in refused(capsys, "eval", "vit_digits", tmp_path / "nowhere")
+
+
+def test_labels_out_of_range(capsys, photos):
+    rows(photos, lambda lines: [*lines[:-1], "5.png,10,dev"])
+    line = refused(capsys, "eval", "vit_digits", photos)
+    assert "labels.csv line 7: label 10 is outside 0..9" in line
+
+
+def test_no_evaluation_or_calibration_pictures(capsys, photos):
+    rows(photos, lambda lines: lines[:4])
+    assert "no labelled pictures" in refused(capsys, "eval", "vit_digits", photos, *QUANT)
+    rows(photos, lambda lines: [lines[0], *(line.replace("calib", "dev") for line in lines[1:])])
+    assert "no calibration pictures" in refused(capsys, "eval", "vit_digits", photos, *QUANT)
+
+
+def test_a_file_that_is_no_picture(capsys, photos):
+    (photos / "1.png").write_text("not a picture")
+    assert "1.png is no readable picture" in refused(capsys, "eval", "vit_digits", photos, *QUANT)
+    whole = (photos / "2.png").read_bytes()
+    Image.effect_noise((64, 64), 50).save(photos / "1.png")
+    (photos / "2.png").write_bytes(whole[: len(whole) // 2])
+    assert "2.png is no readable picture" in refused(capsys, "eval", "vit_digits", photos, *QUANT)
+
+
+def weights_file(path, change):
+    state = {k: v.clone() for k, v in build_module(model_spec("vit_digits")).state_dict().items()}
+    change(state)
+    save_file(state, path)
+    return path
+
+
+def test_bad_weights(capsys, tmp_path, photos):
+    def cut(state):
+        state["head.weight"] = state["head.weight"][:5].clone()
+
+    def poison(state):
+        state["blocks.1.mlp.fc1.weight"][3, 4] = torch.nan
+
+    run = ["eval", "vit_digits", photos, *QUANT, "--weights"]
+    line = refused(capsys, *run, weights_file(tmp_path / "a.safetensors", cut))
+    assert "head.weight has shape [5, 48], the model needs [10, 48]" in line
+    line = refused(capsys, *run, weights_file(tmp_path / "b.safetensors", poison))
+    assert "blocks.1.mlp.fc1.weight holds NaN or infinity" in line
+    (tmp_path / "c.safetensors").write_bytes(b"\x00" * 7)
+    assert "is damaged" in refused(capsys, *run, tmp_path / "c.safetensors")
+    assert "does not exist" in refused(capsys, *run, tmp_path / "d.safetensors")
+
+
+def test_one_calibration_photo_and_an_all_black_one_work(photos, tmp_path, capsys):
+    out = tmp_path / "r.json"
+    for attn in ("log2", "half"):
+        flags = [*QUANT, "--calib", 1, "--attn", attn, "--out", out]
+        assert golden("eval", "vit_digits", photos, *flags) == 0
+    rows(photos, lambda lines: [lines[0], "5.png,5,calib", "5.png,5,dev"])
+    assert golden("eval", "vit_digits", photos, *QUANT, "--out", out) == 0
+    assert "1 pictures" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [0, -3])
+def test_impossible_counts(capsys, photos, count):
+    run = ["eval", "vit_digits", photos, *QUANT]
+    assert "at least one picture" in refused(capsys, *run, "--calib", count)
+    assert "at least one picture" in refused(capsys, *run, "--limit", count)
+
+
+def test_bad_bit_maps(capsys, photos, tmp_path):
+    run = ["eval", "vit_digits", photos, *QUANT, "--bits"]
+    assert "neither a preset (w8a8, w4a8) nor a file" in refused(capsys, *run, "w2a2")
+    (tmp_path / "m.json").write_text('{"blocks.*": 3}')
+    assert "has 3 bits, not 4 or 8" in refused(capsys, *run, tmp_path / "m.json")
+    (tmp_path / "m.json").write_text('{"layers.*": 4}')
+    assert "matches no layer" in refused(capsys, *run, tmp_path / "m.json")
+
+
+def test_places_that_cannot_be_written(capsys, photos):
+    line = refused(capsys, "eval", "vit_digits", photos, "--out", "/proc/none/r.json")
+    assert "report /proc/none/r.json cannot be written" in line
+    line = refused(capsys, "export", "vit_digits", photos, "--out", "/proc/none/b")
+    assert "/proc/none/b cannot be written" in line
+
+
+def test_too_many_tensors(capsys, photos):
+    run = ["export", "vit_digits", photos, "--tensors"]
+    assert "has only 3 pictures" in refused(capsys, *run, 4)
+    assert "--tensors needs a number of pictures, not -1" in refused(capsys, *run, -1)
+
+
+def test_unknown_device(capsys, photos):
+    line = refused(capsys, "eval", "vit_digits", photos, *QUANT, "--device", "abacus")
+    assert "device 'abacus' cannot be used" in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_export_leaves_nothing(tmp_path, photos, number):
+    out = tmp_path / "out" / "bundle"
+    # The digest of the first part is slowed down, so that the signal meets a half-written bundle.
+    code = (
+        "import sys, time\n"
+        "import golden.bundle as bundle\n"
+        "def slow(*_):\n"
+        "    print('writing', flush=True)\n"
+        "    time.sleep(60)\n"
+        "bundle._manifest = slow\n"
+        "from golden.__main__ import COMMANDS\n"
+        "from golden.command_line import main\n"
+        "sys.exit(main('golden', COMMANDS, sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", code, "export", "vit_digits", str(photos), "--out", str(out)]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        work = list(out.parent.iterdir())
+        assert len(work) == 1
+        assert (work[0] / "model.safetensors").is_file()
+        process.send_signal(number)
+        start = time.monotonic()
+        assert process.wait(30) == 130
+        assert time.monotonic() - start < 30
+        assert process.stderr is not None
+        assert process.stderr.read().strip() == "interrupted"
+    assert list(out.parent.iterdir()) == []
