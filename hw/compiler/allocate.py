@@ -87,8 +87,9 @@ class Plan:
 def _need(name: str, words: int, have: int, word_bytes: int, config: Config) -> None:
     if words > have:
         raise PotvitError(
-            f"buffer {name} of configuration {config.name!r} lacks {(words - have) * word_bytes} bytes "
-            f"({words} words of {word_bytes} bytes needed, {have} there): "
+            f"buffer {name} of configuration {config.name!r} lacks "
+            f"{(words - have) * word_bytes} bytes ({words} words of {word_bytes} bytes needed, "
+            f"{have} there): "
             f"raise {name.lower()}_words or take a smaller model"
         )
 

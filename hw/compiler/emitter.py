@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hw.compiler.allocate import Part, Plan, Region
 from hw.compiler.layout import Dram, Tiles, ceil_div, load_beats, round_up
@@ -14,9 +14,11 @@ from hw.isa import Mem, Op
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where a sweep writes: fields of its first tile and group 0 of the tensor, and how far each
-    further tile (``per_tile``) and group (``per_group``) moves ``d_addr``; ``span`` tells which
-    words a range of groups touches.
+    """Where a sweep writes.
+
+    ``base`` is ``d_addr`` of tile 0 and group 0 of the tensor; each further tile moves it by
+    ``per_tile``, each group by ``per_group``. ``word`` destination addresses make a word of
+    ``space``.
     """
 
     dest: Mem
@@ -25,7 +27,6 @@ class Target:
     per_tile: int
     space: Space
     word: int = 1
-    extra: dict[str, int] = field(default_factory=dict)
 
 
 class Emitter:
@@ -113,7 +114,6 @@ class Emitter:
             "d_addr": target.base + part.first * target.per_group + first * target.per_tile,
             "d_stride": target.per_group,
             "d_step": target.per_tile,
-            **target.extra,
             **flags,
         }
         step = self.add(Op.MATMUL, fields, needs=[demand], tile=demand)
@@ -161,8 +161,6 @@ class Emitter:
             "token": begin,
             "stats_init": int(first == 0),
         }
-        if not step.fields.get("const_old"):
-            step.reads.append(words)
         step.writes += [words, Access(Space.STATISTICS, begin, begin + tokens)]
 
     def act_target(self, region: Region, offset_words: int = 0) -> Target:

@@ -1,156 +1,224 @@
 """Patch embedding: image bands, weight tiles and position constants share the bus.
 
 The array starts as soon as one row group and one weight tile are there. In the first token block
-bands and tiles alternate so that the product of what both have brought, the work at hand, grows
-fastest (a staircase); later blocks find everything loaded, or stream the weights again.
+bands and tiles alternate so that their product, the work at hand, grows fastest; the other blocks
+find the weights resident, or stream them again. A small model of bus, FIFO and array decides
+what the LOAD unit does next: constants as long as the FIFO takes them, else the next band or tile.
 """
 
 from __future__ import annotations
 
+from collections import deque
+
 from hw.compiler.allocate import Part
 from hw.compiler.checkpoints import Outputs
 from hw.compiler.emitter import Emitter
-from hw.compiler.layout import Tiles, add_tiles, constant_rows, load_beats, parameters
+from hw.compiler.layout import add_tiles, ceil_div, constant_rows, load_beats, parameters
 from hw.compiler.network import Network
 from hw.compiler.step import Demand, Step
 from hw.isa import Mem, Op
 
+#: Loads that one band of the image is cut into, so that constants can pass between them.
+BAND_PIECES = 4
+
 
 class EmbedLowering:
-    """Lowers patch embedding; ``norm`` is called behind every finished token block."""
+    """Lowers patch embedding, one token block after the other."""
 
     def __init__(self, network: Network, emitter: Emitter, outputs: Outputs) -> None:
-        self.network = network
-        self.emitter = emitter
-        self.outputs = outputs
-        config = emitter.config
-        first_norm = network.blocks[0].ln1 if network.blocks else network.norm
-        embed = network.embed
+        self.network, self.emitter, self.outputs = network, emitter, outputs
+        self.config, self.plan = emitter.config, emitter.plan
+        embed, patch = network.embed, network.patch
+        norm = network.blocks[0].ln1 if network.blocks else network.norm
         params = parameters(
-            config,
+            self.config,
             network.channels,
             shift=embed.shift,
             la=embed.la,
             lo=embed.lo,
-            alpha=first_norm.alpha,
+            alpha=norm.alpha,
             name=embed.name,
         )
-        patch = network.patch
-        self.tiles: Tiles = add_tiles(emitter.dram, config, patch.weight, patch.bits, params)
-        self.bands: list[Demand] = []
-        self.loaded: dict[int, Demand] = {}
+        self.tiles = add_tiles(emitter.dram, self.config, patch.weight, patch.bits, params)
+        height, width, channels = network.image_shape
+        self.bands, self.patches = height // patch.patch, width // patch.patch
+        self.row_bytes = width * channels
+        self._band_loads: list[Demand] = []
+        self._tile_loads: dict[int, Demand] = {}
+        self._pacer = _Pacer(emitter, self.tiles.chunks)
+        self._resident = self.tiles.count * self.tiles.pitch <= self.plan.ring * 3 // 4
 
     def lower(self, part: Part) -> None:
         """Emit one token block."""
-        plan = self.emitter.plan
-        resident = self.tiles.count * self.tiles.pitch <= plan.ring * 3 // 4
-        if not resident:
-            self.loaded = {}
-        if part.first == 0:
-            self._staircase(part)
+        if self._resident and part.first > 0:
+            self._by_band(part)
         else:
-            self._load_bands(part)
-            for tile in range(self.tiles.count):
-                self._matmul(tile, part)
-        for name in (self.network.embed.output,):
-            self.outputs.residual(name, part)
+            self._tile_loads = {}
+            self._staircase(part)
+        self._issue(0)
+        self.outputs.residual(self.network.embed.output, part)
+
+    def _by_band(self, part: Part) -> None:
+        """All resident tiles for every few row groups that a band completes."""
+        groups = part.first
+        while groups < part.end:
+            ready = min(self._groups_ready(), part.end)
+            if ready > groups:
+                for tile in range(self.tiles.count):
+                    self._work(tile, Part(groups, ready - groups))
+                groups = ready
+            else:
+                self._load_band()
+
+    def _staircase(self, part: Part) -> None:
+        """Bands and tiles in turn; each brings the work of one more row or column of tiles."""
+        room = max(1, self.plan.ring // self.tiles.pitch - 1)
+        groups, count = part.first, 0
+        groups = max(groups, min(self._groups_ready(), part.end))
+        bands = tiles = 0
+        while groups < part.end or count < self.tiles.count:
+            held = count if groups < part.end else len(self._pacer.tiles_waiting())
+            more = count < self.tiles.count and groups > part.first
+            if more and held < room and (tiles <= bands or groups == part.end):
+                tiles += self._load_tile(count)
+                self._work(count, Part(part.first, groups - part.first))
+                count += 1
+            elif groups < part.end:
+                bands += self._load_band()
+                ready = min(self._groups_ready(), part.end)
+                for tile in range(count) if ready > groups else ():
+                    self._work(tile, Part(groups, ready - groups))
+                groups = max(groups, ready)
+            else:
+                self._issue(len(self._pacer.waiting) - 1)
 
     def _groups_ready(self) -> int:
         """Row groups whose patches the bands so far have brought."""
-        plan, width = self.emitter.plan, self._grid()[1]
-        tokens = 1 + len(self.bands) * width
-        return plan.groups if tokens >= plan.tokens else tokens // self.emitter.config.rows
+        tokens = 1 + len(self._band_loads) // self._pieces * self.patches
+        full = tokens >= self.plan.tokens
+        return self.plan.groups if full else tokens // self.config.rows
 
-    def _grid(self) -> tuple[int, int]:
-        height, width, _ = self.network.image_shape
-        return height // self.network.patch.patch, width // self.network.patch.patch
-
-    def _staircase(self, part: Part) -> None:
-        plan, tiles = self.emitter.plan, self.tiles
-        limit = max(1, plan.ring * 3 // 4 // tiles.pitch)
-        groups = count = 0
-        band_time = tile_time = 0
-        while groups < part.end or count < tiles.count:
-            more_tiles = count < tiles.count and (groups == part.end or count < limit)
-            if more_tiles and groups and (tile_time <= band_time or groups == part.end):
-                self._tile(count)
-                tile_time += load_beats(
-                    tiles.pitch, self.emitter.config.stream_bytes, self.emitter.config
-                )
-                self._matmul(count, Part(0, groups))
-                count += 1
-            else:
-                band_time += self._load_band()
-                ready = min(self._groups_ready(), part.end)
-                if ready > groups:
-                    for tile in range(count):
-                        self._matmul(tile, Part(groups, ready - groups))
-                    groups = ready
-
-    def _load_bands(self, part: Part) -> None:
-        while self._groups_ready() < part.end:
-            self._load_band()
+    @property
+    def _pieces(self) -> int:
+        """Loads per band: whole image rows of whole beats."""
+        patch = self.network.patch.patch
+        for pieces in (BAND_PIECES, 2):
+            if (
+                patch % pieces == 0
+                and patch // pieces * self.row_bytes % self.config.axi_bytes == 0
+            ):
+                return pieces
+        return 1
 
     def _load_band(self) -> int:
-        """The next row of patches; returns the cycles its load takes."""
-        emitter, config, plan = self.emitter, self.emitter.config, self.emitter.plan
-        patch = self.network.patch.patch
-        _, width, channels = self.network.image_shape
-        _, patches = self._grid()
-        band = len(self.bands)
-        size = patch * width * channels
-        first = 1 + band * patches
-        group = first // config.rows
-        last = (first + patches - 1) // config.rows
-        fields = {
-            "addr": plan.patches.base + group * plan.patches.stride,
-            "stride": plan.patches.stride,
-            "beats": size // config.axi_bytes,
-            "dram": band * size,
-            "seg_words": patch * channels // config.act_bytes,
-            "patches": patches,
-            "rows": patch,
-            "bank": first % config.rows,
-        }
-        step = Step(
-            op=Op.PATCH,
-            layer=0,
-            fields=fields,
-            writes=[plan.patches.access(group, last - group + 1)],
-        )
-        self.bands.append(Demand(step=step))
-        emitter.loads.append(self.bands[-1])
-        return size // min(config.axi_bytes, config.act_bytes)
+        """Load the next row of patches; returns the cycles it takes."""
+        patch, plan, config = self.network.patch.patch, self.plan, self.config
+        segment = self.row_bytes // self.patches // config.act_bytes
+        rows = patch // self._pieces
+        size = rows * self.row_bytes
+        first = 1 + len(self._band_loads) // self._pieces * self.patches
+        group, last = first // config.rows, (first + self.patches - 1) // config.rows
+        cycles = size // min(config.axi_bytes, config.act_bytes)
+        for piece in range(self._pieces):
+            fields = {
+                "addr": plan.patches.base + group * plan.patches.stride + piece * rows * segment,
+                "stride": plan.patches.stride,
+                "beats": size // config.axi_bytes,
+                "dram": len(self._band_loads) * size,
+                "seg_words": segment,
+                "patches": self.patches,
+                "rows": rows,
+                "bank": first % config.rows,
+            }
+            area = plan.patches.access(group, last - group + 1)
+            demand = Demand(step=Step(op=Op.PATCH, layer=0, fields=fields, writes=[area]))
+            self._constants_first()
+            self._band_loads.append(demand)
+            self.emitter.loads.append(demand)
+            self._pacer.load(cycles)
+        return cycles * self._pieces
 
-    def _tile(self, tile: int) -> Demand:
-        if tile not in self.loaded:
-            self.loaded[tile] = self.emitter.demand_tiles(self.tiles, tile, 1)
-        return self.loaded[tile]
+    def _load_tile(self, tile: int) -> int:
+        """Load one weight tile; returns the cycles it takes."""
+        self._constants_first()
+        self._tile_loads[tile] = self.emitter.demand_tiles(self.tiles, tile, 1)
+        cycles = load_beats(self.tiles.pitch, self.config.stream_bytes, self.config)
+        self._pacer.load(cycles)
+        return cycles
+
+    def _work(self, tile: int, part: Part) -> None:
+        """Queue the MATMULs of one tile and some row groups, in pieces that the FIFO holds."""
+        most = max(1, self.config.const_rows // (2 * self.config.rows))
+        for first in range(part.first, part.end, most):
+            self._pacer.waiting.append((tile, Part(first, min(most, part.end - first))))
+
+    def _constants_first(self) -> None:
+        """Bring constants of waiting work while the FIFO would take them at once."""
+        while self._pacer.waiting and self._pacer.fits(self._rows(self._pacer.waiting[0][1])):
+            self._matmul(*self._pacer.waiting.popleft())
+
+    def _issue(self, left: int) -> None:
+        """Bring constants, waiting for the FIFO if need be, until ``left`` pieces wait."""
+        while len(self._pacer.waiting) > left:
+            self._matmul(*self._pacer.waiting.popleft())
+
+    def _rows(self, part: Part) -> int:
+        return self.plan.token_range(part)[1]
 
     def _matmul(self, tile: int, part: Part) -> None:
-        emitter, plan, config = self.emitter, self.emitter.plan, self.emitter.config
-        demand = self._tile(tile)
-        first, count = plan.token_range(part)
+        emitter, config = self.emitter, self.config
+        first, count = self.plan.token_range(part)
         constant = self.network.embed.constant
         assert constant is not None
-        data = constant_rows(constant, config, tile, first, count)
         step = emitter.matmul(
             self.tiles,
-            demand,
+            self._tile_loads[tile],
             (tile, 1),
-            plan.patches,
+            self.plan.patches,
             part,
             emitter.residual_target(),
             const_old=1,
             zero_first=int(part.first == 0),
         )
-        rows = emitter.demand(
-            Mem.CONST, count, config.const_bytes, emitter.dram.add(data), consumer=step
-        )
-        step.needs += [rows, *self.bands[: self._bands_for(part)]]
+        offset = emitter.dram.add(constant_rows(constant, config, tile, first, count))
+        rows = emitter.demand(Mem.CONST, count, config.const_bytes, offset, consumer=step)
+        bands = ceil_div(max(0, first + count - 1), self.patches) * self._pieces
+        step.needs += [rows, *self._band_loads[:bands]]
         step.rows = count
+        self._pacer.work(count, part.groups)
 
-    def _bands_for(self, part: Part) -> int:
-        """How many bands bring the patches of ``part``."""
-        first, count = self.emitter.plan.token_range(part)
-        return -(-max(0, first + count - 1) // self._grid()[1])
+
+class _Pacer:
+    """Rough clock of the LOAD unit and the array while both work on the patch embedding."""
+
+    def __init__(self, emitter: Emitter, chunks: int) -> None:
+        self._config = emitter.config
+        self._tile = max(chunks, emitter.config.rows, 4)
+        self._bus = self._array = 0
+        self._running: list[tuple[int, int, int]] = []
+        self.waiting: deque[tuple[int, Part]] = deque()
+
+    def tiles_waiting(self) -> set[int]:
+        """Tiles that work still waits to use."""
+        return {tile for tile, _ in self.waiting}
+
+    def load(self, cycles: int) -> None:
+        """The bus is taken for ``cycles``."""
+        self._bus += cycles
+
+    def fits(self, rows: int) -> bool:
+        """Would the FIFO take ``rows`` constants now?"""
+        return self._held(self._bus) + rows <= self._config.const_rows * 3 // 4
+
+    def _held(self, time: int) -> float:
+        self._running = [r for r in self._running if r[2] > time]
+        return sum(n * min(1.0, (end - time) / (end - start)) for n, start, end in self._running)
+
+    def work(self, rows: int, groups: int) -> None:
+        """Constants for ``groups`` tiles go to the FIFO and their MATMUL to the array."""
+        while self._running and not self.fits(rows):
+            self._bus = max(self._bus + 1, min(end for _, _, end in self._running))
+        self._bus += ceil_div(rows * self._config.const_bytes, self._config.axi_bytes)
+        start = max(self._bus, self._array)
+        self._array = start + groups * self._tile
+        self._running.append((rows, start, self._array))

@@ -135,7 +135,8 @@ class ArrayModel:
         mem = self.memories
         tiles, real, _ = acc.shape
         tokens = f["token"] + np.arange(real)
-        # Only the drain itself accumulates, in order: a write to everybody else.
+        # The drain reads statistics and old residuals itself, in order with its own writes: to
+        # other units these are writes, and no earlier write of its own can still be under way.
         sums = np.array(mem.data[Space.STATISTICS][tokens])
         add = ops.ResidualAdd()
         for j in range(tiles):
@@ -145,7 +146,7 @@ class ArrayModel:
                     raise PotvitError("MATMUL takes position constants that no load brought")
                 old = np.stack([self.constants.popleft() for _ in range(real)])
             else:
-                old = mem.read(Space.RESIDUAL, at)
+                old = mem.data[Space.RESIDUAL][at]
             p = {name: params[name][j] for name in ("la", "lo", "shift")}
             new = add.compute(acc[j], old, **p)
             mem.write(Space.RESIDUAL, at, value=new)
