@@ -135,7 +135,7 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
     _need("VALUE", *used["VALUE"], config.head_lanes, config)
 
     steps = round_up(network.channels, width) // config.lanes
-    norm_sets = 2 if 2 * steps <= config.norm_words else 1
+    norm_sets = min(max(1, config.norm_words // steps), 2 * len(network.blocks) + 1)
     used["NORM"] = (norm_sets * steps, config.norm_words)
     _need("NORM", *used["NORM"], config.norm_bytes, config)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -68,22 +67,26 @@ class Network:
 
 
 class _Reader:
-    """Takes nodes one by one and checks their type and where their inputs come from."""
+    """Takes nodes by what they read, whatever their order in the graph."""
 
     def __init__(self, graph: ir.Graph) -> None:
-        self.nodes: Iterator[ir.Node] = iter(graph.nodes)
-        self.head = next(self.nodes, None)
+        self.left = list(graph.nodes)
+
+    def find(self, kind: type[N], *inputs: str) -> list[N]:
+        """Take every node of ``kind`` that reads exactly ``inputs``."""
+        found = [n for n in self.left if isinstance(n, kind) and n.inputs == inputs]
+        self.left = [n for n in self.left if all(n is not f for f in found)]
+        return found
 
     def take(self, kind: type[N], *inputs: str) -> N:
-        node = self.head
-        if not isinstance(node, kind) or (inputs and node.inputs != inputs):
-            found = "the graph ends" if node is None else f"node {node.name!r} breaks the pattern"
+        """Take the only such node."""
+        found = self.find(kind, *inputs)
+        if len(found) != 1:
             raise PotvitError(
-                f"only the executor runs this network: {found} where the accelerator wants "
-                f"a {kind.__name__}" + (f" of {', '.join(inputs)}" if inputs else "")
+                f"only the executor runs this network: {len(found)} {kind.__name__} nodes read "
+                f"{', '.join(inputs)} where the accelerator wants one"
             )
-        self.head = next(self.nodes, None)
-        return node
+        return found[0]
 
 
 def read_network(graph: ir.Graph) -> Network:
@@ -91,18 +94,19 @@ def read_network(graph: ir.Graph) -> Network:
     reader = _Reader(graph)
     patch = reader.take(ir.PatchEmbed, graph.input)
     embed = reader.take(ir.Residual, patch.output)
+    if embed.constant is None:
+        raise PotvitError(f"only the executor runs this network: {embed.name!r} has no constants")
     blocks = []
     stream = embed.output
-    while isinstance(reader.head, ir.LayerNorm):
-        blocks.append(_read_block(reader, stream))
+    while norms := reader.find(ir.LayerNorm, stream):
+        blocks.append(_read_block(reader, norms[0], stream))
         stream = blocks[-1].res2.output
     select = reader.take(ir.Select, stream)
     norm = reader.take(ir.LayerNorm, select.output)
     head = reader.take(ir.Head, norm.output)
-    if reader.head is not None:
-        raise PotvitError(
-            f"only the executor runs this network: {reader.head.name!r} follows the head"
-        )
+    if reader.left:
+        names = ", ".join(n.name for n in reader.left[:3])
+        raise PotvitError(f"only the executor runs this network: no place for node {names}")
     return Network(
         graph=graph,
         patch=patch,
@@ -114,21 +118,18 @@ def read_network(graph: ir.Graph) -> Network:
     )
 
 
-def _read_block(reader: _Reader, stream: str) -> Block:
-    ln1 = reader.take(ir.LayerNorm, stream)
-    linears = {}
-    for _ in range(3):
-        node = reader.take(ir.Linear, ln1.output)
-        linears[node.output] = node
-    scores = reader.take(ir.Scores)
-    softmax = reader.take(ir.Softmax, scores.output)
-    attn = reader.take(ir.AttnValue)
-    names = (*scores.inputs, attn.inputs[1])
-    if set(names) != set(linears) or attn.inputs[0] != softmax.output:
+def _read_block(reader: _Reader, ln1: ir.LayerNorm, stream: str) -> Block:
+    linears = {n.output: n for n in reader.find(ir.Linear, ln1.output)}
+    pairs = [(q, k) for q in linears for k in linears]
+    scores = [s for pair in pairs for s in reader.find(ir.Scores, *pair)]
+    if len(linears) != 3 or len(scores) != 1 or len(set(scores[0].inputs)) != 2:
         raise PotvitError(
-            f"only the executor runs this network: {scores.name!r} is no self-attention"
+            f"only the executor runs this network: {ln1.name!r} does not feed one self-attention"
         )
-    q, k, v = (linears[name] for name in names)
+    softmax = reader.take(ir.Softmax, scores[0].output)
+    value = next(name for name in linears if name not in scores[0].inputs)
+    attn = reader.take(ir.AttnValue, softmax.output, value)
+    q, k, v = (linears[name] for name in (*scores[0].inputs, value))
     proj = reader.take(ir.Linear, attn.output)
     res1 = reader.take(ir.Residual, proj.output, stream)
     ln2 = reader.take(ir.LayerNorm, res1.output)
@@ -136,14 +137,13 @@ def _read_block(reader: _Reader, stream: str) -> Block:
     gelu = reader.take(ir.Gelu, fc1.output)
     fc2 = reader.take(ir.Linear, gelu.output)
     res2 = reader.take(ir.Residual, fc2.output, res1.output)
-    name = ln1.output.rpartition(".")[0]
     return Block(
-        name=name,
+        name=ln1.output.rpartition(".")[0],
         ln1=ln1,
         q=q,
         k=k,
         v=v,
-        scores=scores,
+        scores=scores[0],
         softmax=softmax,
         attn=attn,
         proj=proj,
