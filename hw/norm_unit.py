@@ -64,8 +64,10 @@ class NormUnit(wiring.Component):
         params = LayerNorm(channels=config.max_channels)
         m.submodules.datapath = datapath = LayerNormUnit(params, lanes=config.lanes, tag=tag)
 
-        # An instruction enters when the two walkers that run ahead are done with the one before.
+        # Three walkers: token sums, residual words, steps. The first takes an instruction from the
+        # port, the others from `waiting` once they are done with the one before.
         instr = self.instr.p
+        waiting = Signal.like(instr)
         halted = Signal()
         accept, token_free, fetch_free, pass_free = Signal(), Signal(), Signal(), Signal()
         inflight = Signal(range(IN_FLIGHT + 1))
@@ -90,10 +92,12 @@ class NormUnit(wiring.Component):
         with m.If(self.instr.valid & self.instr.ready & ~legal):
             m.d.sync += halted.eq(1)
         m.d.sync += inflight.eq(inflight + accept - self.done)
+        with m.If(accept):
+            m.d.sync += waiting.eq(instr)
 
         self._tokens(m, datapath, accept, token_free)
-        words = self._fetch(m, accept, fetch_free, halted)
-        self._pass(m, datapath, words, accept, pass_free, halted)
+        words = self._fetch(m, accept, waiting, fetch_free, halted)
+        self._pass(m, datapath, words, accept, waiting, pass_free, halted)
         return m
 
     def _tokens(self, m: Module, datapath: LayerNormUnit, accept: Signal, free: Signal) -> None:
@@ -117,16 +121,18 @@ class NormUnit(wiring.Component):
             new = self.instr.p
             m.d.sync += [at.eq(new.token), left.eq(new.count), channels.eq(new.channels)]
 
-    def _fetch(self, m: Module, accept: Signal, free: Signal, halted: Signal) -> RegisterQueue:
+    def _fetch(
+        self, m: Module, accept: Signal, waiting: Any, free: Signal, halted: Signal
+    ) -> RegisterQueue:
         """Prefetch residual words, consecutive over an instruction, into a short queue."""
         config, req = self.config, self.res_read.req
         m.submodules.words = queue = RegisterQueue(self.res_read.data.shape(), PREFETCH)
         addr = Signal(range(max(config.residual_words, 1 << 16) + 1))
         words_per_token = Signal.like(self.instr.p.steps)
         word, left = Signal.like(words_per_token), Signal.like(self.instr.p.count)
-        coming, fire, outside = Signal(), Signal(), Signal()
+        coming, fire, outside, pending = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            free.eq(left == 0),
+            free.eq(~pending),
             outside.eq((left != 0) & (addr >= config.residual_words)),
             req.valid.eq((left != 0) & ~outside & ~halted & (queue.level + coming < PREFETCH)),
             req.p.eq(addr),
@@ -141,15 +147,14 @@ class NormUnit(wiring.Component):
                 m.d.sync += [word.eq(words_per_token), left.eq(left - 1)]
         with m.If(outside):
             m.d.sync += halted.eq(1)
-        with m.If(accept):
-            new = self.instr.p
-            per_token = new.steps >> (config.cols // config.lanes - 1)
+        with m.If(pending & (left == 0)):
+            per_token = waiting.steps >> (config.cols // config.lanes - 1)
             m.d.sync += [
-                addr.eq(new.r_addr),
-                left.eq(new.count),
-                words_per_token.eq(per_token),
-                word.eq(per_token),
-            ]
+                addr.eq(waiting.r_addr), left.eq(waiting.count), pending.eq(0),
+                words_per_token.eq(per_token), word.eq(per_token),
+            ]  # fmt: skip
+        with m.If(accept):
+            m.d.sync += pending.eq(1)
         return queue
 
     def _pass(
@@ -158,13 +163,13 @@ class NormUnit(wiring.Component):
         datapath: LayerNormUnit,
         words: RegisterQueue,
         accept: Signal,
+        waiting: Any,
         free: Signal,
         halted: Signal,
     ) -> None:
         """Walk the steps of every token: lanes, parameters and destination."""
         config, step = self.config, datapath.step
-        waiting, pending = Signal.like(self.instr.p), Signal()
-        current, left = Signal.like(self.instr.p), Signal.like(self.instr.p.count)
+        pending, current, left = Signal(), Signal.like(waiting), Signal.like(waiting.count)
         at, bank = Signal.like(current.steps), Signal(range(config.rows))
         row = Signal(17)
         steps_per_word = config.cols // config.lanes
@@ -219,4 +224,4 @@ class NormUnit(wiring.Component):
                 bank.eq(0), at.eq(0), pending.eq(0),
             ]  # fmt: skip
         with m.If(accept):
-            m.d.sync += [waiting.eq(self.instr.p), pending.eq(1)]
+            m.d.sync += pending.eq(1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
-from dataclasses import dataclass
+import pickle
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cocotb
@@ -171,36 +172,144 @@ def channel_counts(config: Config) -> list[int]:
     return sorted({block, 3 * block - 1, min(192, largest), largest})
 
 
+class Places:
+    """Hands out memory, so that cases follow one another at different base addresses."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.r_addr, self.token, self.p_addr, self.d_addr = 1, config.rows, 0, 2
+
+    def room(self, channels: int) -> int:
+        """Tokens of ``channels`` that still fit."""
+        c = self.config
+        steps = -(-channels // (2 * c.lanes)) * 2
+        if self.p_addr + steps > c.norm_words:
+            return 0
+        groups = (c.act_words - self.d_addr) // (steps // 2 + 1)
+        words = (c.residual_words - self.r_addr) * c.cols // (steps * c.lanes)
+        return max(0, min(words, c.max_tokens - self.token, groups * c.rows))
+
+    def take(self, tokens: int, channels: int) -> dict[str, int]:
+        """Places of one case as keyword arguments of `Case`."""
+        c = self.config
+        steps, groups = -(-channels // (2 * c.lanes)) * 2, -(-tokens // c.rows)
+        places = {
+            "r_addr": self.r_addr, "token": self.token, "p_addr": self.p_addr,
+            "d_addr": self.d_addr,
+        }  # fmt: skip
+        self.r_addr += tokens * steps * c.lanes // c.cols
+        self.token += groups * c.rows
+        self.p_addr += steps
+        self.d_addr += groups * (steps // 2 + 1)
+        return places
+
+
+def stalls() -> float:
+    """Rate of random pauses of this run."""
+    return float(os.environ.get("POTVIT_BENCH_STALLS", "0.3"))
+
+
 @cocotb.test()
 async def corner_and_random_tokens(dut: Any) -> None:
-    """Corner tokens and random ones at two base addresses each, shifts 0 and 63 included."""
+    """Corner tokens, then random ones, of several channel counts, back to back."""
     config = bench_config()
-    stalls = float(os.environ.get("POTVIT_BENCH_STALLS", "0.3"))
     rng = np.random.default_rng(5)
     await start(dut)
-    model = Model(config)
-    r_addr = d_addr = p_addr = token = 0
-    compared_tokens = 0
+    model, places, tokens = Model(config), Places(config), 0
     for channels in channel_counts(config):
-        for repeat in range(2):
-            q = corner_tokens(rng, channels)
-            if repeat:
-                q = rng.integers(-128, 128, (config.rows + 1, channels))
-            words = -(-channels // (2 * config.lanes)) * 2 * config.lanes // config.cols
-            room = min((config.residual_words - r_addr) // words, config.max_tokens - token)
-            row_words = words * config.cols // config.act_bytes + 1
-            room = min(room, (config.act_words - d_addr) // row_words * config.rows)
-            q = q[:room]
-            steps = -(-channels // (2 * config.lanes)) * 2
-            if not len(q) or p_addr + steps > config.norm_words:
-                break
-            case = random_case(rng, q, r_addr=r_addr, d_addr=d_addr, token=token, p_addr=p_addr)
-            model.add(case)
-            compared_tokens += len(q)
-            r_addr += len(q) * words
-            token += -(-len(q) // config.rows) * config.rows
-            d_addr += -(-len(q) // config.rows) * row_words
-            p_addr += steps
-    assert compared_tokens >= 16, "too few tokens fit this configuration"
-    await run(dut, model, stalls, seed=random.randint(0, 1 << 30))
-    cocotb.log.info("compared %d bytes", model.check())
+        random_tokens = rng.integers(-128, 128, (config.rows + 1, channels))
+        for q in (corner_tokens(rng, channels), random_tokens):
+            q = q[: places.room(channels)]
+            if len(q):
+                model.add(random_case(rng, q, **places.take(len(q), channels)))
+                tokens += len(q)
+    assert tokens >= 16, "too few tokens fit this configuration"
+    await run(dut, model, stalls(), seed=9)
+    model.check()
+
+
+@cocotb.test()
+async def extreme_shifts(dut: Any) -> None:
+    """Final shifts of 0 (everything saturates) and 63 (everything vanishes)."""
+    config = bench_config()
+    rng = np.random.default_rng(6)
+    await start(dut)
+    model, places, channels = Model(config), Places(config), 2 * config.lanes
+    for shift in (0, 63):
+        q = rng.integers(-128, 128, (config.rows, channels))
+        case = random_case(rng, q, **places.take(len(q), channels))
+        model.add(replace(case, shift=shift))
+    await run(dut, model, stalls(), seed=10)
+    model.check()
+
+
+@cocotb.test(skip="POTVIT_BENCH_TOKENS" not in os.environ)
+async def network_tokens(dut: Any) -> None:
+    """Residual tokens and parameters of a quantized network, pickled by the caller."""
+    config = bench_config()
+    await start(dut)
+    cases = pickle.loads(Path(os.environ["POTVIT_BENCH_TOKENS"]).read_bytes())
+    model, places = Model(config), Places(config)
+    for case in cases:
+        channels = case.q.shape[1]
+        q = case.q[: min(len(case.q), places.room(channels))]
+        if len(q):
+            model.add(replace(case, q=q, **places.take(len(q), channels)))
+    await run(dut, model, stalls(), seed=11)
+    model.check()
+
+
+@cocotb.test()
+async def rate(dut: Any) -> None:
+    """Without stalls a token takes its steps or its root, whichever is longer."""
+    config = bench_config()
+    rng = np.random.default_rng(7)
+    await start(dut)
+    model, places = Model(config), Places(config)
+    channels = min(192, config.max_channels, config.norm_words // 2 * config.lanes)
+    tokens = min(4 * config.rows, places.room(channels))
+    q = rng.integers(-128, 128, (tokens, channels))
+    for part in (q[: tokens // 2], q[tokens // 2 :]):
+        model.add(random_case(rng, part, **places.take(len(part), channels)))
+    cycles = await run(dut, model, 0.0, seed=12)
+    model.check()
+    steps = -(-channels // (2 * config.lanes)) * 2
+    expected = tokens * max(steps, sum_widths(config.max_channels)[0])
+    assert cycles <= expected + 60, f"{cycles} cycles, expected {expected}"
+
+
+@cocotb.test()
+async def illegal_instructions(dut: Any) -> None:
+    """Every illegal field raises the fault; nothing is written outside or hangs."""
+    config = bench_config()
+    block = 2 * config.lanes
+    good = {
+        "r_addr": 0, "token": 0, "count": 1, "channels": block, "steps": 2, "p_addr": 0,
+        "shift": 20, "d_addr": 0, "d_stride": 1,
+    }  # fmt: skip
+    bad = [
+        {"count": 0}, {"steps": 0}, {"channels": config.max_channels + 1},
+        {"token": config.max_tokens}, {"p_addr": config.norm_words - 1},
+        {"r_addr": config.residual_words}, {"d_addr": config.act_words},
+        {"d_addr": config.act_words - 1, "count": config.rows + 1},
+        *([{"steps": 1}] if config.cols > config.lanes else []),
+    ]  # fmt: skip
+    await start(dut)
+    written: list[int] = []
+    dut.norm__instr__valid.value = 0
+    cocotb.start_soon(serve(dut, "norm__act_write", written.append, Pauses(0.0, 1)))
+    cocotb.start_soon(read_request(dut, "norm__res_read", lambda a: 0, Pauses(0.0, 2)))
+    cocotb.start_soon(read_port(dut, "norm__stat_read", lambda a: 1))
+    cocotb.start_soon(read_port(dut, "norm__norm_read", lambda a: 0))
+    for change in bad:
+        raw = Instr(op=Op.NORM, fields=good | change).pack()
+        payload = int.from_bytes(raw, "little") >> HEADER_BITS
+        await drive(dut, "norm__instr", [payload], lambda: False)
+        for _ in range(60 + 40 * config.rows):
+            await FallingEdge(dut.clk)
+        assert dut.norm__fault.value, f"no fault for {change}"
+        dut.rst.value = 1
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        await FallingEdge(dut.clk)
+        assert not dut.norm__fault.value, "the fault outlives a reset"

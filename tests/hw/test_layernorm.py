@@ -1,0 +1,122 @@
+"""NORM unit and its datapath against golden.ops.LayerNorm."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from golden import ir
+from golden.executor import Executor
+from golden.ops import LayerNorm
+from hw.config import PRESETS
+from sim.bench_config import config_env
+from sim.benches.norm import Case, corner_tokens
+from sim.bundles import network
+from sim.runner import run
+from sim.unit_points import ODD, POINTS
+from sim.units import units
+
+PARTS = ("norm", "load", "store")
+TESTS = ["corner_and_random_tokens", "extreme_shifts", "rate", "illegal_instructions"]
+QUICK = [pytest.param(c, id=c.name) for c in (PRESETS["tiny"], ODD)]
+SLOW = [
+    pytest.param(c, id=c.name, marks=pytest.mark.slow)
+    for c in (PRESETS["edge"], PRESETS["base"], *POINTS)
+]
+
+
+@pytest.mark.parametrize("config", QUICK + SLOW)
+def test_instructions(config):
+    assert run(units(config, *PARTS), "sim.benches.norm", env=config_env(config)) == TESTS
+
+
+@pytest.mark.parametrize("config", QUICK + SLOW)
+@pytest.mark.parametrize("model", ["vit_digits", "deit_tiny"])
+def test_network_tokens(config, model, tmp_path):
+    """Real residual streams and parameters: first, middle and last LayerNorm of the network."""
+    if model == "deit_tiny" and "POTVIT_DATA" not in os.environ:
+        pytest.skip("POTVIT_DATA is not set: no trained weights")
+    net = network(model, "w8a8", "log2")
+    norms = [n for n in net.graph.nodes if isinstance(n, ir.LayerNorm)]
+    chosen = [norms[0], norms[len(norms) // 2], norms[-2]]
+    if config.max_channels < len(chosen[0].gamma):
+        pytest.skip(f"{config.name} takes {config.max_channels} channels")
+    sources = [n.inputs[0] for n in chosen]
+    pixels = net.data.calib(1)[0].pixels(net.model.spec.preprocess)
+    tensors = Executor(net.graph).trace(pixels[np.newaxis], sources + [n.output for n in chosen])
+    cases = []
+    for node in chosen:
+        q = tensors[node.inputs[0]][0].astype(np.int64)
+        q = q[: max(2 * config.rows + 1, len(q) if config.name in ("edge", "base") else 0)]
+        values = (node.alpha, node.gamma, node.beta)
+        y = LayerNorm(channels=q.shape[1]).compute(q, *values, node.shift)
+        assert (y == tensors[node.output][0][: len(q)]).all()
+        alpha, gamma, beta = (v.astype(np.int64) for v in values)
+        cases.append(Case(q=q, alpha=alpha, gamma=gamma, beta=beta, shift=node.shift))
+    path = tmp_path / "tokens.pickle"
+    path.write_bytes(pickle.dumps(cases))
+    env = config_env(config) | {"POTVIT_BENCH_TOKENS": str(path)}
+    simulator = units(config, *PARTS)
+    name = "network_tokens"
+    assert run(simulator, "sim.benches.norm", testcase=name, env=env) == [name]
+
+
+@pytest.mark.parametrize(("channels", "lanes"), [(24, 4), (100, 2), (1024, 8)])
+def test_datapath_of_the_parameters(simulate, channels, lanes):
+    """`LayerNorm.create` computes what `LayerNorm.compute` does, one token after the other."""
+    params = LayerNorm(channels=channels)
+    rng = np.random.default_rng(channels)
+    q = np.concatenate([corner_tokens(rng, channels), rng.integers(-128, 128, (3, channels))])
+    alpha, gamma = rng.integers(0, 4, channels), rng.integers(-32768, 32768, channels)
+    beta = rng.integers(-(1 << 30), 1 << 30, channels)
+    want = params.compute(q, alpha, gamma, beta, 24)
+    s1, s2 = params.statistics(q, alpha)
+    unit = params.create(lanes=lanes, tag=8)
+    steps = -(-channels // lanes)
+    pad = steps * lanes - channels
+    got = []
+
+    async def sums(ctx):
+        for a, b in zip(s1, s2, strict=True):
+            ctx.set(unit.token.payload, {"s1": int(a), "s2": int(b), "c": channels})
+            ctx.set(unit.token.valid, 1)
+            await ctx.tick().until(unit.token.ready)
+        ctx.set(unit.token.valid, 0)
+
+    async def feed(ctx):
+        padded = np.pad(q, ((0, 0), (0, pad)))
+        for i in range(len(q)):
+            for step in range(steps):
+                part = slice(step * lanes, (step + 1) * lanes)
+                word = {
+                    "q": [int(v) for v in padded[i, part]], "last": step == steps - 1,
+                    "shift": 24, "tag": i,
+                }  # fmt: skip
+                ctx.set(unit.step.payload, word)
+                ctx.set(unit.step.valid, 1)
+                await ctx.tick().until(unit.step.ready)
+                entries = [
+                    {"gamma": int(g), "alpha": int(a), "beta": int(b)}
+                    for g, a, b in zip(gamma[part], alpha[part], beta[part], strict=True)
+                ]
+                for lane, entry in enumerate(entries):
+                    ctx.set(unit.params[lane], entry)
+        ctx.set(unit.step.valid, 0)
+
+    async def collect(ctx):
+        random = np.random.default_rng(1)
+        while len(got) < len(q) * steps:
+            ctx.set(unit.y.ready, int(random.random() < 0.7))
+            if ctx.get(unit.y.valid) and ctx.get(unit.y.ready):
+                y = ctx.get(unit.y.payload)
+                got.append([y.y[lane] for lane in range(lanes)])
+                assert y.tag == (len(got) - 1) // steps
+            await ctx.tick()
+
+    simulate(unit, sums, feed, collect)
+    result = np.array(got).reshape(len(q), -1)[:, :channels]
+    assert (result == want).all()
+    assert {127, -128} <= set(want.ravel())

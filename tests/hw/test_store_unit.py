@@ -1,0 +1,27 @@
+"""STORE unit: see sim/benches/store.py."""
+
+import pytest
+
+from hw.config import PRESETS
+from sim.bench_config import config_env
+from sim.runner import run
+from sim.unit_points import ODD, POINTS
+from sim.units import units
+
+TESTS = [
+    "every_source", "full_bus_rate/source=residual", "full_bus_rate/source=stream",
+    "full_bus_rate/source=act", "outside_the_window", "illegal_instructions", "error_response",
+    "stop_at_any_time",
+]  # fmt: skip
+SLOW = (PRESETS["edge"], PRESETS["base"], *POINTS)
+
+
+@pytest.mark.parametrize("stalls", ["0", "0.3", "0.7"])
+@pytest.mark.parametrize(
+    "config",
+    [PRESETS["tiny"], ODD, *(pytest.param(c, marks=pytest.mark.slow) for c in SLOW)],
+    ids=lambda c: c.name,
+)
+def test_bench(config, stalls):
+    env = config_env(config) | {"POTVIT_BENCH_STALLS": stalls}
+    assert run(units(config, "norm", "load", "store"), "sim.benches.store", env=env) == TESTS
