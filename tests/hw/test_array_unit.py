@@ -27,6 +27,7 @@ class Program:
         self.memories.gelu = self.rng.integers(-128, 128, 256).astype(np.int8)
         self.instrs: list[Fields] = []
         self.constants: list[Array] = []
+        self.taken: set[int] = set()
         # Operands below, results above: drains of one instruction overlap reads of the next.
         self.act_half = config.act_words // 2
         half = config.stream_words // 2
@@ -90,15 +91,21 @@ class Program:
         size = c.param_words + f["chunks"]
         f["w_stride"] = size + self.int(0, 4)
         span = f["w_stride"] * f["tiles"]
-        # The present instruction's operands must not be those of the one before.
-        at = self.int(0, c.stream_words // 4 - span) + c.stream_words // 4 * (len(self.instrs) & 1)
+        sweeps = 1 if f["shared_params"] else f["tiles"]
+        while True:  # weights may be shared, parameters not
+            at = self.int(0, c.stream_words // 2 - span)
+            words = {
+                at + j * f["w_stride"] + i for j in range(sweeps) for i in range(c.param_words)
+            }
+            if not words & self.taken:
+                break
         f["p_addr"], f["w_addr"] = at, at + c.param_words
         if f["keep_params"]:
             f["shared_params"] = 1
             return
+        self.taken |= words
         depth = f["chunks"] * c.lanes
-        for j in range(1 if f["shared_params"] else f["tiles"]):
-            p = f["p_addr"] + j * f["w_stride"]
+        for p in sorted(words)[:: c.param_words]:
             self.memories.stream[p : p + c.param_words] = self.channels(dest, depth).pack(c)
 
     def _destination(self, dest: Mem, f: Fields) -> None:
@@ -160,3 +167,79 @@ def test_destination(config: Config, dest: Mem, tmp_path: Path) -> None:
     for _ in range(6):
         program.add(dest)
     play(program.case(), tmp_path)
+
+
+DESTS = (Mem.ACT, Mem.STREAM, Mem.VALUE, Mem.LOGIT, Mem.RESIDUAL, Mem.OUT)
+ODD_POINTS = [
+    PRESETS["tiny"].change(name="one-lane-pair", rows=5, lanes=2, cols=2, head_lanes=8),
+    PRESETS["tiny"].change(name="wide-pair", rows=2, lanes=2, cols=4, head_lanes=8),
+    PRESETS["edge"].change(name="seven-rows", rows=7, lanes=8, cols=16),
+    PRESETS["edge"].change(name="wide", rows=3, lanes=16, cols=16, stream_words=1024),
+    PRESETS["edge"].change(name="tall", rows=32, lanes=4, cols=8, act_words=2048),
+]  # fmt: skip
+
+
+def mixed(config: Config, seed: int, count: int) -> Program:
+    """Random instructions of every kind, some with the parameters of the one before."""
+    program = Program(config, seed)
+    for i in range(count):
+        dest = DESTS[program.int(0, len(DESTS) - 1)]
+        keep = {}
+        if i and dest in (Mem.ACT, Mem.LOGIT, Mem.VALUE) and program.int(0, 3) == 0:
+            keep = {"keep_params": 1}
+        program.add(dest, **keep)
+    return program
+
+
+@pytest.mark.parametrize("config", [PRESETS["tiny"], ODD], ids=lambda c: c.name)
+@pytest.mark.parametrize("pauses", [(0.0, 0.0), (0.7, 0.3), (0.1, 0.95)], ids=str)
+def test_mixed_program(config: Config, pauses: tuple[float, float], tmp_path: Path) -> None:
+    program = mixed(config, seed=int(100 * pauses[0]), count=40)
+    play(program.case(instr_pause=pauses[0], const_pause=pauses[1]), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "config", [PRESETS["edge"], PRESETS["base"], *ODD_POINTS], ids=lambda c: c.name
+)
+def test_every_configuration(config: Config, tmp_path: Path) -> None:
+    program = mixed(config, seed=3, count=60)
+    play(program.case(instr_pause=0.2, const_pause=0.4), tmp_path)
+
+
+@pytest.mark.parametrize("config", [PRESETS["tiny"], ODD], ids=lambda c: c.name)
+def test_no_cycle_is_lost(config: Config, tmp_path: Path) -> None:
+    """Tiles, row groups and instructions follow one another at the documented rate."""
+    program = Program(config, seed=9)
+    for i in range(30):
+        program.add(DESTS[i % 4], keep_params=int(i > 0 and i % 5 == 0))
+    play(program.case(timing=True), tmp_path)
+
+
+FAULTS = {
+    "activation address": {"a_addr": 1020, "a_stride": 8, "groups": 3, "chunks": 4},
+    "weight address": {"w_addr": 1020, "chunks": 6},
+    "weight stride": {"w_stride": 4000, "tiles": 20},
+    "parameter address": {"p_addr": 60000},
+    "destination": {"d_addr": 2048},
+    "destination stride": {"d_addr": 2040, "d_step": 63, "tiles": 2},
+    "no chunks": {"chunks": 0},
+    "no tiles": {"tiles": 0},
+    "too many rows": {"rows_last": 63},
+    "no rows": {"rows_last": 0},
+    "too many columns": {"cols_last": 63},
+    "unknown destination": {"dest": 6},
+    "key lane": {"dest": int(Mem.STREAM), "sub": 60, "d_addr": 600},
+    "value part": {"dest": int(Mem.VALUE), "sub": 60, "d_addr": 0},
+    "maximum slot": {"dest": int(Mem.LOGIT), "slot": 200, "d_addr": 0, "group_outer": 1},
+    "token": {"dest": int(Mem.RESIDUAL), "token": 1000, "d_addr": 0},
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault(name: str, tmp_path: Path) -> None:
+    program = Program(PRESETS["tiny"], seed=1)
+    program.add(Mem.ACT, w4=0)
+    legal = program.instrs[0]
+    program.instrs = [legal | FAULTS[name]]
+    play(program.case(faults=True), tmp_path)
