@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from golden import ir, ops
@@ -58,12 +59,10 @@ class Codes:
     """``golden.ops.LogIntSoftmax`` (or uniform codes) of int8 [B, H, T, T] logits.
 
     ``E`` comes from a table of the 256 distances per head; row sums of up to 256 of them are
-    exact in float32 in any order. With ``T = u * 2**z``, ``256*S >= T*(E << n)`` is
-    ``S / (u*E) >= 2**(n + z - 8)``: both operands are below 2**24, so a quotient below a power
-    of two is below it by at least a relative 2**-25 and rounding cannot reach it. The exponent
-    field of the float32 quotient therefore counts the thresholds passed; ``E = 0`` divides to
-    infinity, beyond all of them. Rules with larger ``T``, half-step codes and FQ-ViT's rule take
-    float64 quotients, whose rounding is 2**20 times finer than any threshold's margin.
+    exact in float32 in any order. A threshold ``256*S >= T*(E << n)``, ``T = u * 2**z``, reads
+    ``S / (u*E) >= 2**(n + z - 8)``: the exponent field of that quotient counts the thresholds
+    passed, and ``E = 0`` divides to infinity, beyond all of them. `_Octaves` says why a rounded
+    quotient cannot reach a power of two that the exact one does not.
     """
 
     def __init__(self, node: ir.Softmax, keys: int, device: torch.device) -> None:
@@ -77,51 +76,87 @@ class Codes:
         self._table = torch.tensor(np.concatenate(tables), dtype=torch.float32, device=device)
         heads = torch.arange(len(tables), dtype=torch.int32, device=device)
         self._offset = (heads * 256)[:, None, None]
-        for t in _thresholds(node.fmt, node.rule):
+        for t, _ in _thresholds(node.fmt, node.rule):
             if not 256 <= t < 1024:
                 raise PotvitError(f"{node.name}: code threshold {t} outside 256..1023")
         self._boundaries = torch.tensor(_fq_boundaries(), dtype=torch.float64, device=device)
+        self._octaves = [
+            _Octaves(t, most, np.concatenate(tables)).to(device)
+            for t, most in _thresholds(node.fmt, node.rule)
+        ]
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Return uint8 codes."""
         index = logits.to(torch.int32)
         index = index.amax(-1, keepdim=True).add(self._offset).sub(index)
-        e = self._table.index_select(0, index.view(-1)).view(index.shape)
-        return self.codes(e, e.sum(-1, keepdim=True))
+        e = self.exponential(index)
+        return self.codes(index, e, e.sum(-1, keepdim=True))
 
-    def codes(self, e: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-        """Return uint8 codes of integral float32 numerators and row sums (broadcast)."""
+    def exponential(self, index: torch.Tensor) -> torch.Tensor:
+        """Return the float32 ``E`` of table positions, ``256*head + t``."""
+        return self._table.index_select(0, index.view(-1)).view(index.shape)
+
+    def codes(self, index: torch.Tensor, e: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        """Return uint8 codes of table positions, their ``E`` and float32 row sums."""
         if self.fmt is None:
             e = e.double()
             return torch.floor(e.mul_(510).add_(s).div_(2 * s.double())).to(torch.uint8)
-        if self.fmt is AttnFormat.HALF:
-            codes = _octaves(s, e, self.rule.odd, 16)
-            return codes.add_(_octaves(s, e, self.rule.even, 15)).to(torch.uint8)
-        if self.rule.fq:
+        if self.rule.fq and self.fmt is AttnFormat.LOG2:
+            # Margins of 2**-25 between thresholds and quotients, against 2**-53.
             quotient = (2 * s.double()) / e.double()
             return torch.bucketize(quotient, self._boundaries, right=True).to(torch.uint8)
-        return _octaves(s, e, self.rule.odd, 15).to(torch.uint8)
+        codes = self._octaves[0](index, e, s)
+        for more in self._octaves[1:]:
+            codes += more(index, e, s)
+        return codes.to(torch.uint8)
 
 
-def _thresholds(fmt: AttnFormat | None, rule: CodeRule) -> list[int]:
-    """The ``T`` that a rule compares with, in units of 1/256."""
+def _thresholds(fmt: AttnFormat | None, rule: CodeRule) -> list[tuple[int, int]]:
+    """The ``T`` that a rule compares with, in units of 1/256, and over how many octaves."""
     if fmt is AttnFormat.HALF:
-        return [rule.odd, rule.even]
-    return [] if fmt is None or rule.fq else [rule.odd]
+        return [(rule.odd, 16), (rule.even, 15)]
+    return [] if fmt is None or rule.fq else [(rule.odd, 15)]
 
 
-def _octaves(s: torch.Tensor, e: torch.Tensor, t: int, most: int) -> torch.Tensor:
-    """How many ``n`` in 0..most-1 have ``256*s >= t*(e << n)``, as int32."""
-    z = (t & -t).bit_length() - 1
-    u = t >> z
-    if u << E_BITS <= FLOAT32_EXACT:
-        quotient = s / (e * u)
-        field, bias = quotient.view(torch.int32).bitwise_right_shift_(23), 127
-    else:
-        wide = s.double() / (e.double().mul_(u))
-        field = wide.view(torch.int64).bitwise_right_shift_(52).to(torch.int32)
-        bias = 1023
-    return field.sub_(bias + z - 9).clamp_(0, most)
+class _Octaves:
+    """How many ``n`` in 0..most-1 have ``256*S >= T*(E << n)``, for ``E`` out of a table.
+
+    The divisor ``u*E`` is carried in float32, rounded up where it has more than 24 bits; the
+    constructor proves that this moves no threshold that a sum below 2**24 can reach. A quotient
+    of such numbers that is below a power of two is below it by more than a relative 2**-25, so
+    the correctly rounded quotient reaches a power only where the exact one does.
+    """
+
+    def __init__(self, t: int, most: int, values: npt.NDArray[np.int64]) -> None:
+        z = (t & -t).bit_length() - 1
+        self._u, self._most, self._bias = t >> z, most, 127 + z - 9
+        exact = self._u * values
+        carried = exact.astype(np.float32)
+        carried = np.where(carried < exact, np.nextafter(carried, np.float32(np.inf)), carried)
+        shifts = np.arange(most)[:, None] + z - 8
+        least, found = (
+            -((-x << np.maximum(shifts, 0)) >> np.maximum(-shifts, 0))
+            for x in (exact, carried.astype(np.int64))
+        )
+        if not np.all((least == found) | (least >= 1 << SUM_BITS)):
+            raise PotvitError(f"code threshold {t} cannot be carried exactly")
+        whole = bool((exact == carried).all())
+        self._divisor = None if whole else torch.tensor(carried, dtype=torch.float32)
+
+    def to(self, device: torch.device) -> _Octaves:
+        """Move the divisors to ``device``."""
+        if self._divisor is not None:
+            self._divisor = self._divisor.to(device)
+        return self
+
+    def __call__(self, index: torch.Tensor, e: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        """Return int32 counts for table positions, their float32 ``E`` and row sums."""
+        if self._divisor is None:
+            quotient = s / (e * self._u)
+        else:
+            quotient = s / self._divisor.index_select(0, index.view(-1)).view(e.shape)
+        field = quotient.view(torch.int32).bitwise_right_shift_(23)
+        return field.sub_(self._bias).clamp_(0, self._most)
 
 
 def _fq_boundaries() -> list[float]:
@@ -156,9 +191,6 @@ class AttnValue:
             step = 1 if node.fmt is AttnFormat.LOG2 else 2
             weight = [float(1 << (base - code // step)) for code in range(zero)] + [0.0]
             self._weight = torch.tensor(weight, dtype=torch.float32, device=device)
-            odd = [w * (code & 1) for code, w in enumerate(weight)]
-            self._odd = torch.tensor(odd, dtype=torch.float32, device=device)
-            self._even = self._weight - self._odd
         shift = node.shift[:, None, None] + base
         self._round = Requantize(np.full(shift.shape, total, np.int64), shift, device)
 
@@ -179,5 +211,7 @@ class AttnValue:
         if self._fmt is AttnFormat.LOG2:
             return (weights(self._weight) @ value).to(torch.int32)
         half = value.mul(HALF_STEP / 256).add_(0.5).floor_()
-        acc = weights(self._even) @ value
-        return acc.add_(weights(self._odd) @ half).to(torch.int32)
+        weight = weights(self._weight)
+        odd = index.bitwise_and_(1).view(codes.shape) * weight
+        acc = odd @ half
+        return acc.add_(weight.sub_(odd) @ value).to(torch.int32)

@@ -21,7 +21,7 @@ from golden.exec_steps import StepBuilder
 
 Array = npt.NDArray[Any]
 #: Images that run together: their tensors stay in a core's cache.
-CHUNK = 8
+CHUNK = 4
 
 
 class Executor:

@@ -120,27 +120,34 @@ def test_carriers_follow_the_bound(monkeypatch):
         (AttnFormat.HALF, RULE_HALF),
     ],
 )
-def test_codes_at_every_threshold_and_on_a_million_random_rows(fmt, rule):
+@pytest.mark.parametrize("form", ExpForm)
+def test_codes_at_every_threshold_and_on_a_million_random_rows(fmt, rule, form):
+    exps = np.arange(-5, 1)
     node = ir.Softmax(
-        name="codes", inputs=("x",), output="codes", logit_exp=np.zeros(1), fmt=fmt, rule=rule
+        name="codes", inputs=("x",), output="codes", logit_exp=exps, form=form, fmt=fmt, rule=rule
     )
     unit = Codes(node, 256, torch.device("cpu"))
-    reference = LogIntSoftmax(fmt=fmt, rule=rule)
+    reference = LogIntSoftmax(form=form, fmt=fmt, rule=rule)
+    table = np.concatenate([reference.exponential(np.arange(256), e) for e in exps])
     rng = np.random.default_rng(0)
-    e = rng.integers(0, 1 << 16, 1_000_000) >> rng.integers(0, 16, 1_000_000)
-    s = rng.integers(1, 1 << 24, e.size) >> rng.integers(0, 24, e.size)
-    near_e, near_s = [], []
-    some = rng.integers(1, 1 << 16, 500)
+    index = rng.integers(0, table.size, 1_000_000)
+    s = rng.integers(1, 1 << 24, index.size) >> rng.integers(0, 24, index.size)
+    near_index, near_s = [index], [s]
+    every = np.arange(table.size)
     for n in range(16):
         for t in (rule.odd, rule.even, 384, 640, 256 * 3 - 128 // 2**n):
-            for offset in (-1, 0, 1):
-                near_e.append(some)
-                near_s.append(((t * some << n) >> 8) + offset)
-    e, s = np.concatenate([e, *near_e]), np.concatenate([s, *near_s])
-    fits = (s >= np.maximum(e, 1)) & (s < 1 << 24)
-    e, s = e[fits], s[fits]
-    got = unit.codes(torch.tensor(e, dtype=torch.float32), torch.tensor(s, dtype=torch.float32))
-    assert np.array_equal(got.numpy(), reference.codes(e, s))
+            for offset in (-1, 0, 1, 2):
+                near_index.append(every)
+                near_s.append(((t * table << n) >> 8) + offset)
+    index, s = np.concatenate(near_index), np.concatenate(near_s)
+    fits = (s >= np.maximum(table[index], 1)) & (s < 1 << 24)
+    index, s = index[fits], s[fits]
+    assert index.size > 500_000
+    where = torch.tensor(index, dtype=torch.int32)
+    e = unit.exponential(where)
+    assert np.array_equal(e.numpy(), table[index])
+    got = unit.codes(where, e, torch.tensor(s, dtype=torch.float32))
+    assert np.array_equal(got.numpy(), reference.codes(table[index], s))
     assert set(np.unique(got.numpy())) == set(range(fmt.zero_code + 1))
 
 
