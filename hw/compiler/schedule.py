@@ -11,6 +11,7 @@ from hw.compiler.cycles import Simulation, Timing
 from hw.compiler.depend import Ordering, check_semaphores, order_units
 from hw.compiler.step import Step
 from hw.config import Config
+from hw.isa import Unit
 
 
 def program_order(
@@ -20,6 +21,11 @@ def program_order(
     ordering = order_units(steps, config)
     canonical = list(range(len(steps)))
     ideal = Simulation(steps, ordering, canonical, config, timing, queued=False)
-    order = sorted(canonical, key=lambda n: (int(ideal.start[n]), n))
+    keys = [int(start) for start in ideal.start]
+    loads = [n for n in canonical if steps[n].rows and steps[n].unit is Unit.LOAD]
+    takers = [n for n in canonical if steps[n].rows and steps[n].unit is Unit.ARRAY]
+    for load, taker in zip(loads, takers, strict=True):  # no semaphore orders these two
+        keys[taker] = max(keys[taker], keys[load])
+    order = sorted(canonical, key=lambda n: (keys[n], n))
     check_semaphores(order, steps, ordering, config)
     return order, ordering, Simulation(steps, ordering, order, config, timing, queued=True)
