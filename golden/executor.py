@@ -7,6 +7,7 @@ device cannot change a bit; `golden.reference` is the oracle.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,14 +21,15 @@ from golden.exec_gemm import Carrier, require_exact_float32
 from golden.exec_steps import StepBuilder
 
 Array = npt.NDArray[Any]
-#: Images that run together: their tensors stay in a core's cache.
-CHUNK = 4
+#: Elements of the largest tensor of the images that run together: they stay near the core.
+CHUNK_ELEMENTS = 640_000
 
 
 class Executor:
     """Runs ``graph`` on uint8 images; every accumulator width is proven at construction.
 
-    ``device`` is any torch device; ``carrier`` forces one GEMM carrier (tests). Raises
+    ``device`` is any torch device; ``carrier`` forces one GEMM carrier and ``chunk`` the number
+    of images that run together (tests). Raises
     ``PotvitError`` for a graph whose worst case would overflow the hardware, and for a device
     that does not exist or rounds its products.
     """
@@ -38,7 +40,7 @@ class Executor:
         device: str = "cpu",
         *,
         carrier: Carrier | None = None,
-        chunk: int = CHUNK,
+        chunk: int | None = None,
     ) -> None:
         self.graph = graph
         try:
@@ -48,7 +50,8 @@ class Executor:
             reason = str(error).splitlines()[0]
             raise PotvitError(f"device {device!r} cannot be used ({reason})") from None
         require_exact_float32(self.device)
-        self._chunk = chunk
+        largest = max(math.prod(tensor.shape) for tensor in graph.tensors.values())
+        self._chunk = chunk or max(1, CHUNK_ELEMENTS // largest)
         builder = StepBuilder(self.device, carrier)
         self._steps = [
             builder.prepare(node, graph.tensors[node.inputs[0]].shape[-1]) for node in graph.nodes
