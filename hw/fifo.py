@@ -11,26 +11,25 @@ from hw.memory import Memory
 
 
 class Fifo(wiring.Component):
-    """First-in first-out queue of ``capacity`` words; two cycles from an empty input to the output.
+    """First-in first-out queue: ``depth`` words in memory and one at the output.
 
-    ``level`` counts the words held, the one at the output included.
+    A word takes two cycles from the input of an empty queue to the output. ``level`` counts all
+    words held; ``depth - level`` more may be pushed without looking at ``i.ready``.
     """
 
-    def __init__(self, shape: ShapeLike, capacity: int) -> None:
-        if capacity < 2:
-            raise ValueError(f"a queue holds at least 2 words, not {capacity}")
-        self.capacity = capacity
+    def __init__(self, shape: ShapeLike, depth: int) -> None:
+        self.depth = depth
         super().__init__(
             {
                 "i": In(stream.Signature(shape)),
                 "o": Out(stream.Signature(shape)),
-                "level": Out(range(capacity + 1)),
+                "level": Out(range(depth + 2)),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        depth = self.capacity - 1  # the last word waits in the memory's output register
+        depth = self.depth
         width = len(self.i.p.as_value()) if hasattr(self.i.p, "as_value") else len(self.i.p)
         m.submodules.mem = mem = Memory(width, depth)
         stored = Signal(range(depth + 1))

@@ -60,7 +60,7 @@ class IssueQueue(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.queue = queue = Fifo(queued(self.payload_bits), max(2, self.depth))
+        m.submodules.queue = queue = Fifo(queued(self.payload_bits), max(1, self.depth - 1))
         wiring.connect(m, wiring.flipped(self.i), queue.i)
         head = queue.o
 

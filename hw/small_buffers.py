@@ -85,12 +85,11 @@ class ConstantQueue(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         rows = self.config.const_rows
-        m.submodules.queue = queue = Fifo(data.ArrayLayout(signed(16), self.config.cols), rows)
+        m.submodules.queue = queue = Fifo(data.ArrayLayout(signed(16), self.config.cols), rows - 1)
         wiring.connect(m, wiring.flipped(self.i), queue.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         m.d.comb += [
             self.level.eq(Mux(queue.o.valid, queue.level, 0)),
-            # The queue's memory holds one row less than the queue: keep one in hand.
             self.room.eq(Mux(queue.level >= rows - 1, 0, rows - 1 - queue.level)),
         ]
         return m

@@ -5,11 +5,11 @@ import pytest
 from hw.fifo import Fifo
 
 
-@pytest.mark.parametrize("capacity", [2, 3, 8, 13])
-def test_order_and_level(simulate, capacity):
-    rng = random.Random(capacity)
+@pytest.mark.parametrize("depth", [1, 2, 8, 13])
+def test_order_and_level(simulate, depth):
+    rng = random.Random(depth)
     words = [rng.randrange(1 << 8) for _ in range(200)]
-    fifo = Fifo(8, capacity)
+    fifo = Fifo(8, depth)
     got, seen_full = [], False
 
     async def bench(ctx):
@@ -21,7 +21,9 @@ def test_order_and_level(simulate, capacity):
             ctx.set(fifo.i.payload, words[sent] if sent < len(words) else 0)
             ctx.set(fifo.o.ready, rng.random() < (0.3 if busy else 0.9))
             assert ctx.get(fifo.level) == sent - len(got)
-            seen_full |= sent - len(got) == capacity
+            seen_full |= sent - len(got) == depth + 1
+            if sent - len(got) < depth:
+                assert ctx.get(fifo.i.ready)
             push = ctx.get(fifo.i.valid) and ctx.get(fifo.i.ready)
             if ctx.get(fifo.o.valid) and ctx.get(fifo.o.ready):
                 got.append(ctx.get(fifo.o.payload))
@@ -49,8 +51,3 @@ def test_one_word_per_cycle(simulate):
 
     simulate(fifo, bench)
     assert got == [(cycle, cycle - 2) for cycle in range(2, 22)]
-
-
-def test_refuses_less_than_two_words():
-    with pytest.raises(ValueError, match="at least 2 words, not 1"):
-        Fifo(8, 1)

@@ -1,0 +1,66 @@
+from dataclasses import fields
+
+import pytest
+
+from golden.errors import PotvitError
+from hw.config import PRESETS, preset
+
+
+@pytest.mark.parametrize(("name", "macs"), [("tiny", 32), ("edge", 256), ("base", 1024)])
+def test_presets(name, macs):
+    config = preset(name)
+    assert config.name == name
+    assert config.macs == macs
+    assert set(PRESETS) == {"tiny", "edge", "base"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"rows": 0}, "rows must be at least 1, got 0"),
+        ({"rows": 1}, "rows must be 2..32, got 1"),
+        ({"rows": 33, "const_rows": 128}, "rows must be 2..32, got 33"),
+        ({"lanes": 3}, "lanes must be 2, 4, 8 or 16, got 3"),
+        ({"cols": 16}, "cols must be lanes or 2*lanes"),
+        ({"axi_bytes": 24}, "axi_bytes must be 4, 8, 16, 32 or 64"),
+        ({"head_lanes": 20}, "head_lanes must be a multiple of 2*lanes = 8"),
+        ({"max_keys": 257}, "max_keys above 256 would overflow 24-bit row sums"),
+        ({"max_channels": 1025}, "max_channels above 1024 would overflow LayerNorm sums"),
+        ({"const_rows": 3}, "const_rows must hold two row groups"),
+        ({"burst_beats": 1024}, "a burst must stay within 4 KB"),
+        ({"axi_bytes": 4, "burst_beats": 512, "const_rows": 4096}, "burst_beats must be at most"),
+        ({"burst_beats": 33}, "const_rows must hold two bursts"),
+        ({"act_words": 65537}, "act_words exceeds 16 bits"),
+        ({"slots": 257}, "slots <= 256"),
+        ({"max_tokens": 1025}, "max_tokens <= 1024"),
+    ],
+)
+def test_illegal_combinations_name_the_rule(changes, reason):
+    with pytest.raises(PotvitError) as caught:
+        preset("tiny").change(**changes)
+    assert reason in str(caught.value)
+    assert "'tiny'" in str(caught.value)
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    with pytest.raises(PotvitError, match=r"unknown configuration 'huge'; one of tiny, edge, base"):
+        preset("huge")
+    with pytest.raises(PotvitError, match=r"unknown parameter 'row'; one of act_words, .*rows"):
+        preset("tiny").change(row=3)
+
+
+def test_derived_widths_of_base():
+    config = preset("base")
+    assert (config.act_bytes, config.stream_bytes, config.const_bytes) == (16, 128, 32)
+    assert (config.norm_bytes, config.param_words, config.tile_act_granules) == (64, 1, 1)
+    assert config.addr_bits["act"] == 12
+    assert config.addr_bits["residual"] == 13
+    assert config.addr_bits["token"] == 8
+
+
+def test_memory_sizes_hold_every_memory():
+    config = preset("base")
+    assert config.memory_bytes["act"] == 3072 * 8 * 16
+    assert config.memory_bytes["stream"] == 2048 * 128
+    names = {f.name.removesuffix("_words") for f in fields(config) if f.name.endswith("_words")}
+    assert names <= set(config.memory_bytes)
