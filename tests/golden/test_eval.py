@@ -206,3 +206,14 @@ def test_deit_tiny_executor_equals_the_operators_on_a_real_photo(attn):
     zero = AttnFormat(attn).zero_code
     codes = np.concatenate([v[0].ravel() for n, v in got.items() if n.endswith("codes")])
     assert set(np.unique(codes)) == set(range(zero + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA, reason="POTVIT_DATA is not set")
+def test_deit_tiny_runs_at_half_the_float_speed_or_more():
+    model = load_model("deit_tiny", quiet=True)
+    data = open_dataset(Path(DATA) / "photos", model.spec)
+    graph = quantize(model, data.calib(4))
+    accuracy = evaluate(model, Executor(graph), data.eval_samples(32))
+    assert accuracy.images_per_second is not None
+    assert accuracy.images_per_second >= 0.5 * accuracy.fp_images_per_second
