@@ -19,7 +19,7 @@ from hw.interpreter.races import RaceDetector
 from hw.isa import UNIT_OF, Instr, Op, Unit
 
 #: Instructions of a unit that may be under way together.
-IN_FLIGHT = {Unit.LOAD: 1, Unit.ARRAY: 3, Unit.NORM: 1, Unit.ATTN: 2, Unit.STORE: 1}
+IN_FLIGHT = {Unit.LOAD: 1, Unit.ARRAY: 3, Unit.NORM: 2, Unit.ATTN: 2, Unit.STORE: 2}
 
 
 def run_program(program: Program, config: Config, picture: Array) -> Array:
