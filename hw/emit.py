@@ -16,6 +16,7 @@ from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Out
 
+from golden.errors import PotvitError
 from hw.config import Config
 from hw.memory import MODULE, VerilogTarget
 from hw.register_map import COUNTERS, as_json
@@ -76,8 +77,14 @@ def _plain(value: Any) -> Any:
 
 
 def write(design: Design, folder: Path) -> list[Path]:
-    """Write ``potvit.v`` and ``potvit.json`` into ``folder``, each all or nothing."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``potvit.v`` and ``potvit.json`` into ``folder``, each all or nothing.
+
+    Raises ``PotvitError`` if ``folder`` is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise PotvitError(f"{folder} is a file; choose a folder for the Verilog") from None
     texts = {
         "potvit.v": design.verilog,
         "potvit.json": json.dumps(design.description, indent=1) + "\n",
