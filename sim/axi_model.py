@@ -57,7 +57,8 @@ class AxiMemory:
         assert addr % self.beat_bytes == 0, f"unaligned address {addr:#x}"
         end = addr + beats * self.beat_bytes
         assert addr // PAGE_BYTES == (end - 1) // PAGE_BYTES, f"{addr:#x}: burst crosses 4 KB"
-        assert self.base <= addr and end <= self.base + len(self.data), f"{addr:#x} is outside"
+        assert self.base <= addr, f"{addr:#x} is outside"
+        assert end <= self.base + len(self.data), f"{addr:#x} is outside"
         self.bursts.append((addr, beats))
         return addr, beats
 

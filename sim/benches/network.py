@@ -58,7 +58,8 @@ async def one(
         await host.interrupt(limit + SLACK_CYCLES)
         await finish(host)
     except RunError as error:
-        answer["error"] = str(error)
+        state = [await host.read(name) for name in ("STATUS", "ERROR")]
+        answer["error"] = f"{error}; STATUS {state[0]:#x}, ERROR {state[1]:#x}"
     answer["seconds"] = time.monotonic() - began
     answer["counters"] = {name: await host.counter(at) for name, at in counters.items()}
     answer["violation"] = int(host.dut.violation.value)

@@ -20,7 +20,7 @@ from hw.stat_layout import sum_widths
 from sim.bench import Pauses, drive, read_port, read_request, serve, start
 from sim.bench_config import bench_config
 
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,11 +156,12 @@ def corner_tokens(rng: np.random.Generator, channels: int) -> Ints:
 def random_case(rng: np.random.Generator, q: Ints, **places: int) -> Case:
     """Tokens ``q`` under random parameters, gammas of both signs and their extremes included."""
     channels = q.shape[1]
-    gamma = rng.integers(-32768, 32768, channels)
+    alpha: Ints = rng.integers(0, 4, channels)
+    gamma: Ints = rng.integers(-32768, 32768, channels)
     gamma[: min(2, channels)] = (32767, -32768)[: min(2, channels)]
-    beta = rng.integers(-(1 << 31), 1 << 31, channels) >> int(rng.integers(0, 12))
+    beta: Ints = rng.integers(-(1 << 31), 1 << 31, channels) >> int(rng.integers(0, 12))
     return Case(
-        q=q, alpha=rng.integers(0, 4, channels), gamma=gamma, beta=beta,
+        q=q, alpha=alpha, gamma=gamma, beta=beta,
         shift=int(rng.integers(20, 32)), **places,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
@@ -90,9 +91,8 @@ async def set_up(
     memory.start_writes(stalls, seed)
     for n, name in enumerate(SOURCES):
         pauses = Pauses(stalls, seed + 10 + n)
-        cocotb.start_soon(
-            read_request(dut, f"store__{name}_read", lambda a, s=name: model.word(s, a), pauses)
-        )
+        fetch = functools.partial(model.word, name)
+        cocotb.start_soon(read_request(dut, f"store__{name}_read", fetch, pauses))
     cocotb.start_soon(drive(dut, "store__instr", model.instructions, Pauses(stalls, seed + 20)))
     return memory
 
