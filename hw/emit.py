@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -25,6 +26,9 @@ from hw.top import Potvit
 TOP = "potvit"
 MEMORY_SOURCE = Path(__file__).with_name("potvit_mem.v")
 
+#: A counter of one value has no bits; Amaranth declares it all the same, and nothing uses it.
+_NO_BITS = re.compile(r"^ +(?:wire|reg) \[-1:0\] [^;=]*;\n", re.MULTILINE)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
@@ -41,7 +45,7 @@ def generate(config: Config) -> Design:
     text = verilog.convert(
         top, name=TOP, platform=VerilogTarget(), emit_src=False, strip_internal_attrs=True
     )
-    text = f"{text.rstrip()}\n\n{MEMORY_SOURCE.read_text()}"
+    text = f"{_NO_BITS.sub('', text).rstrip()}\n\n{MEMORY_SOURCE.read_text()}"
     return Design(verilog=text, description=describe(top, text))
 
 
