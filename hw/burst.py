@@ -13,10 +13,11 @@ LIMIT_BITS = 32
 
 
 class BurstSplitter(wiring.Component):
-    """Splits ranges of whole beats (``beats_bits``) into INCR bursts of at most ``burst_beats`` within 4 KB pages.
+    """Splits ranges of beats into INCR bursts of at most ``burst_beats`` within 4 KB pages.
 
-    One burst per cycle, the first two cycles after its range. A range outside the window, or not
-    aligned to the bus, or empty, raises its fault until reset and gives no burst at all.
+    ``beats_bits`` is the width of a range's length. One burst per cycle, the first two cycles
+    after its range. A range outside the window, or not aligned to the bus, or empty, raises its
+    fault until reset and gives no burst at all.
 
     Members
     -------

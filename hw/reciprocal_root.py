@@ -78,7 +78,7 @@ class ReciprocalRoot(wiring.Component):
             self.o.p.offset.eq(offset),
             self.o.p.k.eq(k),
         ]
-        with m.FSM() as fsm:
+        with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid):
