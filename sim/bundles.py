@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from golden import ir
 from golden.bundle import load_bundle, save_bundle
 from golden.data import Dataset, default_data, open_dataset
@@ -30,7 +32,8 @@ def network(name: str, bits: str, attn: str, weights: Path | None = None) -> Net
     """Quantize ``name`` with the default options, or load what an earlier call left.
 
     The bundle's folder name carries a digest of weights, options, calibration pictures and the
-    quantizer's sources, so that a stale one is never used. Raises ``PotvitError`` as the parts do.
+    quantizer's sources, so that a stale one is never used; concurrent callers wait for one
+    another. Raises ``PotvitError`` as the parts do.
     """
     model = load_model(name, weights)
     data = open_dataset(default_data(model.spec), model.spec)
@@ -41,9 +44,11 @@ def network(name: str, bits: str, attn: str, weights: Path | None = None) -> Net
     for source in sorted(SOURCES.rglob("*.py")):
         digest.update(source.read_bytes())
     folder = FOLDER / f"{name}-{options.bits.name}-{attn}-{digest.hexdigest()[:12]}"
-    if (folder / "manifest.json").exists():
-        graph = load_bundle(folder)
-    else:
-        graph = quantize(model, samples, options, quiet=False)
-        save_bundle(graph, folder)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with FileLock(FOLDER / f".{folder.name}.lock"):
+        if (folder / "manifest.json").exists():
+            graph = load_bundle(folder)
+        else:
+            graph = quantize(model, samples, options, quiet=False)
+            save_bundle(graph, folder)
     return Network(graph=graph, model=model, data=data, folder=folder)
