@@ -20,7 +20,7 @@ from amaranth.lib.wiring import Out
 from golden.errors import PotvitError
 from hw.config import Config
 from hw.memory import MODULE, VerilogTarget
-from hw.register_map import COUNTERS, as_json
+from hw.register_map import COUNTERS, as_json, as_markdown
 from hw.top import Potvit
 
 TOP = "potvit"
@@ -32,10 +32,14 @@ _NO_BITS = re.compile(r"^ +(?:wire|reg) \[-1:0\] [^;=]*;\n", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """Generated ``verilog`` (memory module included) and its ``description`` (see `describe`)."""
+    """What is generated: Verilog, its description, and the registers as a page of Markdown.
+
+    ``verilog`` includes the memory module; `describe` says what ``description`` holds.
+    """
 
     verilog: str
     description: dict[str, Any]
+    register_table: str
 
 
 @cache
@@ -46,7 +50,9 @@ def generate(config: Config) -> Design:
         top, name=TOP, platform=VerilogTarget(), emit_src=False, strip_internal_attrs=True
     )
     text = f"{_NO_BITS.sub('', text).rstrip()}\n\n{MEMORY_SOURCE.read_text()}"
-    return Design(verilog=text, description=describe(top, text))
+    return Design(
+        verilog=text, description=describe(top, text), register_table=as_markdown(top.map)
+    )
 
 
 def describe(top: Potvit, text: str) -> dict[str, Any]:
@@ -81,7 +87,7 @@ def _plain(value: Any) -> Any:
 
 
 def write(design: Design, folder: Path) -> list[Path]:
-    """Write ``potvit.v`` and ``potvit.json`` into ``folder``, each all or nothing.
+    """Write ``potvit.v``, ``potvit.json``, ``registers.md`` into ``folder``, each all or nothing.
 
     Raises ``PotvitError`` if ``folder`` is a file.
     """
@@ -92,6 +98,7 @@ def write(design: Design, folder: Path) -> list[Path]:
     texts = {
         "potvit.v": design.verilog,
         "potvit.json": json.dumps(design.description, indent=1) + "\n",
+        "registers.md": design.register_table,
     }
     written = []
     for name, text in texts.items():

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any
 
 from hw.axi import ADDR_BITS, LITE_ADDR_BITS
 from hw.config import Config
+
+_PREFACE = """# Registers
+
+AXI4-Lite, 32 bits; SLVERR where there is no register or it cannot be written. Addresses are bytes.
+Access: `ro` read, `rw` read and write, `wo` write pulses, `w1c` write ones to clear. Counters
+have 64 bits: read the low half at the offset given, then the high half 4 bytes further. They
+start from zero with each run and stop at its end.
+
+`<unit>_busy` counts cycles with work, `<unit>_stall_<cause>` cycles the unit could not go on,
+`<unit>_wait_<producer>` cycles it was ready but its next instruction waited for that producer's
+signals, `<unit>_starved` cycles it was ready and its queue empty.
+
+Written by `python -m hw verilog`; the counters depend on no parameter.
+"""
 
 IDENTITY = 0x506F5456  # "PoTV"
 VERSION = 0x0001_0000  # major, minor
@@ -67,7 +81,8 @@ def _control() -> list[Register]:
     r = Register
     return [
         r(name="ID", offset=0x00, access="ro", doc="identity, 'PoTV'", value=IDENTITY),
-        r(name="VERSION", offset=0x04, access="ro", doc="major << 16 | minor", value=VERSION),
+        r(name="VERSION", offset=0x04, access="ro", value=VERSION,
+          doc="major in bits 31..16, minor in bits 15..0"),
         r(name="CONTROL", offset=0x08, access="wo", doc="commands", fields=(
             bit("start", 0, "run the program; clears STATUS, ERROR and the counters. "
                             "While busy it takes effect when the run has ended"),
@@ -105,13 +120,13 @@ def _control() -> list[Register]:
 
 
 def _parameters(config: Config) -> list[Register]:
-    registers = []
+    registers: list[Register] = []
     for f in fields(config):
         value = getattr(config, f.name)
         if f.name == "name":
             continue
-        if not isinstance(value, int):
-            value = list(type(value)).index(value)
+        if isinstance(value, Enum):
+            value = list[Enum](type(value)).index(value)
         offset = PARAMETERS + 4 * len(registers)
         registers.append(
             Register(name=f"PARAM_{f.name.upper()}", offset=offset, access="ro", value=int(value),
@@ -121,7 +136,7 @@ def _parameters(config: Config) -> list[Register]:
 
 
 def _counters(names: Sequence[str]) -> list[Register]:
-    registers = []
+    registers: list[Register] = []
     for i, name in enumerate(names):
         for half, doc in enumerate(("low half; reading it latches the high half", "high half")):
             registers.append(
@@ -160,12 +175,20 @@ def as_json(found: Sequence[Register]) -> list[dict[str, Any]]:
 
 
 def as_markdown(found: Sequence[Register]) -> str:
-    """The table for the documentation; counters and parameters as one line each."""
-    lines = ["| offset | register | access | meaning |", "|---|---|---|---|"]
+    """The page for the documentation; a counter takes one line for its two halves."""
+    lines = [_PREFACE, "| offset | register | access | meaning |", "|---|---|---|---|"]
     for r in found:
-        if r.name.endswith("_HI") and r.name.startswith("COUNT_"):
-            continue
-        bits = "; ".join(f"`{f.name}` [{f.at + f.bits - 1}:{f.at}] {f.doc}" for f in r.fields)
-        text = r.doc.split(", low half")[0] + (f": {bits}" if bits else "")
-        lines.append(f"| 0x{r.offset:03X} | {r.name.removesuffix('_LO')} | {r.access} | {text} |")
+        name = r.name
+        if name.startswith("COUNT_"):
+            if name.endswith("_HI"):
+                continue
+            name = name.removesuffix("_LO")
+        bits = "; ".join(f"`{f.name}` [{_span(f)}] {f.doc}" for f in r.fields)
+        text = r.doc.split(", low half;")[0] + (f": {bits}" if bits else "")
+        lines.append(f"| 0x{r.offset:03X} | {name} | {r.access} | {text} |")
     return "\n".join(lines) + "\n"
+
+
+def _span(field: Field) -> str:
+    last = field.at + field.bits - 1
+    return f"{last}:{field.at}" if last != field.at else str(last)

@@ -76,8 +76,8 @@ class Core(wiring.Component):
         events = {
             "macs": len(self.units[Unit.ARRAY].macs),
             "instructions": 1,
-            "read_beats": 1,
-            "write_beats": 1,
+            "read_bytes": self.config.axi_bytes.bit_length(),
+            "write_bytes": self.config.axi_bytes.bit_length(),
         }
         for u, unit in self.units.items():
             name = u.name.lower()
@@ -195,8 +195,8 @@ class Core(wiring.Component):
             self.tag[len(Unit)].eq(sequencer.illegal_tag),
             self.event_macs.eq(self.units[Unit.ARRAY].macs),
             self.event_instructions.eq(sequencer.dispatched),
-            self.event_read_beats.eq(self.read.r.valid & self.read.r.ready),
-            self.event_write_beats.eq(self.write.w.valid & self.write.w.ready),
+            self.event_read_bytes[-1].eq(self.read.r.valid & self.read.r.ready),
+            self.event_write_bytes[-1].eq(self.write.w.valid & self.write.w.ready),
         ]
         load, store = self.units[Unit.LOAD], self.units[Unit.STORE]
         self._faults(m, Error.ILLEGAL_INSTRUCTION, {len(Unit): sequencer.illegal})

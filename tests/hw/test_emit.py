@@ -80,7 +80,7 @@ def test_same_bytes_from_another_process(tmp_path):
     assert text == generate(preset("tiny")).verilog
     described = json.loads((tmp_path / "potvit.json").read_text())
     assert described["sha256"] == hashlib.sha256(text.encode()).hexdigest()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["potvit.json", "potvit.v"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["potvit.json", "potvit.v", "registers.md"]
 
 
 def test_every_memory_is_the_named_module():
@@ -114,6 +114,13 @@ def test_description(name):
     assert described["memories"] == config.memory_bytes
     found = registers(config, list(described["counters"]))
     assert [r.name for r in found] == list(offsets)
+
+
+def test_the_documented_registers_are_the_generated_ones():
+    page = (WAIVERS.parent.parent / "docs" / "registers.md").read_text()
+    made = generate(preset("tiny")).register_table
+    assert page == made, "make verilog CONFIG=base && cp build/verilog/base/registers.md docs/"
+    assert made.count("PARAM_") > 20
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):

@@ -243,4 +243,4 @@ def test_map_is_consistent():
             assert f.at + f.bits <= 32
             taken |= mask
     assert [r["name"] for r in as_json(found)] == [r.name for r in found]
-    assert as_markdown(found).count("\n") == 2 + len(found) - len(NAMES)
+    assert as_markdown(found).count("\n| 0x") == len(found) - len(NAMES)
