@@ -30,10 +30,10 @@ class AttentionUnit(wiring.Component):
                                                                V[key] ─► ShifterArray ─► act_write
                                                          codes ─► CodeWriter ─► code_write
     ```
-    The passes work on successive instructions at one key of R rows per cycle. Without waits an
-    instruction of ``n`` keys takes ``n + 4`` cycles of each pass, and the ``D/2K`` cycles of
-    draining the accumulators hide in the coding pass's pipeline; the first result leaves
-    ``2n + 10`` cycles after the instruction. A waiting write holds the coding pass.
+    The passes work on successive instructions at one key of R rows per cycle. Back to back and
+    without waits an instruction of ``n`` keys takes ``n + max(4, D/2K)`` cycles (the ``D/2K``
+    cycles of draining the accumulators overlap the change of groups), and the first result leaves
+    ``2n + 11`` cycles after the instruction. A waiting write holds the coding pass.
 
     ``stall`` bits: no instruction while the summing pass is free, a logit read not granted, a
     result or a code word not taken. ``fault`` stays up after an instruction that names words
