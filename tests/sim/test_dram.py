@@ -6,11 +6,44 @@ from sim.harness import RTL
 from sim.runner import run
 from sim.verilate import verilate
 
-PORTS = (
-    "clk rst stall_rate stall_seed fault fault_addr violation load dump first count araddr arlen "
-    "arsize arburst arvalid arready rdata rresp rlast rvalid rready awaddr awlen awsize awburst "
-    "awvalid awready wdata wstrb wlast wvalid wready bresp bvalid bready"
-).split()
+PORTS = [
+    "clk",
+    "rst",
+    "stall_rate",
+    "stall_seed",
+    "fault",
+    "fault_addr",
+    "violation",
+    "load",
+    "dump",
+    "first",
+    "count",
+    "araddr",
+    "arlen",
+    "arsize",
+    "arburst",
+    "arvalid",
+    "arready",
+    "rdata",
+    "rresp",
+    "rlast",
+    "rvalid",
+    "rready",
+    "awaddr",
+    "awlen",
+    "awsize",
+    "awburst",
+    "awvalid",
+    "awready",
+    "wdata",
+    "wstrb",
+    "wlast",
+    "wvalid",
+    "wready",
+    "bresp",
+    "bvalid",
+    "bready",
+]
 WORDS = 4096
 
 
