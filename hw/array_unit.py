@@ -86,10 +86,12 @@ class ArrayUnit(wiring.Component):
             params.capture.eq(control.capture),
             params.index.eq(control.index),
             params.load.eq(array.load),
+            params.column_sums.eq(array.column_sums),
             sequencer.load.eq(array.load),
             sequencer.tile.eq(control.tile),
             drain.row.eq(sequencer.row),
             drain.accs.eq(array.row),
+            drain.row_sum.eq(array.row_sum),
             drain.channels.eq(params.channels),
         ]
         for name in drain_ports(cfg):

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from golden.ops.layernorm import ALPHA_MAX
 from golden.ops.residual import ResidualAdd
 from hw.config import Config
+from hw.operand_sums import COLUMN_UNIT, column_sum_bits
 
 CHANNEL_BYTES = 8
 _ADD = ResidualAdd()
@@ -35,19 +36,22 @@ class ChannelParams(wiring.Component):
     """Holds the parameters that were fetched last and those of the tile that drains.
 
     Members: ``word`` and ``capture`` (a parameter word is there, its number is ``index``);
-    ``load`` as of `PEArray`; ``channels`` the draining tile's: each field changes ``DELAY``
+    ``load`` and ``column_sums`` as of `PEArray`; ``channels`` the draining tile's, the column's
+    sum already subtracted from the bias: each field changes ``DELAY``
     cycles after ``load``, in step with the row that meets it. So ``capture`` must come before
     ``load`` and later than four cycles after the previous tile's ``load``.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        sums = data.ArrayLayout(column_sum_bits(config.lanes), config.cols)
         super().__init__(
             {
                 "word": In(data.ArrayLayout(8, config.stream_bytes)),
                 "capture": In(1),
                 "index": In(range(max(2, config.param_words))),
                 "load": In(1),
+                "column_sums": In(sums),
                 "channels": Out(data.ArrayLayout(channel_layout(), config.cols)),
             }
         )
@@ -70,6 +74,10 @@ class ChannelParams(wiring.Component):
                 with m.If(self.capture & (self.index == index)):
                     m.d.sync += fetched.eq(raw)
                 with m.If(loads[DELAY[name]]):
-                    m.d.sync += used.eq(fetched)
+                    if name == "bias":
+                        # Whatever this wraps is undone when the accumulator is added.
+                        m.d.sync += used.eq(fetched - self.column_sums[c] * COLUMN_UNIT)
+                    else:
+                        m.d.sync += used.eq(fetched)
                 m.d.comb += self.channels[c][name].eq(used)
         return m

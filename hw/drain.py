@@ -14,6 +14,7 @@ from hw.channel_params import channel_layout
 from hw.config import Config
 from hw.drain_sequencer import row_layout
 from hw.isa import Mem
+from hw.operand_sums import ROW_UNIT, row_sum_bits
 from hw.pe import accumulator_bits
 from hw.ports import ReadPort, WritePort
 from hw.row_max import RowMax
@@ -45,7 +46,7 @@ class Drain(wiring.Component):
 
     ::
 
-        cycle 0   row ─ + bias ─►        old residual's address out
+        cycle 0   row - sums + bias ─►   old residual's address out
         cycle 1   << la ─ + ─►           old residual or position constant in, << lo
         cycle 2   round, saturate ─►     (OUT: aligned accumulator written)
         cycle 3   GELU look-up ─►        squares, maximum
@@ -53,20 +54,21 @@ class Drain(wiring.Component):
         cycle 5   statistics and maxima written
         cycle 6   ``done``
 
-    Members: `drain_ports` (``const`` must be valid when it is taken); ``row`` and ``accs`` of
-    cycle 0; ``channels`` of `ChannelParams`; ``out`` the row of cycle 4 with its ``bytes``;
-    ``done``.
+    Members: `drain_ports` (``const`` must be valid when it is taken); ``row``, ``accs`` and
+    ``row_sum`` of cycle 0; ``channels`` of `ChannelParams`; ``out`` the row of cycle 4 with its
+    ``bytes``; ``done``.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         cols = config.cols
-        accs = data.ArrayLayout(signed(accumulator_bits(config.lanes)), cols)
+        accs = data.ArrayLayout(accumulator_bits(config.lanes), cols)
         super().__init__(
             drain_ports(config)
             | {
                 "row": In(row_layout(config)),
                 "accs": In(accs),
+                "row_sum": In(signed(row_sum_bits(config.lanes))),
                 "channels": In(data.ArrayLayout(channel_layout(), cols)),
                 "out": Out(row_layout(config)),
                 "bytes": Out(data.ArrayLayout(8, cols)),
@@ -102,7 +104,7 @@ class Drain(wiring.Component):
             channel = self.channels[c]
             acc = Signal(signed(32), name=f"acc_{c}", reset_less=True)
             old = Signal(signed(16), name=f"old_{c}")
-            m.d.sync += acc.eq(self.accs[c] + channel.bias)
+            m.d.sync += acc.eq(self.accs[c] - self.row_sum * ROW_UNIT + channel.bias)
             with m.If(from_const):
                 m.d.comb += old.eq(self.const.payload[c])
             with m.Elif(residual):
