@@ -107,7 +107,7 @@ class Control(wiring.Component):
         m.d.comb += [code.eq(Error.NONE), unit.eq(SEQUENCER), failed.eq(code != Error.NONE)]
         with m.If(self.abort):
             m.d.comb += code.eq(Error.ABORTED)
-        with m.If((self.watchdog != 0) & (cycles == self.watchdog)):
+        with m.If(cycles + 1 == self.watchdog):
             m.d.comb += code.eq(Error.WATCHDOG)
         for error in reversed(Error):
             for u in reversed(range(SEQUENCER + 1)):

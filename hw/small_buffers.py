@@ -90,6 +90,6 @@ class ConstantQueue(wiring.Component):
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         m.d.comb += [
             self.level.eq(Mux(queue.o.valid, queue.level, 0)),
-            self.room.eq(Mux(queue.level >= rows - 1, 0, rows - 1 - queue.level)),
+            self.room.eq(rows - queue.level),
         ]
         return m

@@ -98,6 +98,7 @@ def test_watchdog_counts_cycles(simulate):
         for _ in range(20):
             assert ctx.get(dut.running)
             await ctx.tick()
+        assert not ctx.get(dut.running)
         assert await ends(ctx, dut) == (0, 1)
         assert (ctx.get(dut.code), ctx.get(dut.unit)) == (Error.WATCHDOG, SEQUENCER)
         ctx.set(dut.watchdog, 0)

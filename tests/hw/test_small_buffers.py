@@ -62,6 +62,7 @@ def test_constants_can_be_pushed_and_popped_on_trust(simulate):
         while taken < 1500:
             if pushes == 0 and rng.random() < 0.2:
                 pushes = ctx.get(dut.room)
+            assert ctx.get(dut.o.valid) or not ctx.get(dut.level)
             draining = taken // 200 % 2 or sent - taken > CONFIG.const_rows - 2
             if pops == 0 and rng.random() < (0.3 if draining else 0.02):
                 pops = ctx.get(dut.level)
