@@ -9,13 +9,15 @@ import pytest
 from golden import ir
 from golden.executor import Executor
 from golden.ops.softmax import ExpForm
+from hw.attention_unit import AttentionUnit
 from hw.config import PRESETS
+from hw.softmax import SUM_LATENCY
 from sim.bench_config import config_env
 from sim.benches.attention import Case
 from sim.bundles import network
 from sim.runner import run
 from sim.unit_points import ODD
-from sim.units import units
+from sim.units import compile_parts, units
 
 BENCH = "sim.benches.attention"
 TESTS = ["corner_and_random_rows", "back_to_back_throughput", "illegal_instructions"]
@@ -94,3 +96,11 @@ def test_network_rows(model, config, attn, tmp_path):
     env = config_env(config) | {"POTVIT_BENCH_ROWS": str(path)}
     name = "network_rows"
     assert run(units(config, "attn"), BENCH, testcase=name, env=env) == [name]
+
+
+def test_a_sum_taken_too_early_is_caught(monkeypatch):
+    """The hand-over one cycle early loses the last key's exponential."""
+    monkeypatch.setattr("hw.attention_unit.SUM_LATENCY", SUM_LATENCY - 1)
+    simulator = compile_parts({"attn": AttentionUnit(_TINY)}, "potvit_units")
+    with pytest.raises(AssertionError, match=r"(act|logit) word"):
+        run(simulator, BENCH, testcase=TESTS[0], env=config_env(_TINY))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from golden.ops.softmax import ExpForm, LogIntSoftmax
+from golden.ops.softmax import EXP_LUT, ExpForm, LogIntSoftmax
 from hw.exponential import Exponential
 
 
@@ -29,3 +29,9 @@ def test_every_distance_and_exponent(form: ExpForm) -> None:
     assert ((shift == 16) == (want == 0)).all()
     assert shift.max() == 16
     assert len(np.unique(want)) > 100
+
+
+def test_one_wrong_table_entry_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hw.exponential.EXP_LUT", (*EXP_LUT[:-1], EXP_LUT[-1] + 1))
+    with pytest.raises(AssertionError, match="Mismatched elements"):
+        test_every_distance_and_exponent(ExpForm.BASE2)

@@ -4,6 +4,7 @@ from amaranth.sim import Simulator
 
 from golden.ops.shift_attention import ShiftAttention
 from golden.ops.softmax import AttnFormat
+from hw.rounding import saturate
 from hw.shifter_array import ShifterArray
 
 
@@ -106,3 +107,12 @@ def test_extreme_sums() -> None:
 def test_lanes_that_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="12 lanes do not divide into words of 8"):
         ShifterArray(ShiftAttention(), lanes=12, word=8)
+
+
+def test_a_result_that_does_not_round_is_caught(monkeypatch):
+    def truncated(m, acc, amount, name):
+        return saturate(acc >> amount, 8)
+
+    monkeypatch.setattr("hw.shifter_array._requantize", truncated)
+    with pytest.raises(AssertionError, match="Mismatched elements"):
+        test_equals_shift_attention(1, 4, 4)

@@ -123,3 +123,9 @@ def test_row_sum_normalises_every_magnitude(simulate):
 
     simulate(unit, bench)
     assert {15, 16, 23} <= set(checked)
+
+
+def test_a_wrong_threshold_is_caught(simulate, monkeypatch):
+    monkeypatch.setattr("hw.softmax.FQ_THRESHOLD", 385)
+    with pytest.raises(AssertionError, match="Mismatched elements"):
+        test_both_passes(ExpForm.BASE2, simulate)
