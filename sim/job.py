@@ -57,22 +57,25 @@ class Job:
         plain = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
         save_file(plain, self.folder / f"expected-{index}.safetensors")
 
-    def simulate(self, runs: Sequence[Run], *, waves: bool = False, seed: int = 1) -> list[Any]:
-        """Run everything on one model of the accelerator, without resets of the host between.
-
-        Returns one dictionary per run (see ``sim.benches.network``), the last one being the first
-        that failed. Raises ``AssertionError``
-        with the simulator's log if the simulation itself broke down.
-        """
+    def plan(self, runs: Sequence[Run]) -> None:
+        """Write what the cocotb side reads."""
         description = generate(self.config).description
-        registers = {r["name"]: r["offset"] for r in description["registers"]}
         plan = {
-            "registers": registers,
+            "registers": {r["name"]: r["offset"] for r in description["registers"]},
             "counters": description["counters"],
             "bus": self.config.axi_bytes,
             "runs": [asdict(r) for r in runs],
         }
         (self.folder / "job.json").write_text(json.dumps(plan))
+
+    def simulate(self, runs: Sequence[Run], *, waves: bool = False, seed: int = 1) -> list[Any]:
+        """Run everything on one model of the accelerator, without resets of the host between.
+
+        Returns one dictionary per run (see ``sim.benches.network``), the last one being the first
+        that failed. Raises ``AssertionError`` with the simulator's log if the simulation itself
+        broke down.
+        """
+        self.plan(runs)
         results = self.folder / "results.json"
         results.unlink(missing_ok=True)
         run(

@@ -184,11 +184,15 @@ async def watchdog_and_abort(dut: Any) -> None:
 
 @cocotb.test()
 async def starving_program(dut: Any) -> None:
-    """A wait that nothing satisfies ends by the watchdog, not never."""
+    """A wait that nothing satisfies ends by the watchdog; a missing END at once."""
     faulty = await system(dut)
-    dram, instr = faulty.altered(Op.END)
-    stuck = Instr(op=Op.NORM, fields={"count": 1}, waits={Unit.ATTN: 200}, tag=instr.tag)
-    at = faulty.program.entry + (faulty.program.count - 1) * INSTR_BYTES
-    dram[at : at + INSTR_BYTES] = np.frombuffer(stuck.pack(), np.uint8)
-    await faulty.fails(Error.WATCHDOG, SEQUENCER, dram, watchdog=50_000)
-    await faulty.recovers()
+    stuck = Instr(op=Op.NORM, fields={"count": 1}, waits={Unit.ATTN: 200}).pack()
+    for index, error, limit in (
+        (faulty.program.count - 2, Error.WATCHDOG, 50_000),
+        (faulty.program.count - 1, Error.ILLEGAL_INSTRUCTION, LIMIT),
+    ):
+        dram = faulty.image()
+        at = faulty.program.entry + index * INSTR_BYTES
+        dram[at : at + INSTR_BYTES] = np.frombuffer(stuck, np.uint8)
+        await faulty.fails(error, SEQUENCER, dram, watchdog=limit)
+        await faulty.recovers()
