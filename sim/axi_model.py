@@ -46,6 +46,26 @@ class AxiMemory:
         cocotb.start_soon(serve(self.dut, f"{self.prefix}__w", self._w, Pauses(stalls, seed + 1)))
         cocotb.start_soon(self._b(Pauses(stalls, seed + 2)))
 
+    async def until_quiet(self, quiet: Any, limit: int = 5000) -> None:
+        """Wait for ``quiet``; from then on nothing may be outstanding or start."""
+        for _ in range(limit):
+            await ReadOnly()
+            calm = bool(quiet.value)
+            await FallingEdge(self.dut.clk)
+            if calm:
+                break
+        else:
+            raise AssertionError("never quiet")
+        issued = len(self.bursts)
+        for _ in range(50):
+            await FallingEdge(self.dut.clk)
+        assert self.outstanding == 0, "quiet with bursts outstanding"
+        assert len(self.bursts) == issued, "addresses after quiet"
+
+    def covers(self, at: int) -> bool:
+        """Tell whether a burst covered the byte at address ``at``."""
+        return any(addr <= at < addr + n * self.beat_bytes for addr, n in self.bursts)
+
     def _burst(self, payload: int) -> tuple[int, int]:
         addr = payload & ((1 << ADDR_BITS) - 1)
         rest = payload >> ADDR_BITS

@@ -280,31 +280,17 @@ async def illegal_instructions(dut: Any) -> None:
         assert not dut.load__fault.value, "the fault outlives a reset"
 
 
-async def _until_quiet(dut: Any, memory: AxiMemory) -> None:
-    for _ in range(5000):
-        await ReadOnly()
-        quiet = bool(dut.load__quiet.value)
-        await FallingEdge(dut.clk)
-        if quiet:
-            break
-    else:
-        raise AssertionError("never quiet")
-    issued = len(memory.bursts)
-    for _ in range(50):
-        await FallingEdge(dut.clk)
-    assert memory.outstanding == 0, "quiet with bursts outstanding"
-    assert len(memory.bursts) == issued, "addresses after quiet"
-
-
 @cocotb.test()
 async def error_response(dut: Any) -> None:
     """SLVERR raises the bus fault; what is outstanding is taken, nothing new starts."""
     model = Model(bench_config(), 7)
     model.random(10)
     memory = await set_up(dut, model, stalls(), 13)
-    memory.errors[BASE + len(model.image) // 2] = 2
-    await _until_quiet(dut, memory)
+    at = BASE + len(model.image) // 2
+    memory.errors[at] = 2
+    await memory.until_quiet(dut.load__quiet)
     assert dut.load__bus_fault.value, "no bus fault"
+    assert memory.covers(at), "the fault came too early"
 
 
 @cocotb.test()
@@ -317,4 +303,4 @@ async def stop_at_any_time(dut: Any) -> None:
         await FallingEdge(dut.clk)
     assert memory.bursts, "nothing was going on"
     dut.load__stop.value = 1
-    await _until_quiet(dut, memory)
+    await memory.until_quiet(dut.load__quiet)

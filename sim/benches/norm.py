@@ -155,11 +155,11 @@ def corner_tokens(rng: np.random.Generator, channels: int) -> Ints:
 
 def random_case(rng: np.random.Generator, q: Ints, **places: int) -> Case:
     """Tokens ``q`` under random parameters, gammas of both signs and their extremes included."""
-    channels = q.shape[1]
-    alpha: Ints = rng.integers(0, 4, channels)
-    gamma: Ints = rng.integers(-32768, 32768, channels)
+    channels = int(q.shape[1])
+    alpha = rng.integers(0, 4, (channels,))
+    gamma = rng.integers(-32768, 32768, (channels,))
     gamma[: min(2, channels)] = (32767, -32768)[: min(2, channels)]
-    beta: Ints = rng.integers(-(1 << 31), 1 << 31, channels) >> int(rng.integers(0, 12))
+    beta = rng.integers(-(1 << 31), 1 << 31, (channels,)) >> int(rng.integers(0, 12))
     return Case(
         q=q, alpha=alpha, gamma=gamma, beta=beta,
         shift=int(rng.integers(20, 32)), **places,

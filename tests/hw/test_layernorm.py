@@ -12,12 +12,13 @@ from golden import ir
 from golden.executor import Executor
 from golden.ops import LayerNorm
 from hw.config import PRESETS
+from hw.norm_unit import NormUnit
 from sim.bench_config import config_env
 from sim.benches.norm import Case, corner_tokens
 from sim.bundles import network
 from sim.runner import run
 from sim.unit_points import ODD, POINTS
-from sim.units import units
+from sim.units import compile_parts, units
 
 PARTS = ("norm", "load", "store")
 TESTS = ["corner_and_random_tokens", "extreme_shifts", "rate", "illegal_instructions"]
@@ -62,6 +63,15 @@ def test_network_tokens(config, model, tmp_path):
     simulator = units(config, *PARTS)
     name = "network_tokens"
     assert run(simulator, "sim.benches.norm", testcase=name, env=env) == [name]
+
+
+def test_a_fault_is_caught(monkeypatch):
+    """Rounding down instead of to nearest."""
+    monkeypatch.setattr("hw.layernorm.rshr", lambda x, s: x >> s)
+    simulator = compile_parts({"norm": NormUnit(PRESETS["tiny"])}, "potvit_units")
+    name = "corner_and_random_tokens"
+    with pytest.raises(AssertionError, match=r"\(bank, word, half\) .*: got"):
+        run(simulator, "sim.benches.norm", testcase=name, env=config_env(PRESETS["tiny"]))
 
 
 @pytest.mark.parametrize(("channels", "lanes"), [(24, 4), (100, 2), (1024, 8)])

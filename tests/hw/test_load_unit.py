@@ -3,10 +3,11 @@
 import pytest
 
 from hw.config import PRESETS
+from hw.load_unit import LoadUnit
 from sim.bench_config import config_env
 from sim.runner import run
 from sim.unit_points import ODD, POINTS
-from sim.units import units
+from sim.units import compile_parts, units
 
 TESTS = [
     "every_destination", "full_bus_rate", "outside_the_window", "illegal_instructions",
@@ -24,3 +25,12 @@ SLOW = (PRESETS["edge"], PRESETS["base"], *POINTS)
 def test_bench(config, stalls):
     env = config_env(config) | {"POTVIT_BENCH_STALLS": stalls}
     assert run(units(config, "norm", "load", "store"), "sim.benches.load", env=env) == TESTS
+
+
+def test_a_fault_is_caught(monkeypatch):
+    """Pixels not re-centred."""
+    monkeypatch.setattr("hw.load_writer.SIGN_FLIP", 0)
+    simulator = compile_parts({"load": LoadUnit(PRESETS["tiny"])}, "potvit_units")
+    env = config_env(PRESETS["tiny"])
+    with pytest.raises(AssertionError, match="patch write 0: got"):
+        run(simulator, "sim.benches.load", testcase="every_destination", env=env)
