@@ -8,7 +8,7 @@ from golden import ir
 from golden.errors import PotvitError
 from hw.compiler.allocate import Plan, make_plan
 from hw.compiler.checkpoints import Outputs
-from hw.compiler.cycles import Simulation, Timing
+from hw.compiler.cycles import Simulation, Timing, tile_cycles
 from hw.compiler.depend import Ordering
 from hw.compiler.emitter import Emitter
 from hw.compiler.layout import Dram, ceil_div
@@ -71,8 +71,9 @@ def compile_graph(
         except PotvitError as error:
             refusal = error
             continue
-        if best is None or candidate.run.cycles < best.run.cycles:
-            best = candidate
+        if best is not None and candidate.run.cycles >= best.run.cycles:
+            break  # more blocks only cost more weight traffic from here on
+        best = candidate
     if best is None:
         assert refusal is not None
         raise refusal
@@ -204,12 +205,11 @@ def _layers(chosen: _Candidate, config: Config) -> tuple[LayerCycles, ...]:
     for number in chosen.order:
         step = chosen.steps[number]
         if step.op is Op.MATMUL:
-            end = int(chosen.run.issue_end[number])
+            end = int(chosen.run.done[number])
             cycles[step.layer] += end - last
             last = end
             fields = step.fields
-            each = max(fields["chunks"], config.rows, 4)
-            busy[step.layer] += fields["tiles"] * fields["groups"] * each
+            busy[step.layer] += fields["tiles"] * fields["groups"] * tile_cycles(step, config)
             macs[step.layer] += step_macs(step, config)
     if names:
         cycles[-1] += chosen.run.cycles - last

@@ -20,26 +20,31 @@ from hw.isa import INSTR_BYTES, Mem, Op, Unit
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Cycles that the RTL takes beside the work itself.
+    """Cycles that the RTL takes beside the work itself, measured on it.
 
-    ``fetch``: start register to first instruction; ``dispatch``: queue to start; ``array_start``:
-    idle cycles between two MATMULs; ``drain`` (plus R): last product to done; ``read``: AXI read
-    latency; ``norm_token``, ``norm``: least cycles of a token, latency of an instruction;
-    ``attend``: cycles of each of the two passes beyond one per key; ``write``: AXI write latency;
-    ``finish``: last done to interrupt.
+    ``fetch``: start register to first instruction; ``dispatch``: dispatch to start; ``drain``
+    (plus R): last chunk to done; ``param_gap``: least chunks of a tile that fetches parameters;
+    ``read``: AXI read latency; ``norm_token``, ``norm``: least cycles of a token, last step to
+    done; ``attend``: cycles of each of the two passes beyond one per key, ``attend_end`` behind
+    the second; ``write``: last beat to done; ``finish``: last done to interrupt.
     """
 
-    fetch: int = 50
+    fetch: int = 37
     dispatch: int = 3
-    array_start: int = 1
     drain: int = 12
-    read: int = 40
+    read: int = 32
     norm_token: int = 20
-    norm: int = 30
-    attend: int = 6
-    attend_end: int = 10
-    write: int = 20
-    finish: int = 5
+    norm: int = 41
+    attend: int = 5
+    attend_end: int = 4
+    write: int = 7
+    finish: int = 1
+    param_gap: int = 6
+
+
+def tile_cycles(step: Step, config: Config) -> int:
+    """Cycles of one tile and row group of a MATMUL: its chunks, or its drain, or four."""
+    return max(step.fields["chunks"], config.rows, 4)
 
 
 class Simulation:
@@ -73,13 +78,16 @@ class Simulation:
         self._dispatch = np.full(count, -1 if queued else 0, np.int64)
         self._queues: list[list[int]] = [[] for _ in Unit]
         self._place = np.zeros(count, np.int64)
-        for number in order:
+        self._order_place = np.zeros(count, np.int64)
+        for place, number in enumerate(order):
+            self._order_place[number] = place
             queue = self._queues[steps[number].unit]
             self._place[number] = len(queue)
             queue.append(number)
         self._next = [0] * len(Unit)
         self._free = [0] * len(Unit)
-        self._load_data = 0
+        self._load_data = timing.fetch if queued else 0
+        self._fetched = 0
         self._second_pass = 0
         self._pushed: list[int] = []
         self._popped: list[int] = []
@@ -161,7 +169,6 @@ class Simulation:
                 each = max(step.fields["steps"], self.timing.norm_token)
                 work = step.fields["count"] * each
                 self._finish(number, begin, begin + work, begin + work + self.timing.norm)
-                self._free[Unit.NORM] = int(self.done[number])
             case Op.ATTEND:
                 begin = self._begin(number)
                 first = begin + step.fields["keys"] + self.timing.attend
@@ -201,7 +208,7 @@ class Simulation:
             return False
         self._blocked = None
         begin = self._begin(number)
-        data = max(begin + self.timing.read, self._load_data)
+        data = self._data_start(number, begin)
         beats = step.fields["beats"]
         if step.op is Op.PATCH:
             beats *= max(1, self.config.axi_bytes // self.config.act_bytes)
@@ -212,6 +219,17 @@ class Simulation:
             end = self._push(data + (row + 1) * beats // rows)
         self._loaded(number, begin, data, max(end, data + beats))
         return True
+
+    def _data_start(self, number: int, begin: int) -> int:
+        """First beat of a load: the bus is shared with the fetch, which is ahead of dispatch."""
+        share = 0
+        if self.queued:
+            queue, at = self._queues[Unit.LOAD], int(self._place[number])
+            newest = min(at + self.config.queue_depth, len(queue) - 1) if at else 0
+            fetched = int(self._order_place[queue[newest]]) + self.config.fetch_depth
+            share = max(1, INSTR_BYTES // self.config.axi_bytes) * (fetched - self._fetched)
+            self._fetched = fetched
+        return max(begin + self.timing.read, self._load_data + share)
 
     @property
     def _capacity(self) -> int:
@@ -239,9 +257,12 @@ class Simulation:
 
     def _matmul(self, number: int, step: Step) -> bool:
         fields, config = step.fields, self.config
-        each = max(fields["chunks"], config.rows, 4)
-        params = 0 if fields.get("keep_params") else config.param_words
+        each = tile_cycles(step, config)
         sweeps = 1 if fields.get("shared_params") else fields["tiles"]
+        params = 0
+        if not fields.get("keep_params"):
+            slowest = max(fields["chunks"], self.timing.param_gap) + config.param_words
+            params = max(slowest, config.rows) - each
         work = fields["tiles"] * fields["groups"] * each + params * sweeps
         if not step.rows:
             begin = self._begin(number)
@@ -256,7 +277,6 @@ class Simulation:
         self.busy[Unit.ARRAY] += work - (end - begin)
         if end - begin > work:
             self._book(Unit.ARRAY, "constants", end - begin - work)
-        self._free[Unit.ARRAY] = end + self.timing.array_start
         return True
 
     def _consume(self, step: Step, time: int, each: int) -> int:
@@ -266,7 +286,7 @@ class Simulation:
         begin = data = end = 0
         if load is not None:
             begin = self._begin(load)
-            data = max(begin + self.timing.read, self._load_data)
+            data = self._data_start(load, begin)
         brought = 0
         for group in range(step.fields["groups"]):
             rows = min(self.config.rows, step.rows - group * self.config.rows)
