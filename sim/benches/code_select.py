@@ -91,8 +91,8 @@ def random_pairs(rng: np.random.Generator, count: int) -> tuple[Ints, Ints]:
     s = np.exp2(rng.uniform(0, 24, count)).astype(np.int64)
     near = rng.random(count) < 0.5
     factors = np.array([352, 304, 431, 384, 640, 1023, 1, 256, 511, 700])
-    scaled = rng.choice(factors, count) * e << rng.integers(0, 15, count)
-    edge = (scaled - rng.choice([0, 128], count) * e >> 8) + rng.integers(-2, 3, count)
+    scaled = factors[rng.integers(0, len(factors), count)] * e << rng.integers(0, 15, count)
+    edge = (scaled - rng.integers(0, 2, count) * 128 * e >> 8) + rng.integers(-2, 3, count)
     s = np.where(near & (edge < SUM_MAX), edge, s)
     e[:4], s[:4] = (0, 65535, 65535, 1), (SUM_MAX, 65535, SUM_MAX, SUM_MAX)
     return e, np.clip(s, np.maximum(e, 1), SUM_MAX)
