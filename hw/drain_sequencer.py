@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -142,14 +142,17 @@ class DrainSequencer(wiring.Component):
     def _outside(self, dest: Value, row: Any) -> Value:
         """Whether the row's address, part, token or slot exceeds its memory."""
         cfg = self.config
-        limits = [0] * 8
-        limits[Mem.ACT] = cfg.act_words * cfg.tile_act_granules
-        limits[Mem.STREAM] = cfg.stream_words
-        limits[Mem.VALUE] = cfg.value_words
-        limits[Mem.LOGIT] = cfg.logit_words
-        limits[Mem.RESIDUAL] = cfg.residual_words
-        limits[Mem.OUT] = cfg.out_words
-        past = row.addr >= Array(limits)[dest]
+        limits = {
+            Mem.ACT: cfg.act_words * cfg.tile_act_granules,
+            Mem.STREAM: cfg.stream_words,
+            Mem.VALUE: cfg.value_words,
+            Mem.LOGIT: cfg.logit_words,
+            Mem.RESIDUAL: cfg.residual_words,
+            Mem.OUT: cfg.out_words,
+        }
+        past: Value = Const(0)
+        for memory, words in limits.items():
+            past |= (dest == memory) & (row.addr >= words)
         past |= (dest == Mem.VALUE) & (row.part >= cfg.head_lanes // cfg.cols)
         past |= (dest == Mem.LOGIT) & (row.slot >= cfg.slots)
         past |= (dest == Mem.RESIDUAL) & (row.token >= cfg.max_tokens)

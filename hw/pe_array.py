@@ -69,13 +69,14 @@ class PEArray(wiring.Component):
             m.submodules[f"row_sum_{r}"] = row_sum = RowSum(
                 self.config.lanes, four_bit=self.config.four_bit
             )
-            m.d.comb += [row_sum.valid.eq(self._sums.valid)]
+            m.d.comb += row_sum.valid.eq(self._sums.valid)
             row = [PE(self.psmac, four_bit=self.config.four_bit) for _ in cols]
             for c, pe in enumerate(row):
                 m.submodules[f"pe_{r}_{c}"] = pe
                 for port, nibble in weights[c].items():
                     m.d.comb += [a.eq(b) for a, b in zip(getattr(pe, port), nibble, strict=True)]
-            for part in (*row, row_sum):
+            parts: list[Any] = [*row, row_sum]
+            for part in parts:
                 m.d.comb += [part.first.eq(self._sums.first), part.load.eq(self.load)]
                 m.d.comb += [a.eq(b) for a, b in zip(part.x_lo, x_lo, strict=True)]
                 if self.config.four_bit:

@@ -1,7 +1,8 @@
-"""Bench of the ARRAY unit: plays a case of MATMUL instructions against `array_model`.
+"""Bench of the ARRAY unit: plays cases of MATMUL instructions against `array_model`.
 
-The case is a pickled `Case` at ``$POTVIT_CASE``. Memories are NumPy arrays behind the unit's own
-ports; at the end every byte of every memory, touched or not, must equal the model's.
+The cases are a pickled list of `Case` at ``$POTVIT_CASES``, with a reset before each. Memories are
+NumPy arrays behind the unit's own ports; at the end of a case every byte of every memory, touched
+or not, must equal the model's.
 """
 
 from __future__ import annotations
@@ -174,8 +175,8 @@ class Player:
             mem.stream[at : at + words, lane] = raw(data).reshape(words, c.lanes)
         if self.get("value_write__en"):
             part_bits = max(1, (c.head_lanes // c.cols - 1).bit_length())
-            at, part, data = self.fields("value_write", bits["value"], part_bits)
-            mem.value[at, part * c.cols : (part + 1) * c.cols] = raw(data)
+            at, number, data = self.fields("value_write", bits["value"], part_bits)
+            mem.value[at, number * c.cols : (number + 1) * c.cols] = raw(data)
         if self.get("logit_write__en"):
             at, bank, data = self.fields("logit_write", bits["logit"], row_bits)
             mem.logit[at, bank] = raw(data)
@@ -198,14 +199,26 @@ class Player:
 
 @cocotb.test()
 async def matmul(dut: Any) -> None:
-    """Run the case and compare every memory, the MAC counter, and (optionally) the cycles."""
-    case: Case = pickle.loads(Path(os.environ["POTVIT_CASE"]).read_bytes())
-    player = Player(dut, case)
+    """Run the cases: compare every memory, the MAC counter, and (optionally) the cycles."""
+    cases: list[Case] = pickle.loads(Path(os.environ["POTVIT_CASES"]).read_bytes())
+    assert cases, "no cases"
     for name in ("instr__valid", "const__valid", "gelu_load__en"):
-        player.port(name).value = 0
+        getattr(dut, f"array__{name}").value = 0
     await start(dut)
-    await player.load_gelu()
+    for case in cases:
+        dut.rst.value = 1
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        try:
+            await play(dut, case)
+        except AssertionError as error:
+            raise AssertionError(f"{case.name}: {error}") from error
 
+
+async def play(dut: Any, case: Case) -> None:
+    """Run one case."""
+    player = Player(dut, case)
+    await player.load_gelu()
     model = MatmulModel(copy.deepcopy(case.memories), case.constants)
     rows_after = []
     for fields in case.instrs:
@@ -224,11 +237,13 @@ async def matmul(dut: Any) -> None:
         idle = 0 if (player.done, player.writes, player.first_last[1]) != before else idle + 1
         assert idle < LIMIT, f"no progress after instruction {player.done}"
         await FallingEdge(dut.clk)
+    player.port("instr__valid").value = 0
+    player.port("const__valid").value = 0
     if case.faults:
         assert player.faults, "no fault"
         return
     assert not player.faults, "fault in a legal program"
-    await ReadOnly()
+    await FallingEdge(dut.clk)
     assert not player.get("busy"), "busy after the last instruction"
     compare(player, model)
     if case.timing:

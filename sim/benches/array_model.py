@@ -90,12 +90,13 @@ class Memories:
 
 @dataclass(kw_only=True)
 class Case:
-    """Instructions, the memories before them, and rates (0..1) of pauses.
+    """``name``, instructions, the memories before them, and rates (0..1) of pauses.
 
     ``timing``: the cycles must be the model's, with both inputs always ready; ``faults``: the unit
     must report a fault.
     """
 
+    name: str
     memories: Memories
     instrs: list[Fields]
     constants: Array

@@ -1,219 +1,77 @@
-"""ARRAY unit against the golden operators: every destination, mode and ragged shape."""
+"""ARRAY unit against the golden operators: see sim/benches/array.py."""
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from hw.array_unit import ArrayUnit
 from hw.config import PRESETS, Config
-from hw.isa import PAYLOAD, Mem, Op
-from sim.benches.array_model import Array, Case, Channels, Fields, Memories
+from hw.isa import Mem
+from sim.benches.array_layers import layer_cases
+from sim.benches.array_model import Case
+from sim.benches.array_programs import DESTS, Program, mixed
+from sim.bundles import network
 from sim.runner import run
-from sim.units import units
+from sim.unit_points import ODD
+from sim.units import compile_parts, units
+from sim.verilate import Simulator
 
-ODD = PRESETS["tiny"].change(name="odd", rows=3, cols=8)
-NAMES = tuple(name for name, _ in PAYLOAD[Op.MATMUL])
+TINY, BASE = PRESETS["tiny"], PRESETS["base"]
+QUICK = [pytest.param(c, id=c.name) for c in (TINY, ODD)]
+SLOW = [
+    pytest.param(c, id=c.name, marks=pytest.mark.slow)
+    for c in (
+        PRESETS["edge"],
+        BASE,
+        TINY.change(name="words-of-half-a-channel", rows=5, lanes=2, cols=2, head_lanes=8),
+        TINY.change(name="four-parameter-words", rows=2, lanes=2, cols=4, head_lanes=8),
+        PRESETS["edge"].change(name="seven-rows", rows=7, lanes=8, cols=16),
+        PRESETS["edge"].change(name="wide", rows=3, lanes=16, cols=16, stream_words=1024),
+        PRESETS["edge"].change(name="tall", rows=32, lanes=4, cols=8, act_words=2048),
+    )
+]
 
 
-class Program:
-    """Draws instructions and places their operands; reads and writes never meet."""
+def play(cases: list[Case], folder: Path, simulator: Simulator | None = None) -> None:
+    path = folder / "cases.pickle"
+    path.write_bytes(pickle.dumps(cases))
+    simulator = simulator or units(cases[0].memories.config, "array")
+    assert run(simulator, "sim.benches.array", env={"POTVIT_CASES": str(path)}) == ["matmul"]
 
-    def __init__(self, config: Config, seed: int) -> None:
-        self.config, self.rng = config, np.random.default_rng(seed)
-        self.memories = Memories(config=config)
-        self.memories.gelu = self.rng.integers(-128, 128, 256).astype(np.int8)
-        self.instrs: list[Fields] = []
-        self.constants: list[Array] = []
-        self.taken: set[int] = set()
-        # Operands below, results above: drains of one instruction overlap reads of the next.
-        self.act_half = config.act_words // 2
-        half = config.stream_words // 2
-        rng = self.rng
-        self.memories.act[: self.act_half] = rng.integers(
-            0, 256, (self.act_half, config.rows, config.act_bytes)
+
+@pytest.mark.parametrize("config", QUICK + SLOW)
+def test_every_destination(config: Config, tmp_path: Path) -> None:
+    cases = []
+    for dest in DESTS:
+        program = Program(config, seed=int(dest))
+        for _ in range(5):
+            program.add(dest)
+        cases.append(program.case(name=dest.name))
+    play(cases, tmp_path)
+
+
+@pytest.mark.parametrize("config", QUICK + SLOW)
+def test_mixed_programs_with_pauses(config: Config, tmp_path: Path) -> None:
+    cases = [
+        mixed(config, seed, 30).case(
+            name=f"instructions {instr}, constants {const}", instr_pause=instr, const_pause=const
         )
-        self.memories.stream[:half] = rng.integers(0, 256, (half, config.cols, config.lanes))
-        self.memories.residual[:] = rng.integers(0, 256, self.memories.residual.shape)
-
-    def int(self, low: int, high: int) -> int:
-        """A random integer, both ends included."""
-        return int(self.rng.integers(low, high + 1))
-
-    def channels(self, dest: Mem, depth: int) -> Channels:
-        """Parameters that spread results over int8, some saturating, some shifted left."""
-        n, rng = self.config.cols, self.rng
-        spread = int(np.log2(5000 * np.sqrt(depth)))
-        bias = rng.integers(-1 << spread, 1 << spread, n)
-        shift = rng.integers(spread - 8, spread - 3, n)
-        la = rng.integers(0, 4, n) if dest in (Mem.RESIDUAL, Mem.OUT) else rng.integers(0, 32, n)
-        lo = rng.integers(0, 12, n)
-        if dest is Mem.RESIDUAL:
-            shift = shift + la
-        if self.rng.random() < 0.1:
-            shift[rng.integers(n)] = rng.integers(-32, 32)
-        return Channels(bias=bias, shift=shift, la=la, lo=lo, alpha=rng.integers(0, 4, n))
-
-    def add(self, dest: Mem, **fixed: int) -> None:
-        """Append a random legal instruction to ``dest``; ``fixed`` fields are kept."""
-        c = self.config
-        limit = c.head_lanes // c.cols if dest is Mem.VALUE else 3
-        f = dict.fromkeys(NAMES, 0) | {
-            "dest": int(dest),
-            "chunks": self.int(1, 14),
-            "groups": 1 if dest is Mem.OUT else self.int(1, 3),
-            "tiles": self.int(1, limit),
-            "rows_last": self.int(1, c.rows),
-            "cols_last": self.int(1, c.cols),
-            "group_outer": 1 if dest is Mem.LOGIT else self.int(0, 1),
-            "w4": self.int(0, 1),
-            "zero_first": int(self.int(0, 4) == 0),
-            "shared_params": self.int(0, 1),
-            "gelu": self.int(0, 1) if dest is Mem.ACT else 0,
-            "const_old": self.int(0, 1) if dest is Mem.RESIDUAL else 0,
-            "stats_init": self.int(0, 1),
-        }  # fmt: skip
-        f |= fixed
-        f["k_last"] = self.int(1, 2 * c.lanes if f["w4"] else c.lanes)
-        f.update({k: v for k, v in fixed.items() if k == "k_last"})
-        words = f["chunks"] if f["w4"] else -(-f["chunks"] // 2)
-        f["a_stride"] = self.int(0, 6) + words
-        f["a_addr"] = self.int(0, self.act_half - words - f["a_stride"] * (f["groups"] - 1))
-        self._weights(dest, f)
-        self._destination(dest, f)
-        self.instrs.append(f | fixed)
-
-    def _weights(self, dest: Mem, f: Fields) -> None:
-        """Weight tiles with their parameters in front, in a random place of the lower half."""
-        c = self.config
-        size = c.param_words + f["chunks"]
-        f["w_stride"] = size + self.int(0, 4)
-        span = f["w_stride"] * f["tiles"]
-        sweeps = 1 if f["shared_params"] else f["tiles"]
-        while True:  # weights may be shared, parameters not
-            at = self.int(0, c.stream_words // 2 - span)
-            words = {
-                at + j * f["w_stride"] + i for j in range(sweeps) for i in range(c.param_words)
-            }
-            if not words & self.taken:
-                break
-        f["p_addr"], f["w_addr"] = at, at + c.param_words
-        if f["keep_params"]:
-            f["shared_params"] = 1
-            return
-        self.taken |= words
-        depth = f["chunks"] * c.lanes
-        for p in sorted(words)[:: c.param_words]:
-            self.memories.stream[p : p + c.param_words] = self.channels(dest, depth).pack(c)
-
-    def _destination(self, dest: Mem, f: Fields) -> None:
-        c, tiles, groups = self.config, f["tiles"], f["groups"]
-        indices = (groups - 1) * c.rows + f["rows_last"]
-        if dest is Mem.ACT:
-            n = c.tile_act_granules
-            self._place(f, c.act_words * n, self.act_half * n, groups, tiles)
-        elif dest is Mem.LOGIT:
-            self._place(f, c.logit_words, 0, groups, tiles)
-            f["slot"] = self.int(0, c.slots - groups)
-        elif dest is Mem.RESIDUAL:
-            self._place(f, c.residual_words, 0, indices, tiles)
-            f["token"] = self.int(0, c.max_tokens - indices)
-            if f["const_old"]:
-                rows = self.rng.integers(-30000, 30000, (indices * tiles, c.cols))
-                self.constants.extend(rows.astype(np.int16))
-        elif dest is Mem.VALUE:
-            f["d_addr"] = self.int(0, c.value_words - indices)
-            f["sub"] = self.int(0, c.head_lanes // c.cols - tiles)
-        elif dest is Mem.STREAM:
-            words = c.cols // c.lanes
-            f["sub"] = self.int(0, c.cols - 1)
-            blocks = (f["sub"] + indices - 1) // c.cols + 1
-            f["d_step"], f["d_stride"] = words, words * (tiles + self.int(0, 3))
-            low, high = c.stream_words // 2, c.stream_words - blocks * f["d_stride"]
-            f["d_addr"] = self.int(low // words, high // words) * words
-        else:
-            f["d_addr"] = self.int(0, c.out_words - tiles)
-
-    def _place(self, f: Fields, size: int, low: int, outer: int, tiles: int) -> None:
-        """Addresses whose (outer, tile) pairs all differ, either of the two the faster one."""
-        if self.int(0, 1):
-            f["d_step"], f["d_stride"] = 1, tiles + self.int(0, 2)
-        else:
-            f["d_step"], f["d_stride"] = outer + self.int(0, 2), 1
-        f["d_step"] = min(f["d_step"], 63)
-        if f["d_stride"] == 1 and f["d_step"] < outer:
-            f["d_step"], f["d_stride"] = 1, tiles
-        span = (outer - 1) * f["d_stride"] + (tiles - 1) * f["d_step"] + 1
-        f["d_addr"] = self.int(low, size - span)
-
-    def case(self, **options: object) -> Case:
-        rows = np.array(self.constants).reshape(-1, self.config.cols)
-        return Case(memories=self.memories, instrs=self.instrs, constants=rows, **options)  # type: ignore[arg-type]
+        for seed, (instr, const) in enumerate([(0.0, 0.0), (0.7, 0.3), (0.1, 0.95)])
+    ]
+    play(cases, tmp_path)
 
 
-def play(case: Case, tmp_path: Path) -> None:
-    path = tmp_path / "case.pickle"
-    path.write_bytes(pickle.dumps(case))
-    simulator = units(case.memories.config, "array")
-    assert run(simulator, "sim.benches.array", env={"POTVIT_CASE": str(path)}) == ["matmul"]
-
-
-@pytest.mark.parametrize("config", [PRESETS["tiny"], ODD], ids=lambda c: c.name)
-@pytest.mark.parametrize("dest", [Mem.ACT, Mem.STREAM, Mem.VALUE, Mem.LOGIT, Mem.RESIDUAL, Mem.OUT])
-def test_destination(config: Config, dest: Mem, tmp_path: Path) -> None:
-    program = Program(config, seed=int(dest))
-    for _ in range(6):
-        program.add(dest)
-    play(program.case(), tmp_path)
-
-
-DESTS = (Mem.ACT, Mem.STREAM, Mem.VALUE, Mem.LOGIT, Mem.RESIDUAL, Mem.OUT)
-ODD_POINTS = [
-    PRESETS["tiny"].change(name="one-lane-pair", rows=5, lanes=2, cols=2, head_lanes=8),
-    PRESETS["tiny"].change(name="wide-pair", rows=2, lanes=2, cols=4, head_lanes=8),
-    PRESETS["edge"].change(name="seven-rows", rows=7, lanes=8, cols=16),
-    PRESETS["edge"].change(name="wide", rows=3, lanes=16, cols=16, stream_words=1024),
-    PRESETS["edge"].change(name="tall", rows=32, lanes=4, cols=8, act_words=2048),
-]  # fmt: skip
-
-
-def mixed(config: Config, seed: int, count: int) -> Program:
-    """Random instructions of every kind, some with the parameters of the one before."""
-    program = Program(config, seed)
-    for i in range(count):
-        dest = DESTS[program.int(0, len(DESTS) - 1)]
-        keep = {}
-        if i and dest in (Mem.ACT, Mem.LOGIT, Mem.VALUE) and program.int(0, 3) == 0:
-            keep = {"keep_params": 1}
-        program.add(dest, **keep)
-    return program
-
-
-@pytest.mark.parametrize("config", [PRESETS["tiny"], ODD], ids=lambda c: c.name)
-@pytest.mark.parametrize("pauses", [(0.0, 0.0), (0.7, 0.3), (0.1, 0.95)], ids=str)
-def test_mixed_program(config: Config, pauses: tuple[float, float], tmp_path: Path) -> None:
-    program = mixed(config, seed=int(100 * pauses[0]), count=40)
-    play(program.case(instr_pause=pauses[0], const_pause=pauses[1]), tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "config", [PRESETS["edge"], PRESETS["base"], *ODD_POINTS], ids=lambda c: c.name
-)
-def test_every_configuration(config: Config, tmp_path: Path) -> None:
-    program = mixed(config, seed=3, count=60)
-    play(program.case(instr_pause=0.2, const_pause=0.4), tmp_path)
-
-
-@pytest.mark.parametrize("config", [PRESETS["tiny"], ODD], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", QUICK + SLOW)
 def test_no_cycle_is_lost(config: Config, tmp_path: Path) -> None:
     """Tiles, row groups and instructions follow one another at the documented rate."""
     program = Program(config, seed=9)
     for i in range(30):
         program.add(DESTS[i % 4], keep_params=int(i > 0 and i % 5 == 0))
-    play(program.case(timing=True), tmp_path)
+    play([program.case(name="timing", timing=True)], tmp_path)
 
 
 FAULTS = {
@@ -236,10 +94,54 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_fault(name: str, tmp_path: Path) -> None:
-    program = Program(PRESETS["tiny"], seed=1)
-    program.add(Mem.ACT, w4=0)
-    legal = program.instrs[0]
-    program.instrs = [legal | FAULTS[name]]
-    play(program.case(faults=True), tmp_path)
+def test_faults(tmp_path: Path) -> None:
+    """An address or field out of range is reported, and a reset later the next case runs."""
+    cases = []
+    for name, fields in FAULTS.items():
+        program = Program(TINY, seed=1)
+        program.add(Mem.ACT, w4=0)
+        program.instrs = [program.instrs[0] | fields]
+        cases.append(program.case(name=name, faults=True))
+    program = Program(TINY, seed=2)
+    program.add(Mem.ACT)
+    play([*cases, program.case(name="afterwards")], tmp_path)
+
+
+@pytest.mark.parametrize("bits", ["w8a8", "w4a8"])
+@pytest.mark.parametrize(
+    ("model", "config"),
+    [
+        pytest.param("vit_digits", TINY, id="vit_digits-tiny"),
+        pytest.param("deit_tiny", ODD, id="deit_tiny-odd"),
+        pytest.param("deit_tiny", BASE, id="deit_tiny-base", marks=pytest.mark.slow),
+    ],
+)
+def test_network_layers(model: str, config: Config, bits: str, tmp_path: Path) -> None:
+    """Real weights and tensors: every kind of layer of the first, a middle and the last block."""
+    if model == "deit_tiny" and "POTVIT_DATA" not in os.environ:
+        pytest.skip("POTVIT_DATA is not set: no trained weights")
+    net = network(model, bits, "log2")
+    pixels = net.data.calib(1)[0].pixels(net.model.spec.preprocess)
+    play(layer_cases(net.graph, pixels, config), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("constant", "value", "symptom"),
+    [
+        # Parameters fetched while the previous tile still drains with its own.
+        ("hw.matmul_control.PARAM_GAP", 1, "got"),
+        pytest.param("hw.pe_array.ZERO", 0, "got", marks=pytest.mark.slow),
+        pytest.param("hw.row_max.LOWEST", 0, "maxima", marks=pytest.mark.slow),
+        pytest.param("hw.drain_sequencer.PART_BITS", 1, "value", marks=pytest.mark.slow),
+        # Results handed over while the next tile's record is already there.
+        pytest.param("hw.matmul_control.MIN_TILE", 1, "", marks=pytest.mark.slow),
+    ],
+)
+def test_a_fault_in_the_hardware_is_caught(
+    constant: str, value: int, symptom: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [mixed(TINY, seed, 30).case(name="mixed") for seed in range(2)]
+    monkeypatch.setattr(constant, value)
+    simulator = compile_parts({"array": ArrayUnit(TINY)}, "potvit_units")
+    with pytest.raises(AssertionError, match=symptom):
+        play(cases, tmp_path, simulator)
