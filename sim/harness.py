@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hw.config import Config
 from hw.emit import generate
+from sim.trace import monitor
 from sim.verilate import Simulator, verilate
 
 RTL = Path(__file__).parent / "rtl"
@@ -67,5 +68,5 @@ def _top(config: Config, ports: Iterable[tuple[str, int, str]]) -> str:
     potvit_dram #(.BYTES({config.axi_bytes}), .WORDS({DRAM_BYTES // config.axi_bytes})) dram (
 {joined.join(memory)}
     );
-endmodule
+{monitor("accelerator.core.sequencer")}endmodule
 """

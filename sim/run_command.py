@@ -90,6 +90,7 @@ def summary(net: Network, config: Config, outcome: Outcome) -> dict[str, Any]:
         "build_seconds": round(outcome.build_seconds, 3),
         "cycles_per_second": round(total / seconds) if seconds else 0,
         "weights": net.model.weights_source,
+        "layers": plain[0].get("layers", []),
         "top5": [_top5(net, a) for a in plain],
     }
 

@@ -16,6 +16,7 @@ from hw.compiler.program import Program
 from sim.compare import Compared, compare
 from sim.host import Host, RunError
 from sim.job import load_expected
+from sim.trace import TRACE, layer_cycles
 
 FILL = 0xAA
 
@@ -67,6 +68,7 @@ async def one(
         answer["error"] = f"AXI rule {answer['violation']} broken"
     if answer["error"]:
         return answer
+    answer["layers"] = layer_cycles(program, Path(TRACE), answer["counters"]["cycles"])
     after = np.frombuffer(await host.dump(0, program.window), np.uint8)
     found = check(program, expected, before, after)
     answer["compared"] = [c.to_dict() for c in found]
