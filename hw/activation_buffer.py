@@ -21,8 +21,9 @@ class ActivationBuffer(wiring.Component):
     read : the array's; it never waits. store_read : waits for the array.
     drain_write : never waits; a granule of Cn bytes (a half word, or a word if Cn = 2K).
     attn_write : a word in every bank. norm_write : half a word. patch_write : a word of one bank.
-        Priority drain, attention, norm, patch for each bank and half: a writer waits only while
-        one of another source writes the same bank and half.
+        Priority drain, attention, patch, norm for each bank and half: a writer waits only while
+        one of another source writes the same bank and half. (The norm stays in a bank for a whole
+        token; patches that waited for it would follow it from bank to bank.)
     """
 
     def __init__(self, config: Config) -> None:
@@ -73,8 +74,8 @@ class ActivationBuffer(wiring.Component):
                 # A higher priority blocks the source here if the source wants this bank and half.
                 m.d.comb += [
                     blocked["attn"][i].eq(by_drain),
-                    blocked["norm"][i].eq(by_norm & (by_drain | attn.valid)),
-                    blocked["patch"][i].eq(by_patch & (by_drain | attn.valid | by_norm)),
+                    blocked["patch"][i].eq(by_patch & (by_drain | attn.valid)),
+                    blocked["norm"][i].eq(by_norm & (by_drain | attn.valid | by_patch)),
                     mem.rd_en.eq(en),
                     mem.rd_addr.eq(addr),
                 ]
@@ -82,11 +83,11 @@ class ActivationBuffer(wiring.Component):
                     self._write(m, mem, drain.payload.addr, granule, 1)
                 with m.Elif(attn.valid):
                     self._write(m, mem, attn.p.addr, attn.p.data.as_value()[row], attn.ready)
-                with m.Elif(by_norm):
-                    self._write(m, mem, norm.p.addr, norm.p.data.as_value(), norm.ready)
                 with m.Elif(by_patch):
                     value = patch.p.data.as_value()[part]
                     self._write(m, mem, patch.p.addr, value, patch.ready)
+                with m.Elif(by_norm):
+                    self._write(m, mem, norm.p.addr, norm.p.data.as_value(), norm.ready)
                 words.append(mem.rd_data)
         m.d.comb += [
             attn.ready.eq(~blocked["attn"].any()),

@@ -39,8 +39,8 @@ def test_random_traffic(simulate, point):
     sizes = {
         "drain": config.cols,
         "attn": rows * 2 * lanes,
-        "norm": lanes,
         "patch": 2 * lanes,
+        "norm": lanes,
     }
     ports = {name: getattr(dut, f"{name}_write") for name in sizes}
 
