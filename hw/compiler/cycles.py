@@ -31,7 +31,7 @@ class Timing:
 
     fetch: int = 37
     dispatch: int = 3
-    drain: int = 12
+    drain: int = 11
     read: int = 32
     norm_token: int = 20
     norm: int = 41
@@ -233,8 +233,10 @@ class Simulation:
 
     @property
     def _capacity(self) -> int:
-        """Rows that the FIFO surely takes: whole bursts are requested."""
+        """Rows that the FIFO holds; for program order what it surely takes in whole bursts."""
         config = self.config
+        if self.queued:
+            return config.const_rows
         return config.const_rows - ceil_div(
             config.burst_beats * config.axi_bytes, config.const_bytes
         )
@@ -294,7 +296,7 @@ class Simulation:
             while load is not None and len(self._pushed) < taken + rows:
                 brought += 1
                 end = self._push(data + brought)
-            time = max(time, self._pushed[taken + rows - 1] + 1) + each
+            time = max(time + each, self._pushed[taken + rows - 1] + 2)  # its last chunk waits
             self._popped += [time + self.timing.drain + row for row in range(rows)]
         if load is not None:
             self._loaded(load, begin, data, end)
