@@ -107,6 +107,18 @@ def test_faults(tmp_path: Path) -> None:
     play([*cases, program.case(name="afterwards")], tmp_path)
 
 
+@pytest.mark.slow
+def test_without_8x4_mode(tmp_path: Path) -> None:
+    """Hardware that has only 8x8 mode: the same results, and a fault for 8x4 instructions."""
+    config = TINY.change(name="eight-bit", four_bit=False)
+    program = Program(config, seed=4)
+    for dest in DESTS * 3:
+        program.add(dest, w4=0)
+    other = Program(config, seed=5)
+    other.add(Mem.ACT, w4=1)
+    play([program.case(name="8x8"), other.case(name="8x4", faults=True)], tmp_path)
+
+
 @pytest.mark.parametrize("bits", ["w8a8", "w4a8"])
 @pytest.mark.parametrize(
     ("model", "config"),
@@ -129,12 +141,12 @@ def test_network_layers(model: str, config: Config, bits: str, tmp_path: Path) -
     ("constant", "value", "symptom"),
     [
         # Parameters fetched while the previous tile still drains with its own.
-        ("hw.matmul_control.PARAM_GAP", 1, "got"),
-        pytest.param("hw.pe_array.ZERO", 0, "got", marks=pytest.mark.slow),
-        pytest.param("hw.row_max.LOWEST", 0, "maxima", marks=pytest.mark.slow),
-        pytest.param("hw.drain_sequencer.PART_BITS", 1, "value", marks=pytest.mark.slow),
+        ("hw.matmul_control.PARAM_GAP", 1, "mixed: .*got"),
+        pytest.param("hw.pe_array.ZERO", 0, "mixed: .*got", marks=pytest.mark.slow),
+        pytest.param("hw.row_max.LOWEST", 0, "mixed: maxima", marks=pytest.mark.slow),
+        pytest.param("hw.drain_sequencer.PART_BITS", 1, "mixed: value", marks=pytest.mark.slow),
         # Results handed over while the next tile's record is already there.
-        pytest.param("hw.matmul_control.MIN_TILE", 1, "", marks=pytest.mark.slow),
+        pytest.param("hw.matmul_control.MIN_TILE", 1, "mixed: ", marks=pytest.mark.slow),
     ],
 )
 def test_a_fault_in_the_hardware_is_caught(
