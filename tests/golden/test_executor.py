@@ -71,7 +71,9 @@ def test_same_bits_for_any_batch_chunk_and_thread_count():
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
+            assert np.array_equal(Executor(graph, chunk=2).run(pixels), want)
             assert np.array_equal(Executor(graph).run(pixels), want)
+            assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(threads)
 
