@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -14,6 +14,14 @@ from hw.config import Config
 from hw.pe import tree_sum
 from hw.ports import ReadPort, WritePort
 from hw.stat_layout import stat_layout
+
+
+def square(q: Value) -> Value:
+    """``q * q`` of a signed byte, 15 bits: half of a multiplier, as products of bits pair up."""
+    size = Mux(q[7], -q, q)[:8]  # 128 at most, and then nothing but bit 7
+    diagonal = Cat(Cat(size[i], 0) for i in range(7))
+    pairs = [Cat(Const(0, 2 * i + 2), size[i + 1 : 7] & size[i].replicate(6 - i)) for i in range(6)]
+    return Cat(tree_sum([diagonal, *pairs])[:14], size[7])
 
 
 class TokenStatistics(wiring.Component):
@@ -50,15 +58,15 @@ class TokenStatistics(wiring.Component):
         xs, squares = [], []
         for c in range(cols):
             q = Signal(signed(8), name=f"q_{c}", reset_less=True)
-            square = Signal(15, name=f"square_{c}", reset_less=True)  # (-128)**2 = 2**14
-            m.d.sync += [q.eq(self.q[c]), square.eq(self.q[c] * self.q[c])]
+            squared = Signal(15, name=f"square_{c}", reset_less=True)
+            m.d.sync += [q.eq(self.q[c]), squared.eq(square(self.q[c]))]
             x = Signal(signed(8 + ALPHA_MAX), name=f"x_{c}")
             x2 = Signal(15 + 2 * ALPHA_MAX, name=f"x2_{c}")
             m.d.comb += x.eq(q << self.alpha[c])
             with m.Switch(self.alpha[c]):
                 for alpha in range(ALPHA_MAX + 1):
                     with m.Case(alpha):
-                        m.d.comb += x2.eq(square << (2 * alpha))
+                        m.d.comb += x2.eq(squared << (2 * alpha))
             xs.append(x)
             squares.append(x2)
         s1 = Signal(signed(8 + ALPHA_MAX + ceil_log2(cols)), reset_less=True)
