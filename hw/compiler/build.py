@@ -8,19 +8,22 @@ from golden import ir
 from golden.errors import PotvitError
 from hw.compiler.allocate import Plan, make_plan
 from hw.compiler.checkpoints import Outputs
-from hw.compiler.cycles import Simulation, Timing, tile_cycles
+from hw.compiler.cycles import Simulation
 from hw.compiler.depend import Ordering
 from hw.compiler.emitter import Emitter
 from hw.compiler.layout import Dram, ceil_div
-from hw.compiler.lower_block import BlockLowering, NormLowering
+from hw.compiler.lower_attention import AttentionLowering
 from hw.compiler.lower_embed import EmbedLowering
-from hw.compiler.lower_head import FinalNormLowering, lower_head
+from hw.compiler.lower_head import lower_head
+from hw.compiler.lower_mlp import MlpLowering
+from hw.compiler.lower_norm import FinalNormLowering, NormLowering
 from hw.compiler.merge import merge
 from hw.compiler.network import Network, read_network
 from hw.compiler.program import LayerCycles, Layout, Program
 from hw.compiler.refuse import check_network
 from hw.compiler.schedule import program_order
 from hw.compiler.step import Step
+from hw.compiler.timing import Timing, tile_cycles
 from hw.config import Config
 from hw.isa import INSTR_BYTES, Instr, Op, Unit
 
@@ -120,10 +123,14 @@ def _emit(network: Network, emitter: Emitter, outputs: Outputs) -> None:
             ln1[0].load()
         ln1[0].run(part)
     for index, block in enumerate(network.blocks):
-        lowering = BlockLowering(network, index, emitter, outputs, ln1[index + 1].node.alpha)
+        attention = AttentionLowering(block, index, emitter, outputs)
+        mlp = MlpLowering(block, emitter, outputs)
         ln2 = NormLowering(node=block.ln2, index=2 * index + 1, **common)  # type: ignore[arg-type]
-        lowering.attention(ln2)
-        lowering.mlp(ln1[index + 1])
+        ln2.load()
+        attention.lower()
+        mlp.load_table()
+        attention.project(ln2)
+        mlp.lower(ln1[index + 1])
     lower_head(network, emitter, outputs)
 
 

@@ -6,45 +6,15 @@ constants of ``Timing`` are properties of the RTL.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from golden.errors import PotvitError
 from hw.compiler.depend import Ordering
 from hw.compiler.layout import ceil_div
 from hw.compiler.step import Step
+from hw.compiler.timing import Timing, tile_cycles
 from hw.config import Config
 from hw.isa import INSTR_BYTES, Mem, Op, Unit
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Cycles that the RTL takes beside the work itself, measured on it.
-
-    ``fetch``: start register to first instruction; ``dispatch``: dispatch to start; ``drain``
-    (plus R): last chunk to done; ``param_gap``: least chunks of a tile that fetches parameters;
-    ``read``: AXI read latency; ``norm_token``, ``norm``: least cycles of a token, last step to
-    done; ``attend``: cycles of each of the two passes beyond one per key, ``attend_end`` behind
-    the second; ``write``: last beat to done; ``finish``: last done to interrupt.
-    """
-
-    fetch: int = 37
-    dispatch: int = 3
-    drain: int = 11
-    read: int = 32
-    norm_token: int = 20
-    norm: int = 41
-    attend: int = 5
-    attend_end: int = 4
-    write: int = 7
-    finish: int = 1
-    param_gap: int = 6
-
-
-def tile_cycles(step: Step, config: Config) -> int:
-    """Cycles of one tile and row group of a MATMUL: its chunks, or its drain, or four."""
-    return max(step.fields["chunks"], config.rows, 4)
 
 
 class Simulation:

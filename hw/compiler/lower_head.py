@@ -1,40 +1,15 @@
-"""Final LayerNorm of the selected token and the classifier."""
+"""The classifier, on the selected token alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from hw.compiler.allocate import Part, Region
+from hw.compiler.allocate import Part
 from hw.compiler.checkpoints import Outputs
 from hw.compiler.emitter import Emitter, Target
 from hw.compiler.layout import add_tiles, parameters
-from hw.compiler.lower_block import NormLowering
+from hw.compiler.lower_norm import selected
 from hw.compiler.network import Network
 from hw.compiler.step import Space
 from hw.isa import Mem
-
-
-@dataclass(kw_only=True)
-class FinalNormLowering(NormLowering):
-    """The LayerNorm behind ``select``: one token, as soon as its block is through."""
-
-    token: int
-
-    def run(self, part: Part) -> None:
-        """Normalise the selected token if ``part`` holds it."""
-        emitter, plan = self.emitter, self.emitter.plan
-        first, count = plan.token_range(part)
-        if not first <= self.token < first + count:
-            return
-        assert self.params is not None
-        emitter.norm(self.params, self.channels, self.node.shift, self.token, 1)
-        self.outputs.act(self.node.output, selected(emitter, self.token), Part(0, 1))
-
-
-def selected(emitter: Emitter, token: int) -> Region:
-    """The row group of the x region whose first row is the selected token."""
-    x = emitter.plan.x
-    return Region(x.base + token // emitter.config.rows * x.stride, x.stride)
 
 
 def lower_head(network: Network, emitter: Emitter, outputs: Outputs) -> None:

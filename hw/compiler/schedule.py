@@ -7,9 +7,10 @@ sequential order, and position constants come before any later load can block th
 
 from __future__ import annotations
 
-from hw.compiler.cycles import Simulation, Timing
+from hw.compiler.cycles import Simulation
 from hw.compiler.depend import Ordering, check_semaphores, order_units
 from hw.compiler.step import Step
+from hw.compiler.timing import Timing
 from hw.config import Config
 from hw.isa import Unit
 

@@ -3,10 +3,11 @@
 import pytest
 
 from golden.errors import PotvitError
-from hw.compiler.cycles import Simulation, Timing
+from hw.compiler.cycles import Simulation
 from hw.compiler.depend import check_semaphores, order_units
 from hw.compiler.merge import StreamRing
 from hw.compiler.step import Access, Demand, Space, Step
+from hw.compiler.timing import Timing
 from hw.config import preset
 from hw.isa import Op, Unit
 

@@ -1,118 +1,48 @@
-"""One transformer block: attention head by head, projection, MLP, in token blocks."""
+"""Attention of one block, head by head, and its projection."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from golden import ir
 from hw.compiler.allocate import Part, Region, split
 from hw.compiler.checkpoints import Outputs
 from hw.compiler.emitter import Emitter, Target
-from hw.compiler.layout import (
-    Tiles,
-    add_tiles,
-    ceil_div,
-    norm_words,
-    pad_heads,
-    parameters,
-    round_up,
-)
-from hw.compiler.network import Block, Network
+from hw.compiler.layout import Tiles, ceil_div, pad_heads, parameters, round_up
+from hw.compiler.lower_norm import NormLowering
+from hw.compiler.network import Block
 from hw.compiler.refuse import attention_point
 from hw.compiler.step import Access, Demand, Space
+from hw.compiler.weights import added_tiles, requantized_tiles
 from hw.isa import Mem, Op
 
 #: Row groups of the projection's first sweep that wait for their attention together.
 FIRST_SWEEP_GROUPS = 4
 
 
-@dataclass(kw_only=True)
-class NormLowering:
-    """LayerNorm number ``index`` of the network: parameters loaded early, run per token block."""
+class AttentionLowering:
+    """Lowers the attention of block number ``index``."""
 
-    node: ir.LayerNorm
-    index: int
-    channels: int
-    emitter: Emitter
-    outputs: Outputs
-    offset: int = -1
-    params: tuple[Demand, int] | None = None
-
-    def load(self) -> None:
-        """Ask for the parameters at this place of the load order."""
-        config = self.emitter.config
-        self.offset = self.emitter.dram.add(norm_words(self.node, config))
-        self.params = self.emitter.norm_params(self.offset, self.index)
-
-    def run(self, part: Part) -> None:
-        """Normalise the tokens of one block into the x region."""
-        assert self.params is not None
-        first, count = self.emitter.plan.token_range(part)
-        self.emitter.norm(self.params, self.channels, self.node.shift, first, count)
-        self.outputs.act(self.node.output, self.emitter.plan.x, part)
-
-
-class BlockLowering:
-    """Lowers block number ``index``; ``next_alpha`` are the PTF exponents of its result."""
-
-    def __init__(
-        self, network: Network, index: int, emitter: Emitter, outputs: Outputs, next_alpha: ir.Array
-    ) -> None:
-        self.block: Block = network.blocks[index]
-        self.index = index
-        self.emitter = emitter
-        self.outputs = outputs
-        self.plan = emitter.plan
-        self.next_alpha = next_alpha
-        self.channels = network.channels
-        self.heads = self.block.scores.heads
-        self.dim = self.block.q.weight.shape[0] // self.heads
+    def __init__(self, block: Block, index: int, emitter: Emitter, outputs: Outputs) -> None:
+        self.block, self.index = block, index
+        self.emitter, self.outputs, self.plan = emitter, outputs, emitter.plan
+        self.heads = block.scores.heads
+        self.dim = block.q.weight.shape[0] // self.heads
         self.padded = round_up(self.dim, emitter.config.act_bytes)
         self.whole = Part(0, self.plan.groups)
 
-    def linear(self, node: ir.Linear) -> Tiles:
-        """Weight tiles of a requantizing layer."""
-        return self._tiles(node, slice(None))
-
-    def _tiles(self, node: ir.Linear, rows: slice) -> Tiles:
-        assert node.shift is not None
-        weight = node.weight[rows]
-        params = parameters(
-            self.emitter.config,
-            weight.shape[0],
-            bias=node.bias[rows],
-            shift=node.shift[rows],
-            name=node.name,
-        )
-        return add_tiles(self.emitter.dram, self.emitter.config, weight, node.bits, params)
-
-    def adder(self, node: ir.Linear, weight: ir.Array, add: ir.Residual, alpha: ir.Array) -> Tiles:
-        """Weight tiles of a layer that ends in the residual adder."""
-        params = parameters(
-            self.emitter.config,
-            weight.shape[0],
-            bias=node.bias,
-            shift=add.shift,
-            la=add.la,
-            lo=add.lo,
-            alpha=alpha,
-            name=add.name,
-        )
-        return add_tiles(self.emitter.dram, self.emitter.config, weight, node.bits, params)
-
-    def attention(self, ln2: NormLowering) -> None:
-        """Q, K, V, scores, softmax and A x V of every head, then the projection."""
-        emitter = self.emitter
-        emitter.begin_layer(f"{self.block.name}.attention")
-        ln2.load()
+    def lower(self) -> None:
+        """Q, K, V, scores, softmax and A x V of every head."""
+        self.emitter.begin_layer(f"{self.block.name}.attention")
         for head in range(self.heads):
             self._project_head(head)
             self._attend_head(head)
-        self._gelu_table()
+
+    def project(self, ln2: NormLowering) -> None:
+        """The projection back to the residual stream and the LayerNorm behind it."""
+        emitter = self.emitter
         emitter.begin_layer(f"{self.block.name}.proj")
         proj, res1 = self.block.proj, self.block.res1
         weight = pad_heads(proj.weight, self.heads, self.dim, self.padded)
-        tiles = self.adder(proj, weight, res1, self.block.ln2.alpha)
+        tiles = added_tiles(emitter, proj, weight, res1, self.block.ln2.alpha)
         region = Region(self.plan.attn.base, self.heads * self.padded // emitter.config.act_bytes)
         self.outputs.act(self.block.attn.output, region, self.whole, self.heads)
         for part in self.plan.parts:
@@ -165,7 +95,7 @@ class BlockLowering:
                 ),
             ),
         )
-        sweeps = [(self._tiles(node, rows), target) for node, target in targets]
+        sweeps = [(requantized_tiles(emitter, node, rows), target) for node, target in targets]
         for part in plan.parts if head == 0 else (self.whole,):
             for tiles, target in sweeps:
                 emitter.sweep(tiles, plan.x, part, target)
@@ -268,43 +198,3 @@ class BlockLowering:
             ],
             writes=[Access(Space.ACT, address, address + words)] + [logits] * checkpoints,
         )
-
-    def _gelu_table(self) -> None:
-        """Ask for this block's table: one copy, so the last fc1 must be through."""
-        emitter = self.emitter
-        table = self.block.gelu.table.astype("int8").tobytes()
-        previous = next((s for s in reversed(emitter.main) if s.fields.get("gelu")), None)
-        self.gelu = emitter.demand(Mem.GELU, 256, 1, emitter.dram.add(table), after=previous)
-
-    def mlp(self, after: NormLowering) -> None:
-        """fc1, GELU, fc2 and the LayerNorm ``after`` them."""
-        plan, hidden = self.plan, self.plan.hidden
-        width = self.emitter.config.act_bytes
-        stride = ceil_div(self.block.fc1.weight.shape[0], width)
-        after.load()
-        fc1 = self.linear(self.block.fc1)
-        fc2 = self.adder(self.block.fc2, self.block.fc2.weight, self.block.res2, self.next_alpha)
-        if plan.whole_hidden:
-            region = Region(hidden.base, stride)
-            for part in plan.parts:
-                self._fc1(fc1, region, part)
-            for part in plan.parts:
-                self._fc2(fc2, region, part, after)
-            return
-        for part in plan.parts:
-            region = Region(hidden.base - part.first * stride, stride)
-            self._fc1(fc1, region, part)
-            self._fc2(fc2, region, part, after)
-
-    def _fc1(self, tiles: Tiles, region: Region, part: Part) -> None:
-        self.emitter.begin_layer(f"{self.block.name}.fc1")
-        target = self.emitter.act_target(region)
-        for step in self.emitter.sweep(tiles, self.plan.x, part, target, gelu=1):
-            step.needs.append(self.gelu)
-        self.outputs.act(self.block.gelu.output, region, part)
-
-    def _fc2(self, tiles: Tiles, region: Region, part: Part, after: NormLowering) -> None:
-        self.emitter.begin_layer(f"{self.block.name}.fc2")
-        self.emitter.sweep(tiles, region, part, self.emitter.residual_target())
-        self.outputs.residual(self.block.res2.output, part)
-        after.run(part)

@@ -1,0 +1,37 @@
+"""Cycles that the RTL takes, as the cycle model knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hw.compiler.step import Step
+from hw.config import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Cycles that the RTL takes beside the work itself, measured on it.
+
+    ``fetch``: start register to first instruction; ``dispatch``: dispatch to start; ``drain``
+    (plus R): last chunk to done; ``param_gap``: least chunks of a tile that fetches parameters;
+    ``read``: AXI read latency; ``norm_token``, ``norm``: least cycles of a token, last step to
+    done; ``attend``: cycles of each of the two passes beyond one per key, ``attend_end`` behind
+    the second; ``write``: last beat to done; ``finish``: last done to interrupt.
+    """
+
+    fetch: int = 37
+    dispatch: int = 3
+    drain: int = 11
+    read: int = 32
+    norm_token: int = 20
+    norm: int = 41
+    attend: int = 5
+    attend_end: int = 4
+    write: int = 7
+    finish: int = 1
+    param_gap: int = 6
+
+
+def tile_cycles(step: Step, config: Config) -> int:
+    """Cycles of one tile and row group of a MATMUL: its chunks, or its drain, or four."""
+    return max(step.fields["chunks"], config.rows, 4)
