@@ -10,12 +10,13 @@ from amaranth.lib.wiring import In, Out
 class RegisterQueue(wiring.Component):
     """First-in first-out queue of ``capacity`` words; a word shows one cycle after it enters.
 
-    ``i.ready`` does not depend on ``o.ready``. ``level`` counts the words held.
+    ``i.ready`` does not depend on ``o.ready``: with capacity 1 a word passes every other cycle.
+    ``level`` counts the words held.
     """
 
     def __init__(self, shape: ShapeLike, capacity: int) -> None:
-        if capacity < 2:
-            raise ValueError(f"a queue holds at least 2 words, not {capacity}")
+        if capacity < 1:
+            raise ValueError(f"a queue holds at least 1 word, not {capacity}")
         self.capacity = capacity
         super().__init__(
             {
@@ -28,7 +29,8 @@ class RegisterQueue(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         words = Array(Signal.like(self.i.p, name=f"word{n}") for n in range(self.capacity))
-        write_at, read_at = Signal(range(self.capacity)), Signal(range(self.capacity))
+        index = range(max(2, self.capacity))
+        write_at, read_at = Signal(index), Signal(index)
         push, pop = Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(self.level != self.capacity),

@@ -72,7 +72,7 @@ class StoreReader(wiring.Component):
         most = max(counts)
         source, addr, unread = Signal(range(len(SOURCES))), Signal(16), Signal(16)
         taken = Signal()
-        arriving, held, index = Signal(), Signal(), Signal(range(most))
+        arriving, held, index = Signal(), Signal(), Signal(range(max(2, most)))
         wire, word = Signal(bus * most), Signal(bus * most)
         last_index = Array(Const(n - 1, range(most)) for n in counts)[source]
         have, send, finish, want = Signal(), Signal(), Signal(), Signal()

@@ -46,7 +46,7 @@ class AxiMemory:
         cocotb.start_soon(serve(self.dut, f"{self.prefix}__w", self._w, Pauses(stalls, seed + 1)))
         cocotb.start_soon(self._b(Pauses(stalls, seed + 2)))
 
-    async def until_quiet(self, quiet: Any, limit: int = 5000) -> None:
+    async def until_quiet(self, quiet: Any, limit: int = 100_000) -> None:
         """Wait for ``quiet``; from then on nothing may be outstanding or start."""
         for _ in range(limit):
             await ReadOnly()

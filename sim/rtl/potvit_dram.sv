@@ -7,7 +7,7 @@
 //   1 burst crosses 4 KB        2 not INCR or not full width    3 unaligned address
 //   4 outside the memory        5 AR changed while waiting      6 AW changed while waiting
 //   7 W changed while waiting   8 WLAST at the wrong beat       9 W without a burst
-//  10 undefined write strobes (all lanes must be written)
+//  10 undefined write strobes (a beat is written whole or not at all)
 // `fault` injects a response on the burst that covers byte address `fault_addr`.
 module potvit_dram #(
     parameter BYTES = 32,
@@ -145,7 +145,7 @@ module potvit_dram #(
     reg [7:0] broken;
     always @* begin
         broken = 0;
-        if (wvalid && wready && !(&wstrb)) broken = 10;
+        if (wvalid && wready && !(&wstrb) && |wstrb) broken = 10;
         if (wvalid && wready && (wlast != (w_beat == w_len[w_head]))) broken = 8;
         if (wvalid && !w_any && !awvalid) broken = 9;
         if (arvalid && arready && check(araddr, arlen, arsize, arburst) != 0)
