@@ -178,7 +178,7 @@ def _assemble(network: Network, config: Config, chosen: _Candidate) -> Program:
         input_offset=input_offset,
         input_shape=network.image_shape,
         logits=Layout(**(logits.__dict__ | {"offset": logits.offset + output_base})),
-        checkpoints=chosen.outputs.checkpoints(output_base),
+        checkpoints=chosen.outputs.checkpoints(output_base) if chosen.outputs.enabled else (),
         window=-(-dram.size // WINDOW_UNIT) * WINDOW_UNIT,
         cycles=run.cycles,
         macs=useful_macs(network),

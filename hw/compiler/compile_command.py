@@ -45,7 +45,7 @@ def summary(program: Program, config: Config) -> list[str]:
     lines = [
         f"{program.model or 'network'} on {config.name}: {program.count} instructions, "
         f"{program.blocks} token block{'s' * (program.blocks != 1)}, "
-        f"{len(program.checkpoints)} tensors stored",
+        f"{len(program.checkpoints)} checkpoints",
         "",
         f"{'layer':<24}{'cycles':>12}{'array busy':>12}{'idle':>8}{'MACs':>16}",
     ]

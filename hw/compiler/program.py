@@ -17,6 +17,7 @@ from hw.compiler.step import Access
 from hw.isa import INSTR_BYTES, Instr
 
 IMAGE_FILE, DESCRIPTION_FILE = "image.bin", "program.json"
+LOGITS = "logits"
 FORMAT = 1
 
 
@@ -79,7 +80,8 @@ class Program:
 
     ``image`` is the beginning of the DRAM window: parameters, then ``count`` instructions from
     ``entry``. The picture (uint8 HWC) goes to ``input_offset``; logits and checkpoints appear
-    behind it, within ``window`` bytes. ``busy`` and ``timeline`` (unit, layer, start, end) are
+    behind it, within ``window`` bytes; ``checkpoints`` is empty without them, else it holds every
+    stored tensor, logits included. ``busy`` and ``timeline`` (unit, layer, start, end) are
     predictions in cycles, ``memory`` gives used and available words of each buffer.
     ``accesses`` (declared reads and writes of each instruction) is not saved.
     """
@@ -135,6 +137,8 @@ class Program:
 
     def unpack(self, name: str, dram: bytes | Array) -> Array:
         """Tensor ``name`` in DRAM: int8, uint8 or int32 in the graph's shape."""
+        if name == LOGITS:
+            return self.logits.unpack(dram)
         for checkpoint in self.checkpoints:
             if checkpoint.name == name:
                 return checkpoint.layout.unpack(dram)
