@@ -8,6 +8,7 @@ from golden.command_line import main
 COMMANDS = {
     "eval": ("golden.cli_eval", "accuracy, agreement and speed beside the float network"),
     "export": ("golden.cli_export", "the integer network as a bundle"),
+    "study": ("golden.study", "every option of the quantizer against accuracy: docs/accuracy.md"),
     "train-digits": ("golden.digits", "train the embedded model vit_digits"),
 }
 

@@ -15,7 +15,6 @@ from golden.quant.calibrate import Calibrator, Floats, ints
 from golden.quant.float_model import LinearParameters, in_chunks
 from golden.quant.observers import ranges
 from golden.quant.stages import projection
-from golden.quant.threads import one_thread
 
 LOG2_E = math.log2(math.e)
 LOGIT_MIN, LOGIT_MAX = -5, 0
@@ -60,8 +59,9 @@ def scores(cal: Calibrator, prefix: str, heads: int, m: int) -> str:
     exps = (cal.exponent(q) + cal.exponent(k))[::depth] - m
     logits = (qh @ kh.transpose(-1, -2)).numpy()
     base = 1.0 if cal.options.exp is ExpForm.BASE2 else LOG2_E
+    weight = cal.options.class_weight
     chosen = [
-        _logit_exponent(cal.options.method, np.ldexp(logits[:, h], exps[h]), base)
+        _logit_exponent(cal.options.method, np.ldexp(logits[:, h], exps[h]), base, weight)
         for h in range(heads)
     ]
     node = ir.Scores(
@@ -76,14 +76,19 @@ def scores(cal: Calibrator, prefix: str, heads: int, m: int) -> str:
     return node.output
 
 
-def _logit_exponent(method: str, x: Floats, base: float) -> int:
+def _logit_exponent(method: str, x: Floats, base: float, class_weight: float) -> int:
     """Exponent in -5..0 for one head's logits [N, T, T]."""
     middle = int(pot.centre(ranges(method, x.reshape(len(x), -1, 1)))[0])
     tried = sorted({min(max(middle + o, LOGIT_MIN), LOGIT_MAX) for o in pot.WINDOW})
     if len(tried) == 1:
         return tried[0]
     wanted = _probabilities(x, base)
-    errors = [np.square(_probabilities(pot.rounded(x, e), base) - wanted).sum() for e in tried]
+    rows = np.ones(x.shape[1])
+    rows[0] = class_weight
+    errors = [
+        np.square(_probabilities(pot.rounded(x, e), base) - wanted).sum((0, 2)) @ rows
+        for e in tried
+    ]
     return tried[int(np.argmin(errors))]
 
 
@@ -118,13 +123,14 @@ def value_centre(cal: Calibrator, prefix: str, v: torch.Tensor, heads: int) -> F
     one, so ``u`` returns exactly through the projection's bias.
     """
     table = code_weights(cal.options.format).square()
+    rows = torch.ones(v.shape[1], dtype=torch.float64)
+    rows[0] = cal.options.class_weight
     n, tokens, channels = v.shape
     power = in_chunks(
-        lambda part: table[part.long()].sum(2).transpose(1, 2), cal.values[f"{prefix}.codes"]
+        lambda part: (rows @ table[part.long()]).transpose(1, 2), cal.values[f"{prefix}.codes"]
     )
-    with one_thread():
-        split = v.reshape(n, tokens, heads, -1).double()
-        total = (split * power[..., None]).sum((0, 1)) / power.sum((0, 1))[:, None]
+    split = v.reshape(n, tokens, heads, -1).double()
+    total = (split * power[..., None]).sum((0, 1)) / power.sum((0, 1))[:, None]
     return np.asarray(total.reshape(channels).numpy())
 
 

@@ -18,6 +18,7 @@ from golden.quant.attention import attention
 from golden.quant.calibrate import Calibrator, ints
 from golden.quant.float_model import FloatModel, LinearParameters, linear_parameters
 from golden.quant.options import QuantOptions
+from golden.quant.threads import one_thread
 
 
 def layer_names(depth: int) -> list[str]:
@@ -58,7 +59,7 @@ def quantize_pixels(
     module = model.module
     depth = len(module.blocks)
     options.bits.check(layer_names(depth))
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         floats = FloatModel(module, model.spec.preprocess, pixels)
         cal = Calibrator(pixels, options)
         stream = stages.embed(cal, module, model.spec.preprocess, floats.patches)
@@ -86,10 +87,12 @@ def quantize_pixels(
 
 def _block(cal: Calibrator, floats: FloatModel, block: int, stream: str) -> str:
     """One transformer block from residual to residual."""
-    part, prefix, options = floats.module.blocks[block], f"blocks.{block}", cal.options
+    part, prefix = floats.module.blocks[block], f"blocks.{block}"
     qkv = linear_parameters(part.attn.qkv)
-    bits = options.bits.bits(f"{prefix}.q")
-    ln1, smooth = stages.layer_norm(cal, f"{prefix}.ln1", stream, part.norm1, qkv.weight, bits)
+    bits = cal.options.bits.bits
+    ln1, smooth = stages.layer_norm(
+        cal, f"{prefix}.ln1", stream, part.norm1, qkv.weight, bits(f"{prefix}.v")
+    )
     targets = floats.qkv(block)
     attn, shift = attention(cal, prefix, ln1, smoothed(qkv, smooth), targets, part.attn.num_heads)
     proj = linear_parameters(part.attn.proj)
@@ -100,8 +103,9 @@ def _block(cal: Calibrator, floats: FloatModel, block: int, stream: str) -> str:
         cal, floats, f"{prefix}.proj", attn, proj, target, stream, f"{prefix}.res1"
     )
     fc1 = linear_parameters(part.mlp.fc1)
-    bits = options.bits.bits(f"{prefix}.fc1")
-    ln2, smooth = stages.layer_norm(cal, f"{prefix}.ln2", stream, part.norm2, fc1.weight, bits)
+    ln2, smooth = stages.layer_norm(
+        cal, f"{prefix}.ln2", stream, part.norm2, fc1.weight, bits(f"{prefix}.fc1")
+    )
     target = floats.hidden(block)
     hidden = stages.mlp_hidden(cal, f"{prefix}.fc1", ln2, smoothed(fc1, smooth), target)
     cal.drop(ln2)

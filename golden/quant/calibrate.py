@@ -10,7 +10,7 @@ from golden import ir
 from golden.exec_steps import StepBuilder
 from golden.quant import statistics, weights
 from golden.quant.float_model import LinearParameters, in_chunks
-from golden.quant.observers import exponent as observe
+from golden.quant.observers import exponents
 from golden.quant.options import QuantOptions
 
 Floats = npt.NDArray[np.float64]
@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 #: Shifts are signed 6-bit numbers in hardware.
 SHIFT_MIN, SHIFT_MAX = -32, 31
 #: Values that an observer sees; more are thinned to every n-th picture.
-OBSERVED_VALUES = 1 << 23
+OBSERVED_VALUES = 1 << 21
 #: The trust in a mean over few tokens: this share of the refit's prior.
 BIAS_PRIOR = 1 / 16
 
@@ -36,11 +36,16 @@ class Calibrator:
     earlier layer reaches a later one except through the float network's own outputs.
     """
 
-    def __init__(self, pixels: npt.NDArray[np.uint8], options: QuantOptions) -> None:
+    def __init__(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        options: QuantOptions,
+    ) -> None:
         self.options = options
         self.tensors: dict[str, ir.Tensor] = {}
         self.nodes: list[ir.Node] = []
         self.values: dict[str, torch.Tensor] = {}
+        self._moments: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self._steps = StepBuilder(torch.device("cpu"))
         self._edge("image", torch.from_numpy(pixels), 0, wire=False)
 
@@ -72,21 +77,20 @@ class Calibrator:
         """Forget the values of edges that nothing else reads."""
         for name in names:
             del self.values[name]
+            self._moments.pop(name, None)
 
     def exponent(self, name: str) -> npt.NDArray[np.int32]:
         """Return an edge's exponents."""
         return self.tensors[name].exponent
 
     def real(self, value: torch.Tensor, exponent: npt.ArrayLike) -> Floats:
-        """Return ``value * 2**exponent`` of every n-th picture, float64, at most 2**23 values."""
+        """Return ``value * 2**exponent`` in float64, thinned to ``OBSERVED_VALUES``."""
         step = max(1, -(-value.numel() // OBSERVED_VALUES))
         return np.ldexp(value[::step].double().numpy(), np.asarray(exponent))
 
     def observe(self, real: Floats, groups: int = 1) -> npt.NDArray[np.int64]:
         """Return int8 exponents [groups] of [N, T, C] values whose channels form equal groups."""
-        n, tokens, channels = real.shape
-        split = real.reshape(n, tokens, groups, channels // groups).swapaxes(2, 3)
-        return observe(self.options.method, split.reshape(n, -1, groups))
+        return exponents(self.options.method, real, groups, self.options.class_weight)
 
     def accumulator(
         self,
@@ -110,10 +114,16 @@ class Calibrator:
         inputs = self.values[source] if x is None else x
         bias = layer.bias
         if options.refit or options.bias_correction or rounding == "compensated":
-            seen = statistics.moments(inputs, x_exp, target, options.class_weight)
-            if options.refit:
+            if source not in self._moments:
+                self._moments[source] = statistics.second_moments(inputs)
+            seen = statistics.moments(
+                inputs, x_exp, target, self._moments[source], options.class_weight
+            )
+            # Too few tokens say little about a large layer, which also costs the most.
+            enough = seen.count >= 2 * inputs.shape[-1]
+            if options.refit and (enough or bits == 4):
                 layer = statistics.refit(seen, layer, options.prior)
-            if rounding == "compensated":
+            if rounding == "compensated" and (enough or bits == 4):
                 made = weights.round_compensated(layer.weight, bits, seen.cov_xx)
             else:
                 made = weights.round_nearest(layer.weight, bits, np.diag(seen.cov_xx))

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 
 from golden.preprocess import Preprocess
-from golden.quant.threads import one_thread
 
 #: Pictures per step: small enough for the cache, and the same whatever the machine.
 CHUNK = 4
@@ -51,21 +50,19 @@ class FloatModel:
 
     def __init__(self, module: Any, preprocess: Preprocess, pixels: npt.NDArray[np.uint8]) -> None:
         self.module = module
-        with one_thread():
-            self.patches = torch.cat(
-                [
-                    module.patch_embed(preprocess.normalize(pixels[i : i + CHUNK]))
-                    for i in range(0, len(pixels), CHUNK)
-                ]
-            )
-            cls = module.cls_token.expand(len(pixels), -1, -1)
-            self.stream = torch.cat([cls, self.patches], 1) + module.pos_embed
+        self.patches = torch.cat(
+            [
+                module.patch_embed(preprocess.normalize(pixels[i : i + CHUNK]))
+                for i in range(0, len(pixels), CHUNK)
+            ]
+        )
+        cls = module.cls_token.expand(len(pixels), -1, -1)
+        self.stream = torch.cat([cls, self.patches], 1) + module.pos_embed
 
     def qkv(self, block: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return q (before 1/sqrt(d)), k and v of a block, each [N, T, C]."""
         part = self.module.blocks[block]
-        with one_thread():
-            made = in_chunks(lambda x: part.attn.qkv(part.norm1(x)), self.stream)
+        made = in_chunks(lambda x: part.attn.qkv(part.norm1(x)), self.stream)
         q, k, v = made.chunk(3, -1)
         return q, k, v
 
@@ -80,27 +77,23 @@ class FloatModel:
             out: torch.Tensor = attention.proj((weights @ vh).transpose(1, 2).reshape(q.shape))
             return out
 
-        with one_thread():
-            made = in_chunks(step, q, k, v)
-            self.stream = self.stream + made
+        made = in_chunks(step, q, k, v)
+        self.stream = self.stream + made
         return made
 
     def hidden(self, block: int) -> torch.Tensor:
         """Return fc1's output [N, T, hidden]."""
         part = self.module.blocks[block]
-        with one_thread():
-            return in_chunks(lambda x: part.mlp.fc1(part.norm2(x)), self.stream)
+        return in_chunks(lambda x: part.mlp.fc1(part.norm2(x)), self.stream)
 
     def feed_forward(self, block: int, hidden: torch.Tensor) -> torch.Tensor:
         """Return fc2's output [N, T, C] and add it to the stream."""
         mlp = self.module.blocks[block].mlp
-        with one_thread():
-            made = in_chunks(lambda x: mlp.fc2(mlp.act(x)), hidden)
-            self.stream = self.stream + made
+        made = in_chunks(lambda x: mlp.fc2(mlp.act(x)), hidden)
+        self.stream = self.stream + made
         return made
 
     def logits(self) -> torch.Tensor:
         """Return the logits [N, classes] of the finished stream's class token."""
-        with one_thread():
-            logits: torch.Tensor = self.module.head(self.module.norm(self.stream[:, :1]))[:, 0]
+        logits: torch.Tensor = self.module.head(self.module.norm(self.stream[:, :1]))[:, 0]
         return logits

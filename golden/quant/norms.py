@@ -10,12 +10,12 @@ import torch
 
 from golden import ir
 from golden.quant.float_model import in_chunks
-from golden.quant.threads import one_thread
 
 Floats = npt.NDArray[np.float64]
 
-#: gamma has at most this many fraction bits; beta then reaches +-8 in an int32.
-FRACTION_MAX = 12
+#: gamma has at most this many fraction bits (gamma below 2, beta below 2 in an int32). With 14,
+#: 0.05 % of the outputs are off exact rounding; 12 gave 0.16 %.
+FRACTION_MAX = 14
 N_FRACTION = 16
 
 
@@ -29,8 +29,7 @@ def normalized(x: torch.Tensor, alpha: npt.NDArray[Any]) -> Floats:
         power = (centred * centred).mean(-1, keepdim=True)
         return torch.where(power > 0, centred / power.clamp(min=1e-30).sqrt(), 0.0)
 
-    with one_thread():
-        return np.asarray(in_chunks(step, x).numpy())
+    return np.asarray(in_chunks(step, x).numpy())
 
 
 def layer_norm(
@@ -45,7 +44,7 @@ def layer_norm(
 ) -> ir.LayerNorm:
     """Return the node whose output has ``exponent``; ``gamma`` and ``beta`` are the float ones.
 
-    Both are divided by ``2**smooth``. gamma gets the most fraction bits ``f`` (at most 12) that
+    Both are divided by ``2**smooth``. gamma gets the most fraction bits ``f`` (at most 14) that
     keep it within int16 and beta, at ``-16 - f``, within int32.
     """
     gamma, beta = np.ldexp(gamma, -smooth), np.ldexp(beta, -smooth)

@@ -40,10 +40,19 @@ def ranges(method: str, x: npt.NDArray[Any], bits: int = 8) -> npt.NDArray[np.fl
     raise ValueError(f"observer {method!r} is none of {', '.join(METHODS)}")
 
 
-def exponent(method: str, x: npt.NDArray[Any], bits: int = 8) -> npt.NDArray[np.int64]:
-    """Return the exponents [G] for ``x`` [pictures, values, G]: observe, then search."""
-    found = ranges(method, x, bits)
-    return pot.search(pot.thin(x.reshape(-1, x.shape[-1])), found, bits)
+def exponents(
+    method: str, x: npt.NDArray[Any], groups: int = 1, class_weight: float = 1.0
+) -> npt.NDArray[np.int64]:
+    """Return int8 exponents [groups] for ``x`` [N, T, C] in real units: observe, then search.
+
+    The channels form equal ``groups``; errors on the class token count ``class_weight`` times.
+    """
+    n, tokens, channels = x.shape
+    split = x.reshape(n, tokens, groups, channels // groups).swapaxes(2, 3)
+    found = ranges(method, split.reshape(n, -1, groups))
+    rows, weight = pot.sample(x, class_weight)
+    values = rows.reshape(len(rows), groups, -1).swapaxes(1, 2).reshape(-1, groups)
+    return pot.search(values, found, weight=np.repeat(weight, channels // groups))
 
 
 def _least_error(

@@ -88,6 +88,10 @@ class QuantOptions:
         bias_correction: biases make mean outputs equal the float network's.
         refit: weights are fitted to the float outputs given the quantized inputs.
         prior: tokens' worth of trust in the float weights when refitting.
+        class_weight: tokens that the class token counts for in every fit and search: only its
+            last value is read.
+        stream_target: layers that add to the residual stream are fitted to bring the stream
+            itself to the float one, not only to their own float output.
         centre_values: V is shifted so that attention's code errors act on the least of it; the
             shift returns through the projection's bias.
     """
@@ -104,7 +108,7 @@ class QuantOptions:
     bias_correction: bool = True
     refit: bool = True
     prior: float = 4000.0
-    class_weight: float = 1.0
+    class_weight: float = 10.0
     stream_target: bool = True
     centre_values: bool = True
 
@@ -122,20 +126,25 @@ class QuantOptions:
                 )
         if isinstance(self.rule, str) and self.rule not in RULES:
             raise PotvitError(f"unknown rule {self.rule!r}: choose one of {', '.join(RULES)}")
-        if isinstance(self.rule, CodeRule) and not self.rule.fq:
+        if isinstance(self.rule, CodeRule):
             self._check_rule(self.rule)
         if isinstance(self.smoothing, str) and self.smoothing != "auto":
             raise PotvitError(f"smoothing {self.smoothing!r} is neither auto nor a number")
         if isinstance(self.smoothing, int | float) and not 0 <= self.smoothing <= 1:
             raise PotvitError(f"smoothing strength {self.smoothing} is outside 0..1")
-        if self.attn == "half" and self.code_rule.fq:
-            raise PotvitError("the fq rule is for 4-bit codes: half-step codes need rule half")
-        if not self.prior > 0:
-            raise PotvitError(f"prior must be positive, not {self.prior}")
+        if self.attn == "half" and self.rule in ("fq", "centred"):
+            raise PotvitError(f"rule {self.rule} is for 4-bit codes: half-step codes need half")
+        if self.attn == "log2" and self.rule == "half":
+            raise PotvitError("rule half is for half-step codes: choose fq or centred")
+        for name in ("prior", "class_weight"):
+            if not getattr(self, name) > 0:
+                raise PotvitError(f"{name} must be positive, not {getattr(self, name)}")
 
     def _check_rule(self, rule: CodeRule) -> None:
+        if self.attn == "half" and rule.fq:
+            raise PotvitError("half-step codes have no fq rule")
         fields = (rule.odd, rule.even) if self.attn == "half" else (rule.odd,)
-        if any(not 256 <= value <= 512 for value in fields):
+        if not rule.fq and any(not 256 <= value <= 512 for value in fields):
             raise PotvitError(f"rule thresholds {fields} are outside 256..512")
 
     @property

@@ -20,7 +20,7 @@ WINDOW = (-3, -2, -1, 0, 1)
 #: Exponent of a tensor that is zero everywhere.
 ZERO_EXPONENT = -7
 #: Rows that a search looks at; more change no exponent but cost time.
-SEARCH_VALUES = 1 << 21
+SEARCH_VALUES = 1 << 18
 
 
 def levels(x: npt.ArrayLike, exponent: npt.ArrayLike, bits: int = 8) -> Floats:
@@ -67,3 +67,18 @@ def thin(x: npt.NDArray[Any], limit: int = SEARCH_VALUES) -> npt.NDArray[Any]:
     """Return every n-th row of ``x`` so that at most ``limit`` values remain (n odd)."""
     step = -(-x.size // limit) | 1
     return x[::step] if x.size > limit else x
+
+
+def sample(
+    x: npt.NDArray[Any], class_weight: float, limit: int = SEARCH_VALUES
+) -> tuple[Floats, Floats]:
+    """Return rows [M, C] of ``x`` [N, T, C] to judge errors on, and the weight [M] of each.
+
+    All class tokens (the first of each picture, weighing ``class_weight``) and every n-th patch
+    token (weighing n).
+    """
+    first, others = x[:, 0], x[:, 1:].reshape(-1, x.shape[-1])
+    kept = thin(others, limit)
+    share = len(others) / max(len(kept), 1)
+    rows = np.concatenate([first, kept]).astype(np.float64)
+    return rows, np.repeat([class_weight, share], [len(first), len(kept)])

@@ -16,7 +16,7 @@ DEPTH = 10
 
 
 def residual_exponents(
-    method: str, x: npt.NDArray[Any], *, factors: bool = True
+    method: str, x: npt.NDArray[Any], *, factors: bool = True, class_weight: float = 1.0
 ) -> npt.NDArray[np.int64]:
     """Return the exponents [C] of a residual ``x`` [pictures, tokens, C], in real units.
 
@@ -25,9 +25,11 @@ def residual_exponents(
     """
     widest = int(pot.centre(ranges(method, x).max()))
     top = widest + pot.WINDOW[-1]
-    flat = pot.thin(x.reshape(-1, x.shape[-1]), pot.SEARCH_VALUES // 2).astype(np.float64)
+    rows, weight = pot.sample(x, class_weight)
     tried = np.arange(top - DEPTH, top + 1)
-    errors = np.stack([np.square(pot.rounded(flat, e) - flat).sum(0) for e in tried])
+    errors = np.stack(
+        [(np.square(pot.rounded(rows, e) - rows) * weight[:, None]).sum(0) for e in tried]
+    )
     span = ALPHA_MAX + 1 if factors else 1
     totals = [errors[i : i + span].min(0).sum() for i in range(len(tried) - span + 1)]
     base = int(np.argmin(totals))

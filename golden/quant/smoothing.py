@@ -7,18 +7,17 @@ import numpy.typing as npt
 import torch
 
 from golden.quant import pot
-from golden.quant.observers import exponent
-from golden.quant.threads import one_thread
+from golden.quant.observers import ranges
 from golden.quant.weights import round_nearest
 
 Floats = npt.NDArray[np.float64]
 
 #: Strengths that ``auto`` compares; None is no smoothing.
-STRENGTHS = (None, 0.35, 0.5, 0.65, 0.8, 1.0)
+STRENGTHS = (None, 0.5, 0.65, 0.8, 1.0)
 #: A factor is 2**-LIMIT .. 2**LIMIT.
 LIMIT = 6
 #: Tokens that the comparison runs on.
-TOKENS = 2048
+TOKENS = 1024
 
 
 def factors(x_max: Floats, w_max: Floats, strength: float) -> npt.NDArray[np.int64]:
@@ -36,7 +35,12 @@ def factors(x_max: Floats, w_max: Floats, strength: float) -> npt.NDArray[np.int
 
 
 def choose(
-    method: str, x: Floats, weight: Floats, bits: int, strength: float | str | None
+    method: str,
+    x: Floats,
+    weight: Floats,
+    bits: int,
+    strength: float | str | None,
+    class_weight: float = 1.0,
 ) -> npt.NDArray[np.int64]:
     """Return ``log2 c`` [C] for LayerNorm outputs ``x`` [pictures, tokens, C], ``weight`` [O, C].
 
@@ -50,21 +54,21 @@ def choose(
     x_max, w_max = np.abs(x).max((0, 1)), np.abs(weight).max(0)
     if isinstance(strength, int | float):
         return factors(x_max, w_max, strength)
-    flat = pot.thin(x.reshape(-1, x.shape[-1]), TOKENS * x.shape[-1])
+    flat, tokens = pot.sample(x, class_weight, TOKENS * x.shape[-1])
     exact = _product(flat, weight)
     best, least = none, np.inf
     for tried in STRENGTHS:
         vector = none if tried is None else factors(x_max, w_max, tried)
         smooth = np.ldexp(flat, -vector)
-        e_x = exponent(method, smooth[None].reshape(1, -1, 1))
-        rows = round_nearest(np.ldexp(weight, vector), bits, np.square(smooth).mean(0))
-        error = np.square(_product(pot.rounded(smooth, e_x), rows.real) - exact).sum()
+        values = smooth.reshape(1, -1, 1)
+        scale = pot.search(values[0], ranges(method, values), weight=tokens.repeat(len(vector)))
+        rows = round_nearest(np.ldexp(weight, vector), bits, np.square(smooth).T @ tokens)
+        error = np.square(_product(pot.rounded(smooth, scale), rows.real) - exact).sum(1) @ tokens
         if error < least:
             best, least = vector, error
     return best
 
 
 def _product(x: Floats, weight: Floats) -> Floats:
-    with one_thread():
-        made = torch.from_numpy(np.ascontiguousarray(x)) @ torch.from_numpy(weight).T
+    made = torch.from_numpy(np.ascontiguousarray(x)) @ torch.from_numpy(weight).T
     return np.asarray(made.numpy())

@@ -99,14 +99,24 @@ def residual(cal: Calibrator, name: str, acc: str, old: str | Floats) -> str:
     total = (cal.values[acc].long() << torch.from_numpy(la)) + (
         addend.long() << torch.from_numpy(lo)
     )
-    exps = residual_exponents(cal.options.method, cal.real(total, fine), factors=cal.options.ptf)
+    exps = residual_exponents(
+        cal.options.method,
+        cal.real(total, fine),
+        factors=cal.options.ptf,
+        class_weight=cal.options.class_weight,
+    )
     cal.add(replace(probe, shift=ints(exps - fine)), exps)
     cal.drop(*inputs)
     return name
 
 
 def layer_norm(
-    cal: Calibrator, name: str, source: str, norm: Any, following: Floats | None, bits: int
+    cal: Calibrator,
+    name: str,
+    source: str,
+    norm: Any,
+    following: Floats | None,
+    bits: int,
 ) -> tuple[str, npt.NDArray[np.int64]]:
     """Integer LayerNorm; its edge and ``log2`` of the smoothing divided out of its output.
 
@@ -121,7 +131,14 @@ def layer_norm(
     options = cal.options
     smooth = np.zeros(len(gamma), np.int64)
     if following is not None:
-        smooth = smoothing.choose(options.method, y, following, bits, options.smoothing)
+        smooth = smoothing.choose(
+            options.method,
+            y,
+            following,
+            bits,
+            options.smoothing,
+            cal.options.class_weight,
+        )
     exponent = int(cal.observe(np.ldexp(y, -smooth))[0])
     node = norms.layer_norm(
         name, source, alpha=alpha, gamma=gamma, beta=beta, smooth=smooth, exponent=exponent
@@ -153,9 +170,11 @@ def mlp_hidden(
     acc, exps = accumulate(node, cal)
     real = cal.real(acc, exps)
     middle = int(pot.centre(ranges(cal.options.method, real.reshape(len(real), -1, 1)))[0])
-    flat = pot.thin(real.reshape(-1), pot.SEARCH_VALUES)
-    wanted = gelu(flat)
-    errors = [np.square(gelu(pot.rounded(flat, middle + o)) - wanted).sum() for o in pot.WINDOW]
+    rows, weight = pot.sample(real, cal.options.class_weight)
+    wanted = gelu(rows)
+    errors = [
+        np.square(gelu(pot.rounded(rows, middle + o)) - wanted).sum(1) @ weight for o in pot.WINDOW
+    ]
     out = middle + pot.WINDOW[int(np.argmin(errors))]
     return cal.add(replace(node, shift=ints(out - exps)), out, wire=True)
 
@@ -165,10 +184,16 @@ def gelu(x: Floats) -> Floats:
     return np.asarray(0.5 * x * (1 + torch.erf(torch.from_numpy(x) / math.sqrt(2)).numpy()))
 
 
+def _counts(value: torch.Tensor) -> npt.NDArray[np.int64]:
+    """How often each int8 value occurs, [256] from -128."""
+    return np.asarray(torch.bincount(value.reshape(-1).int() + 128, minlength=256).numpy())
+
+
 def activation(cal: Calibrator, name: str, source: str) -> tuple[str, int]:
     """GELU table: the output exponent and offset of least error on what fc1 made."""
     in_exp = int(cal.exponent(source)[0])
-    counts = torch.bincount(cal.values[source].reshape(-1).long() + 128, minlength=256).numpy()
+    value = cal.values[source]
+    counts = _counts(value) + (cal.options.class_weight - 1) * _counts(value[:, 0])
     x = np.ldexp(np.arange(-128, 128, dtype=np.float64), in_exp)
     wanted = gelu(x)
     used = counts > 0

@@ -8,8 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from golden.exec_gemm import int8_gemm_is_exact
 from golden.quant.float_model import CHUNK, LinearParameters
-from golden.quant.threads import one_thread
+
+#: Rows whose int8 products surely sum within 32 bits.
+GRAM_ROWS = 1 << 16
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,32 +32,35 @@ class Moments:
     cov_xy: Floats
 
 
+def second_moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the exact ``sum x x^T`` of int8 ``x`` [N, T, K]: all tokens, class tokens; float64."""
+    return _gram(x.reshape(-1, x.shape[-1])), _gram(x[:, 0])
+
+
 def moments(
-    x: torch.Tensor, exponent: int, target: torch.Tensor, class_weight: float = 1.0
+    x: torch.Tensor,
+    exponent: int,
+    target: torch.Tensor,
+    second: tuple[torch.Tensor, torch.Tensor],
+    class_weight: float = 1.0,
 ) -> Moments:
     """Gather the moments of int8 ``x`` [N, T, K] at ``exponent`` and float ``target`` [N, T, C].
 
-    The first token (the class token) counts ``class_weight`` times. Memory: two K x K matrices.
+    The first token (the class token) counts ``class_weight`` times; ``second`` are the
+    ``second_moments`` of ``x``.
     """
     inputs, outputs = x.shape[-1], target.shape[-1]
-    xx = torch.zeros(inputs, inputs, dtype=torch.float64)
-    xy = torch.zeros(inputs, outputs, dtype=torch.float64)
-    sum_x = torch.zeros(inputs, dtype=torch.float64)
-    sum_y = torch.zeros(outputs, dtype=torch.float64)
-    weight = torch.ones(x.shape[1], dtype=torch.float64)
-    weight[0] = class_weight
+    extra = class_weight - 1.0
+    xx = second[0] + extra * second[1]
+    sum_x = x.sum((0, 1), dtype=torch.float64) + extra * x[:, 0].sum(0, dtype=torch.float64)
+    xy = extra * (x[:, 0].float().T @ target[:, 0]).double()
+    sum_y = extra * target[:, 0].sum(0, dtype=torch.float64)
     for i in range(0, len(x), CHUNK):
-        rows = x[i : i + CHUNK]
-        scale = weight.repeat(len(rows))[:, None]
-        flat = rows.reshape(-1, inputs).double()
-        scaled = flat * scale
-        with one_thread():
-            wanted = target[i : i + CHUNK].reshape(-1, outputs).double()
-            xx += scaled.T @ flat
-            xy += scaled.T @ wanted
-            sum_x += scaled.sum(0)
-            sum_y += (wanted * scale).sum(0)
-    count = float(weight.sum()) * len(x)
+        wanted = target[i : i + CHUNK]
+        rows = x[i : i + CHUNK].float()
+        xy += (rows.reshape(-1, inputs).T @ wanted.reshape(-1, outputs)).double()
+        sum_y += wanted.sum((0, 1), dtype=torch.float64)
+    count = float(len(x) * (x.shape[1] + extra))
     unit = 2.0**exponent
     mean_x, mean_y = sum_x / count * unit, sum_y / count
     return Moments(
@@ -66,6 +72,18 @@ def moments(
     )
 
 
+def _gram(x: torch.Tensor) -> torch.Tensor:
+    """Return the exact ``x^T x`` of int8 [N, K], float64."""
+    total = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
+    for part in x.split(GRAM_ROWS):
+        if int8_gemm_is_exact("cpu") and len(part) > 16 and x.shape[1] % 8 == 0:
+            part = torch.nn.functional.pad(part, (0, 0, 0, -len(part) % 8))
+            total += torch._int_mm(part.T.contiguous(), part)
+        else:
+            total += part.double().T @ part.double()
+    return total
+
+
 def refit(seen: Moments, layer: LinearParameters, prior: float) -> LinearParameters:
     """Return the layer that maps the quantized inputs best onto the float outputs.
 
@@ -73,18 +91,18 @@ def refit(seen: Moments, layer: LinearParameters, prior: float) -> LinearParamet
     it makes up for what quantization before this layer lost (attention gain, clipped tails).
     The bias is the one that makes the mean error zero.
     """
-    with one_thread():
-        cov = torch.from_numpy(seen.cov_xx)
-        weight = torch.from_numpy(layer.weight)
-        pull = prior / seen.count * float(cov.diagonal().mean()) + 1e-12
-        system = cov + pull * torch.eye(len(cov), dtype=torch.float64)
-        missing = torch.from_numpy(seen.cov_xy) - cov @ weight.T
-        fitted = (weight + torch.linalg.solve(system, missing).T).numpy()
+    cov = torch.from_numpy(seen.cov_xx)
+    weight = torch.from_numpy(layer.weight)
+    pull = prior / seen.count * float(cov.diagonal().mean())
+    # One token (or equal ones) has no covariance: rounding noise must not be fitted.
+    pull = max(pull, 1e-3 * float(np.square(seen.mean_x).mean()), 1e-12)
+    system = cov + pull * torch.eye(len(cov), dtype=torch.float64)
+    missing = torch.from_numpy(seen.cov_xy) - cov @ weight.T
+    fitted = (weight + torch.linalg.solve(system, missing).T).numpy()
     return LinearParameters(weight=fitted, bias=centred_bias(seen, fitted))
 
 
 def centred_bias(seen: Moments, weight: Floats) -> Floats:
     """Return the bias [C] that makes the mean output of ``weight`` equal the mean target."""
-    with one_thread():
-        answer = torch.from_numpy(weight) @ torch.from_numpy(seen.mean_x)
+    answer = torch.from_numpy(weight) @ torch.from_numpy(seen.mean_x)
     return np.asarray(seen.mean_y - answer.numpy())

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 
 from golden.quant import pot
-from golden.quant.threads import one_thread
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,29 +54,30 @@ def round_compensated(
     """Quantize [C, K] weights so that the output error under inputs of covariance ``cov`` is least.
 
     Columns in falling order of their input's power; each one's error is passed on to those not
-    yet rounded (OBQ/GPTQ). Every channel is rounded at several exponents and keeps the best;
-    coordinate descent then moves single weights while that lowers the error.
+    yet rounded (OBQ/GPTQ). With 4 bits every channel is rounded at three exponents and keeps the
+    best; coordinate descent then moves single weights while that lowers the error.
     """
-    with one_thread():
-        hessian = torch.from_numpy(cov).clone()
-        damping = DAMPING * float(hessian.diagonal().mean()) + 1e-12
-        hessian += damping * torch.eye(len(hessian), dtype=torch.float64)
-        start = _floored(
-            pot.search(weight.T, np.abs(weight).max(1), bits, weight=np.diag(hessian.numpy())),
-            floor,
-        )
-        offsets = (0,) if bits > 4 else (-1, 0, 1)
-        tried = torch.from_numpy(np.stack([_floored(start + o, floor) for o in offsets]))
-        wanted = torch.from_numpy(weight)
-        values = _compensate(wanted.repeat(len(offsets), 1), tried.reshape(-1), hessian, bits)
-        values = values.reshape(len(offsets), *weight.shape)
-        errors = torch.stack(
-            [_error(v, wanted, e, hessian) for v, e in zip(values, tried, strict=True)]
-        )
-        choice = errors.argmin(0)
-        rows = torch.arange(len(weight))
-        exponent = tried[choice, rows]
-        best = _descend(values[choice, rows], wanted, exponent, hessian, bits)
+    hessian = torch.from_numpy(cov).clone()
+    damping = DAMPING * float(hessian.diagonal().mean()) + 1e-12
+    hessian += damping * torch.eye(len(hessian), dtype=torch.float64)
+    start = _floored(
+        pot.search(weight.T, np.abs(weight).max(1), bits, weight=np.diag(hessian.numpy())),
+        floor,
+    )
+    offsets = (0,) if bits > 4 else (-1, 0, 1)
+    tried = torch.from_numpy(np.stack([_floored(start + o, floor) for o in offsets]))
+    wanted = torch.from_numpy(weight)
+    values = _compensate(wanted.repeat(len(offsets), 1), tried.reshape(-1), hessian, bits)
+    values = values.reshape(len(offsets), *weight.shape)
+    errors = torch.stack(
+        [_error(v, wanted, e, hessian) for v, e in zip(values, tried, strict=True)]
+    )
+    choice = errors.argmin(0)
+    rows = torch.arange(len(weight))
+    exponent = tried[choice, rows]
+    best = values[choice, rows]
+    if bits == 4:
+        best = _descend(best, wanted, exponent, hessian, bits)
     return _result(best.numpy(), exponent.numpy(), bits)
 
 
