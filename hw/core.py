@@ -36,6 +36,7 @@ class Core(wiring.Component):
     base, limit, offset, count : window and program, constant during a run.
     faults[e] : per `Error`, a bit per unit and one for the sequencer. tag : per unit, sequencer.
     finished : the program is complete.
+    start, done : a bit per unit that accepts, finishes an instruction. start_tag : its tag.
     event_<name> : increments of the counters; ``events`` maps name to width.
     """
 
@@ -65,6 +66,9 @@ class Core(wiring.Component):
                 "faults": Out(sources).array(len(Error)),
                 "tag": Out(8).array(sources),
                 "finished": Out(1),
+                "start": Out(len(Unit)),
+                "done": Out(len(Unit)),
+                "start_tag": Out(8).array(len(Unit)),
                 **{f"event_{name}": Out(width) for name, width in self.events.items()},
             }
         )
@@ -187,7 +191,10 @@ class Core(wiring.Component):
             sequencer.ended.eq(fetch.ended),
             self.finished.eq(sequencer.finished),
             sequencer.unit_busy.eq(Cat(unit.busy for unit in self.units.values())),
-            sequencer.done.eq(Cat(unit.done for unit in self.units.values())),
+            sequencer.done.eq(self.done),
+            self.done.eq(Cat(unit.done for unit in self.units.values())),
+            self.start.eq(sequencer.start),
+            *(self.start_tag[u].eq(sequencer.start_tag[u]) for u in Unit),
             *(self.tag[u].eq(sequencer.tag[u]) for u in Unit),
             self.tag[len(Unit)].eq(sequencer.illegal_tag),
             self.event_macs.eq(self.units[Unit.ARRAY].macs),

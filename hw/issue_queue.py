@@ -30,7 +30,7 @@ class IssueQueue(wiring.Component):
 
     Members
     -------
-    i : dispatched instructions. o : payloads for the unit.
+    i : dispatched instructions. o : payloads for the unit, ``o_tag`` the tag of the one offered.
     done : the unit has finished its oldest instruction; ``signal`` pulses its consumers.
     wait, fits, take : `Semaphores` of this unit.
     missing : one-hot, the first producer for which a unit that is ready for work has to wait.
@@ -46,6 +46,7 @@ class IssueQueue(wiring.Component):
             {
                 "i": In(stream.Signature(queued(payload_bits))),
                 "o": Out(stream.Signature(payload_bits)),
+                "o_tag": Out(8),
                 "done": In(1),
                 "signal": Out(UNITS),
                 "wait": Out(WAITS),
@@ -88,7 +89,7 @@ class IssueQueue(wiring.Component):
         with m.If(free):
             m.d.sync += self.o.valid.eq(self.take)
         with m.If(self.take):
-            m.d.sync += self.o.p.eq(head.p.payload)
+            m.d.sync += [self.o.p.eq(head.p.payload), self.o_tag.eq(head.p.tag)]
 
         hungry = Signal()
         lacking = Signal(UNITS)

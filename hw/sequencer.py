@@ -47,6 +47,7 @@ class Sequencer(wiring.Component):
     overflow : a semaphore overflowed (pulse).
     tag[u] : of the oldest instruction in flight of u; for error reports.
     missing[u], starved[u] : why u lacks work, see `IssueQueue`.
+    start[u], start_tag[u] : u accepts an instruction (pulse), its tag.
     """
 
     def __init__(self, config: Config) -> None:
@@ -70,6 +71,8 @@ class Sequencer(wiring.Component):
                 "tag": Out(8).array(UNITS),
                 "missing": Out(UNITS).array(UNITS),
                 "starved": Out(UNITS),
+                "start": Out(UNITS),
+                "start_tag": Out(8).array(UNITS),
             }
         )
 
@@ -93,6 +96,8 @@ class Sequencer(wiring.Component):
                 self.tag[u].eq(queue.tag),
                 self.missing[u].eq(queue.missing),
                 self.starved[u].eq(queue.starved),
+                self.start[u].eq(queue.o.valid & queue.o.ready),
+                self.start_tag[u].eq(queue.o_tag),
             ]
         idle = Cat(queue.idle for queue in queues.values()).all() & ~self.unit_busy.any()
         m.d.comb += self.overflow.eq(semaphores.overflow)

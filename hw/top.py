@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,7 @@ from hw.config import Config
 from hw.control import Control
 from hw.core import Core
 from hw.counters import Counters
+from hw.isa import Unit
 from hw.register_map import Error
 from hw.registers import Registers
 
@@ -22,6 +23,9 @@ class Potvit(wiring.Component):
     -------
     s_axil_* : AXI4-Lite slave (registers). m_axi_* : AXI4 master. irq : interrupt, level high.
     The names are those of the AXI specification, so they survive as the Verilog ports.
+    trace_start, trace_done : for a logic analyser; bit u pulses when unit u accepts, finishes an
+        instruction, bit 5 in the cycle before the run's first, in its last (END reached).
+    trace_start_tag, trace_done_tag : byte u is the tag of that instruction (layer + 1).
 
     ``counters`` names the 64-bit counters in register order, ``map`` holds the registers.
     """
@@ -36,7 +40,13 @@ class Potvit(wiring.Component):
             "s_axil": (AxiLite().flip(),),
             "m_axi": (AxiRead(config.axi_bytes), AxiWrite(config.axi_bytes)),
         }
-        flat: dict[str, Any] = {"irq": Out(1)}
+        flat: dict[str, Any] = {
+            "irq": Out(1),
+            "trace_start": Out(len(Unit) + 1),
+            "trace_done": Out(len(Unit) + 1),
+            "trace_start_tag": Out(8 * len(Unit)),
+            "trace_done_tag": Out(8 * len(Unit)),
+        }
         for prefix, signatures in self.buses.items():
             for signature in signatures:
                 flat |= _flat(prefix, signature)
@@ -88,6 +98,10 @@ class Potvit(wiring.Component):
             registers.count_valid.eq(counters.valid),
             registers.count_total.eq(counters.total),
             counters.inc_0.eq(control.running),
+            self.trace_start.eq(Cat(core.start, control.begin)),
+            self.trace_done.eq(Cat(core.done, core.finished & control.running)),
+            self.trace_start_tag.eq(Cat(core.start_tag[u] for u in Unit)),
+            self.trace_done_tag.eq(Cat(core.tag[u] for u in Unit)),
         ]
         for i, name in enumerate(core.events, 1):
             event = core.event(name)

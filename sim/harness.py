@@ -45,9 +45,9 @@ def _top(config: Config, ports: Iterable[tuple[str, int, str]]) -> str:
         span = f"[{width - 1}:0]"
         if name.startswith("s_axil_") or name == "irq":
             outer.append(f"    {direction} wire {span} {name}")
-        elif name.startswith("m_axi_"):
+        elif name not in ("clk", "rst"):
             wires.append(f"    wire {span} {name};")
-            if name not in _IDS:
+            if name.startswith("m_axi_") and name not in _IDS:
                 memory.append(f"        .{name.removeprefix('m_axi_')}({name})")
         inner.append(f"        .{name}({name})")
     outer += [f"    input wire [{width - 1}:0] {name}" for name, width in _CONTROLS]
@@ -68,5 +68,5 @@ def _top(config: Config, ports: Iterable[tuple[str, int, str]]) -> str:
     potvit_dram #(.BYTES({config.axi_bytes}), .WORDS({DRAM_BYTES // config.axi_bytes})) dram (
 {joined.join(memory)}
     );
-{monitor("accelerator.core.sequencer")}endmodule
+{monitor()}endmodule
 """

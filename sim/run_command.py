@@ -15,6 +15,7 @@ from golden.models import class_names
 from golden.report_file import write_json
 from hw.config import Config, preset
 from sim.bundles import Network, network
+from sim.performance import performance
 from sim.whole import Outcome, simulate
 
 REPORTS = Path("build/sim")
@@ -83,14 +84,13 @@ def summary(net: Network, config: Config, outcome: Outcome) -> dict[str, Any]:
         "predicted_cycles": outcome.programs["plain"].cycles,
         "checkpoint_cycles": full[0]["counters"]["cycles"] if full else None,
         "macs": counters["macs"],
-        "array_utilisation": counters["macs"] / (config.macs * cycles) if cycles else 0.0,
+        **performance(outcome.programs["plain"], config, plain[0]),
         "stalls": {k: v for k, v in counters.items() if "stall" in k or "wait" in k},
         "counters": counters,
         "sim_seconds": round(seconds, 3),
         "build_seconds": round(outcome.build_seconds, 3),
         "cycles_per_second": round(total / seconds) if seconds else 0,
         "weights": net.model.weights_source,
-        "layers": plain[0].get("layers", []),
         "top5": [_top5(net, a) for a in plain],
     }
 

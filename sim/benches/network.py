@@ -16,7 +16,7 @@ from hw.compiler.program import Program
 from sim.compare import Compared, compare
 from sim.host import Host, RunError
 from sim.job import load_expected
-from sim.trace import TRACE, layer_cycles
+from sim.trace import TRACE, last_run
 
 FILL = 0xAA
 
@@ -68,7 +68,7 @@ async def one(
         answer["error"] = f"AXI rule {answer['violation']} broken"
     if answer["error"]:
         return answer
-    answer["layers"] = layer_cycles(program, Path(TRACE), answer["counters"]["cycles"])
+    answer["trace"] = last_run(Path(TRACE)).tolist()
     after = np.frombuffer(await host.dump(0, program.window), np.uint8)
     found = check(program, expected, before, after)
     answer["compared"] = [c.to_dict() for c in found]

@@ -51,6 +51,7 @@ def test_random_program(simulate, seed):
             if accepted:
                 assert started < taken
                 assert ctx.get(dut.o.payload) == program[started]["payload"]
+                assert ctx.get(dut.o_tag) == program[started]["tag"]
             if ctx.get(dut.idle):
                 assert finished == sent
             sent += ctx.get(dut.i.valid) and ctx.get(dut.i.ready)

@@ -8,6 +8,7 @@ from golden.ops.softmax import AttnFormat
 from golden.synthetic import random_graph, random_image
 from hw.config import PRESETS, preset
 from sim.bundles import network
+from sim.performance import performance
 from sim.whole import simulate
 
 ODD = PRESETS["tiny"].change(name="odd", rows=3, cols=8, axi_bytes=16)
@@ -41,6 +42,20 @@ def assert_coverage(graph, pictures):
     assert {-128, 127} <= ends
 
 
+def check_cycle_model(outcome, config):
+    """Trace, prediction and counters agree: every layer within 2 % (and 8 cycles, for tiny ones).
+
+    Nothing of the array's time is lost without a cause.
+    """
+    answer = outcome.of("plain")[0]
+    found = performance(outcome.programs["plain"], config, answer)
+    assert len(found["layers"]) >= 4
+    for layer in found["layers"]:
+        assert abs(layer["cycles"] - layer["predicted"]) <= 0.02 * layer["cycles"] + 8, layer
+    assert sum(layer["cycles"] for layer in found["layers"]) == answer["counters"]["cycles"]
+    assert found["array_cycles"]["unaccounted"] == 0
+
+
 def run(name, config, *, bits="w8a8", attn="log2", images=1, stalls=False):
     net = network(name, bits, attn)
     pictures = pixels(net, images)
@@ -53,6 +68,7 @@ def run(name, config, *, bits="w8a8", attn="log2", images=1, stalls=False):
 def test_vit_digits(config):
     net, pictures, outcome = run("vit_digits", config, images=3)
     assert_coverage(net.graph, pictures)
+    check_cycle_model(outcome, preset(config))
     cycles = {a["counters"]["cycles"] for a in outcome.of("plain")}
     assert max(cycles) - min(cycles) < 0.01 * max(cycles)
 
@@ -65,6 +81,7 @@ def test_vit_digits_formats_under_stalls(bits, attn):
 def test_deit_tiny():
     net, pictures, outcome = run("deit_tiny", "base")
     assert_coverage(net.graph, pictures)
+    check_cycle_model(outcome, preset("base"))
     answer = outcome.of("plain")[0]["counters"]
     assert answer["macs"] == 1_164_267_264
     assert answer["cycles"] <= 1_196_821, "array utilisation below 95 %"

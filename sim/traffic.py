@@ -1,0 +1,85 @@
+"""Bytes that a program moves in and out of every on-chip memory."""
+
+from __future__ import annotations
+
+from hw.compiler.layout import ceil_div
+from hw.compiler.program import Program
+from hw.config import Config
+from hw.isa import Instr, Mem, Op
+
+Bytes = dict[str, dict[str, int]]
+
+
+def on_chip_bytes(program: Program, config: Config) -> Bytes:
+    """``{memory: {"read": bytes, "write": bytes}}`` of one run, counted as whole port words.
+
+    A word counts in full whenever its port is enabled, whatever part of it is used: that is what
+    the memory spends. In the FIFO of position constants, a row counts once each way.
+    """
+    found: Bytes = {m.name.lower(): {"read": 0, "write": 0} for m in Mem}
+    for instr in program.instructions():
+        match instr.op:
+            case Op.MATMUL:
+                _matmul(found, instr, config)
+            case Op.NORM:
+                f = instr.fields
+                elements = f["count"] * f["steps"] * config.lanes
+                found["residual"]["read"] += elements
+                found["norm"]["read"] += 8 * elements
+                found["act"]["write"] += elements
+            case Op.ATTEND:
+                f = instr.fields
+                logits = ceil_div(f["keys"], config.cols) * config.cols * config.rows
+                found["logit"]["read"] += 2 * logits
+                found["logit"]["write"] += logits * f["write_codes"]
+                found["value"]["read"] += f["keys"] * config.head_lanes
+                found["act"]["write"] += f["d_words"] * config.rows * config.act_bytes
+            case Op.LOAD:
+                f = instr.fields
+                memory = Mem(f["dest"])
+                found[memory.name.lower()]["write"] += f["words"] * word_bytes(memory, config)
+            case Op.PATCH:
+                found["act"]["write"] += (
+                    instr.fields["rows"]
+                    * instr.fields["patches"]
+                    * instr.fields["seg_words"]
+                    * config.act_bytes
+                )
+            case Op.STORE:
+                memory = Mem(instr.fields["src"])
+                words = instr.fields["words"]
+                found[memory.name.lower()]["read"] += words * word_bytes(memory, config)
+    return found
+
+
+def word_bytes(memory: Mem, config: Config) -> int:
+    """Bytes of one word of a memory as LOAD and STORE count them (docs/architecture.md)."""
+    return {
+        Mem.ACT: config.rows * config.act_bytes,
+        Mem.STREAM: config.stream_bytes,
+        Mem.VALUE: config.head_lanes,
+        Mem.LOGIT: config.rows * config.cols,
+        Mem.RESIDUAL: config.cols,
+        Mem.OUT: 4 * config.cols,
+        Mem.NORM: config.norm_bytes,
+        Mem.GELU: config.cols,  # one byte into every column's copy
+        Mem.CONST: config.const_bytes,
+    }[memory]
+
+
+def _matmul(found: Bytes, instr: Instr, config: Config) -> None:
+    f = instr.fields
+    chunks = f["tiles"] * f["groups"] * f["chunks"]
+    sweeps = 0 if f["keep_params"] else 1 if f["shared_params"] else f["tiles"]
+    found["act"]["read"] += chunks * config.rows * config.act_bytes
+    found["stream"]["read"] += (chunks + sweeps * config.param_words) * config.stream_bytes
+    rows = ((f["groups"] - 1) * config.rows + f["rows_last"]) * f["tiles"]
+    memory = Mem(f["dest"])
+    found[memory.name.lower()]["write"] += rows * config.cols * (4 if memory is Mem.OUT else 1)
+    if f["gelu"]:
+        found["gelu"]["read"] += rows * config.cols
+    if memory is Mem.RESIDUAL:
+        if f["const_old"]:
+            found["const"]["read"] += rows * config.const_bytes
+        else:
+            found["residual"]["read"] += rows * config.cols
