@@ -13,3 +13,5 @@ POINTS = (
     _TINY.change(name="bus32", rows=3, cols=8, axi_bytes=32, const_rows=256, burst_beats=64),
     _TINY.change(name="bus64", rows=2, lanes=2, cols=4, axi_bytes=64, const_rows=256),
 )
+#: Configurations at which every unit has a bench.
+SHARED = (*PRESETS.values(), ODD)

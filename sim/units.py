@@ -12,6 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, Member, Out
 
 from hw.config import Config
+from sim.unit_points import SHARED
 from sim.verilate import Simulator, verilate
 
 MEMORY = Path(__file__).parent.parent / "hw" / "potvit_mem.v"
@@ -71,7 +72,11 @@ def components(config: Config) -> dict[str, Callable[[], wiring.Component]]:
 
 @functools.cache
 def units(config: Config, *only: str, waves: bool = False) -> Simulator:
-    """The model of ``config`` with all units (or ``only`` some, for development)."""
+    """The model of ``config`` for the benches of the units ``only`` (all without).
+
+    Configurations of ``sim.unit_points.SHARED`` are built once, with every unit, for all benches.
+    """
     makers = components(config)
-    parts = {name: make() for name, make in makers.items() if not only or name in only}
+    wanted = makers if not only or config in SHARED else only
+    parts = {name: makers[name]() for name in makers if name in wanted}
     return compile_parts(parts, "potvit_units", waves=waves)
