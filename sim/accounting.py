@@ -12,6 +12,7 @@ from hw.compiler.program import Program
 from hw.config import Config
 from hw.isa import UNIT_OF, Instr, Op, Unit
 from sim.trace import instruction_times
+from sim.traffic import layer_dram_bytes
 
 #: What a cycle of the array goes to. Of a cycle that takes a chunk, part is ``useful`` and the
 #: rest lost to rows, columns and lanes that hold no data; the others take no chunk.
@@ -33,7 +34,8 @@ FINENESS = 4096
 def account(program: Program, events: npt.NDArray[np.int64], config: Config) -> dict[str, Any]:
     """Layers and unit timeline of one run from its trace.
 
-    ``layers``: name, cycles, predicted, array_busy (cycles that took a chunk), macs, and
+    ``layers``: name, cycles, predicted, array_busy (cycles that took a chunk), macs, ``dram_read``
+    and ``dram_write`` (bytes of its loads and stores; fetching instructions is extra), and
     ``array``, the layer's array cycles by `CAUSES`. ``cycles`` are charged as the cycle model
     does: an array instruction gets the time since the one before was done, the last layer what is
     left. ``array`` is charged from last chunk to last chunk, so a layer's sum may differ from its
@@ -58,6 +60,7 @@ def account(program: Program, events: npt.NDArray[np.int64], config: Config) -> 
         finished, issued = done + 1, done + 1 - drain
     spent[-1] += cycles - finished
     parts[-1][waiting] += cycles - issued
+    moved = layer_dram_bytes(program, config)
     layers = [
         {
             "name": layer.name,
@@ -65,9 +68,13 @@ def account(program: Program, events: npt.NDArray[np.int64], config: Config) -> 
             "predicted": layer.cycles,
             "array_busy": round(sum(part[: len(CHUNK_CAUSES)])),
             "macs": layer.macs,
+            "dram_read": moved[number][0],
+            "dram_write": moved[number][1],
             "array": {c: round(float(x), 3) for c, x in zip(CAUSES, part, strict=True)},
         }
-        for layer, found, part in zip(program.layers, spent, parts, strict=True)
+        for number, (layer, found, part) in enumerate(
+            zip(program.layers, spent, parts, strict=True)
+        )
     ]
     return {"layers": layers, "timeline": _timeline(instrs, layer_of, times, cycles)}
 

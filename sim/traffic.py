@@ -52,6 +52,21 @@ def on_chip_bytes(program: Program, config: Config) -> Bytes:
     return found
 
 
+def layer_dram_bytes(program: Program, config: Config) -> list[tuple[int, int]]:
+    """Bytes that each layer's instructions read from and write to DRAM, beats in full."""
+    found = [(0, 0) for _ in program.layers]
+    instrs = program.instructions()[:-1]
+    for instr, (_, layer, _, _) in zip(instrs, program.timeline, strict=True):
+        read = write = 0
+        if instr.op in (Op.LOAD, Op.PATCH):
+            read = instr.fields["beats"] * config.axi_bytes
+        elif instr.op is Op.STORE:
+            each = word_bytes(Mem(instr.fields["src"]), config)
+            write = instr.fields["words"] * ceil_div(each, config.axi_bytes) * config.axi_bytes
+        found[layer] = (found[layer][0] + read, found[layer][1] + write)
+    return found
+
+
 def word_bytes(memory: Mem, config: Config) -> int:
     """Bytes of one word of a memory as LOAD and STORE count them (docs/architecture.md)."""
     return {

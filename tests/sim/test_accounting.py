@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.config import preset
-from hw.isa import UNIT_OF, Unit
+from hw.isa import INSTR_BYTES, UNIT_OF, Unit
 from sim.accounting import CAUSES, CHUNK_CAUSES, STALL_COUNTERS
 from sim.bundles import network
 from sim.performance import performance
@@ -80,7 +80,7 @@ def test_timeline(traced):
 
 
 def test_traffic(traced):
-    _, _, answer, report = traced
+    _, program, answer, report = traced
     counters, moved = answer["counters"], report["on_chip_bytes"]
     assert report["dram_bytes"] == {
         "read": counters["read_bytes"],
@@ -88,6 +88,9 @@ def test_traffic(traced):
     }
     chunks = sum(report["array_cycles"][c] for c in CHUNK_CAUSES)
     assert moved["act"]["read"] == pytest.approx(chunks * TINY.rows * TINY.act_bytes)
+    fetched = program.count * INSTR_BYTES
+    assert sum(x["dram_read"] for x in report["layers"]) == counters["read_bytes"] - fetched
+    assert sum(x["dram_write"] for x in report["layers"]) == counters["write_bytes"]
     # What the stream buffer takes from DRAM and from the key drain, it holds and gives.
     assert 0 < moved["stream"]["write"] < moved["stream"]["read"]
     assert counters["read_bytes"] > moved["const"]["write"] + moved["gelu"]["write"] // TINY.cols
