@@ -7,6 +7,7 @@ from golden.command_line import main
 #: Command to module and help line; a module is imported only for its own command.
 COMMANDS = {
     "run": ("sim.run_command", "every tensor of a network in RTL against the golden model"),
+    "report": ("sim.report.command", "one page on a run: cycles, area, traffic, peers"),
     "classify": ("sim.classify_command", "a picture in, the five likeliest classes from RTL out"),
 }
 

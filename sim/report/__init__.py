@@ -1,0 +1,1 @@
+"""One page on a run: performance, area and traffic beside published figures."""

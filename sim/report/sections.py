@@ -1,0 +1,305 @@
+"""The sections of a report, from the JSON files that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sim.report import resource_figures, time_figures
+from sim.report.document import Section, Table
+from sim.report.inputs import Inputs, published
+from sim.report.style import CAUSE_TEXT
+
+GIVEN_MHZ = 300.0
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A fraction as a percentage."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def all_sections(inputs: Inputs, mhz: float) -> list[Section]:
+    """Every section; what lacks its input says which target makes it."""
+    return [
+        summary(inputs, mhz),
+        *performance(inputs),
+        *memory_and_traffic(inputs),
+        area(inputs),
+        peers(inputs, mhz),
+    ]
+
+
+def summary(inputs: Inputs, mhz: float) -> Section:
+    """Key figures and frames per second."""
+    rows: list[Sequence[str]] = []
+    sim, notes = inputs.sim, []
+    if sim is None:
+        notes.append(inputs.missing["sim"])
+    else:
+        peak = sim["peak_macs_per_cycle"]
+        rows += [
+            ("bit-exact in RTL", "yes" if sim["bit_exact"] else f"NO: {sim['failure']}"),
+            ("tensors compared", f"{sim['tensors_checked']} of {sim['tensors_expected']} "
+                                 f"({sim['elements_checked']:,} elements)"),
+            ("cycles per picture", f"{sim['cycles']:,} (cycle model {sim['predicted_cycles']:,}, "
+                                   f"{_off(sim['predicted_cycles'], sim['cycles'])})"),
+            ("useful MACs", f"{sim['macs']:,}"),
+            (f"array utilisation, of {peak} MACs per cycle", percent(sim["array_utilisation"])),
+            ("precision-weighted utilisation", percent(sim["precision_weighted_utilisation"])),
+            ("cycle model, largest error of a layer", _worst(sim)),
+            ("weights", str(sim["weights"])),
+        ]  # fmt: skip
+    if inputs.other and inputs.other.get("peak_macs_per_cycle"):
+        other = inputs.other
+        rows.append((f"the same with {other['bits']}", f"{other['cycles']:,} cycles, "
+                     f"{percent(other['array_utilisation'])} of {other['peak_macs_per_cycle']}, "
+                     f"weighted {percent(other['precision_weighted_utilisation'])}"))  # fmt: skip
+    if inputs.area is None:
+        notes.append(inputs.missing["area"])
+    else:
+        rows.append(("kGE per 8x8 MAC, memories excluded", f"{inputs.area['kge_per_mac']}"))
+        rows.append(("on-chip memory", f"{inputs.area['sram_bits'] / 8192:,.0f} KiB"))
+    if inputs.accuracy is None:
+        notes.append(inputs.missing["accuracy"])
+    else:
+        a = inputs.accuracy
+        rows.append(("top-1, float", f"{a['fp_top1']:.2f} % of {a['images']} pictures"))
+        if a.get("int_top1") is not None:
+            rows.append(("top-1, integer", f"{a['int_top1']:.2f} %, agrees with float on "
+                                           f"{a['agreement']:.2f} %"))  # fmt: skip
+    tables = [Table(header=("figure", "value"), rows=rows)] if rows else []
+    if sim is not None:
+        tables.append(frame_rates(inputs, sim, mhz))
+    return Section(title="Summary", tables=tables, notes=notes)
+
+
+def frame_rates(inputs: Inputs, sim: dict[str, Any], mhz: float) -> Table:
+    """Pictures per second at the clock that was reached and at the one that was given."""
+    clocks = [(f"given, {mhz:g} MHz", mhz)]
+    for report, what in ((inputs.placed, "placed and routed"), (inputs.fpga, "estimated")):
+        if report and report.get("fmax_mhz"):
+            reached = float(report["fmax_mhz"])
+            clocks.insert(0, (f"{what}, {report.get('part') or report['target']}", reached))
+    rows = [
+        (what, f"{f:.1f}", f"{1e6 * f / sim['cycles']:.1f}", f"{1e-3 * sim['cycles'] / f:.3f}",
+         f"{2e-3 * sim['macs'] * f / sim['cycles']:.1f}")
+        for what, f in clocks
+    ]  # fmt: skip
+    return Table(
+        header=("clock", "MHz", "pictures/s", "ms per picture", "GOPS"), rows=rows,
+        caption="Speed of one instance (a MAC is two operations)",
+    )  # fmt: skip
+
+
+def _off(predicted: float, found: float) -> str:
+    return f"{100 * (predicted - found) / found:+.2f} %"
+
+
+def _worst(sim: dict[str, Any]) -> str:
+    worst = max(sim["layers"], key=lambda x: abs(x["predicted"] - x["cycles"]) / x["cycles"])
+    return f"{_off(worst['predicted'], worst['cycles'])} ({worst['name']})"
+
+
+def performance(inputs: Inputs) -> list[Section]:
+    """Cycles per layer, timeline, stalls, roofline."""
+    sim = inputs.sim
+    if sim is None:
+        return []
+    return [
+        Section(
+            title="Cycles per layer",
+            text=["An array instruction is charged the time since the one before was done, in the "
+                  "cycle model as in the RTL trace; a layer's loss by cause counts cycles in which "
+                  "the array, or part of it, had no useful product."],
+            figures=[time_figures.layer_cycles(sim)],
+            tables=[layer_table(sim)],
+        ),
+        Section(title="Timeline of the units", figures=[time_figures.unit_timeline(sim)]),
+        Section(title="Lost cycles", figures=[time_figures.lost_cycles(sim)],
+                tables=[loss_table(sim), stall_table(sim)]),
+        Section(title="Roofline", figures=[resource_figures.roofline(sim)]),
+    ]  # fmt: skip
+
+
+def layer_table(sim: dict[str, Any]) -> Table:
+    """One row per layer."""
+    rows = []
+    for x in sim["layers"]:
+        waste = sum(v for k, v in x["array"].items() if k != "useful")
+        rows.append(
+            (x["name"], f"{x['cycles']:,}", f"{x['predicted']:,}",
+             _off(x["predicted"], x["cycles"]), f"{x['array_busy']:,}", f"{waste:,.0f}",
+             f"{x['macs']:,}", f"{x['dram_read'] + x['dram_write']:,}")
+        )  # fmt: skip
+    total = sum(x["array_busy"] for x in sim["layers"])
+    rows.append(
+        ("all", f"{sim['cycles']:,}", f"{sim['predicted_cycles']:,}",
+         _off(sim["predicted_cycles"], sim["cycles"]), f"{total:,}",
+         f"{sim['cycles'] - sim['array_cycles']['useful']:,.0f}", f"{sim['macs']:,}",
+         f"{sum(sim['dram_bytes'].values()):,}")
+    )  # fmt: skip
+    header = ("layer", "cycles", "cycle model", "off", "array busy", "lost", "MACs", "DRAM bytes")
+    return Table(header=header, rows=rows)
+
+
+def loss_table(sim: dict[str, Any]) -> Table:
+    """Every cycle of the run by what the array did in it."""
+    found = {"useful": sim["array_cycles"]["useful"], **time_figures.lost_by_cause(sim)}
+    rows = [(CAUSE_TEXT[k], f"{v:,.1f}", percent(v / sim["cycles"], 3)) for k, v in found.items()]
+    missing = sim["array_cycles"]["unaccounted"]
+    rows.append(("unaccounted", f"{missing:,.1f}", percent(missing / sim["cycles"], 3)))
+    total = sum(found.values()) + missing
+    rows.append(("all cycles", f"{total:,.1f}", percent(total / sim["cycles"], 3)))
+    return Table(header=("the array", "cycles", "share"), rows=rows)
+
+
+def stall_table(sim: dict[str, Any]) -> Table:
+    """Every unit's counters that are not zero."""
+    rows = []
+    for unit in time_figures.UNITS:
+        prefix = f"{unit}_"
+        for name, value in sim["counters"].items():
+            if name.startswith(prefix) and value:
+                cause = name.removeprefix(prefix).replace("_", " ")
+                share = percent(value / sim["cycles"], 3)
+                rows.append((unit.upper(), cause, f"{value:,}", share))
+    return Table(
+        header=("unit", "counter", "cycles", "share"), rows=rows,
+        caption="RTL counters of the units (those of one unit may overlap)",
+    )  # fmt: skip
+
+
+def memory_and_traffic(inputs: Inputs) -> list[Section]:
+    """Buffers, bytes by level, energy proxy."""
+    sim = inputs.sim
+    if sim is None:
+        return []
+    costs = published("energy")
+    price = costs["picojoules"]
+    rows: list[Sequence[str]] = []
+    levels: dict[str, float] = {}
+
+    def add(level: str, what: str, count: float, unit: str, key: str) -> None:
+        if count:
+            each = count * price[key] * 1e-6
+            levels[level] = levels.get(level, 0.0) + each
+            rows.append((level, what, f"{count:,}", unit, f"{price[key]:g}", f"{each:,.2f}"))
+
+    add("array", "8x8 products", sim["macs_8x8"], "MAC", "mac_8x8")
+    add("array", "8x4 products", sim["macs_8x4"], "MAC", "mac_8x4")
+    for name, moved in sim["on_chip_bytes"].items():
+        for way, count in moved.items():
+            add("on-chip memories", f"{name.upper()} {way}", count, "byte", "on_chip_byte")
+    for way, count in sim["dram_bytes"].items():
+        add("DRAM", way, count, "byte", "dram_byte")
+    memory = [
+        (name.upper(), f"{m['used']:,}", f"{m['words']:,}", f"{m['word_bytes']}",
+         f"{m['used'] * m['word_bytes']:,}", f"{m['words'] * m['word_bytes']:,}",
+         percent(m["used"] / m["words"], 1))
+        for name, m in sim["memory"].items()
+    ]  # fmt: skip
+    total = sum(sim["dram_bytes"].values())
+    return [
+        Section(
+            title="Memory use",
+            figures=[resource_figures.memory_use(sim["memory"])],
+            tables=[Table(header=("buffer", "words used", "of", "bytes per word", "bytes used",
+                                  "of bytes", "share"), rows=memory)],
+        ),
+        Section(
+            title="Traffic and energy proxy",
+            text=[f"DRAM: {total:,} bytes per picture, {total / sim['cycles']:.2f} of "
+                  f"{sim['bus_bytes_per_cycle']} bytes per cycle. On-chip bytes count whole words "
+                  "of every port that is enabled.",
+                  f"The energies per operation are published ones, not of this design: "
+                  f"{costs['source']}"],
+            figures=[resource_figures.energy(levels)],
+            tables=[Table(header=("level", "what", "count", "unit", "pJ each", "uJ"), rows=rows)],
+        ),
+    ]  # fmt: skip
+
+
+def area(inputs: Inputs) -> Section:
+    """Areas from synthesis."""
+    report = inputs.area
+    if report is None:
+        return Section(title="Area", notes=[inputs.missing["area"]])
+    rows = [
+        (u["name"], u["part"], f"{u['instances']}", f"{u['area']:,.0f}", percent(u["share"], 1))
+        for u in sorted(report["units"], key=lambda u: -u["area"])
+    ]
+    rows.append(("all", "", "", f"{report['totals']['area']:,.0f}", "100.0 %"))
+    text = [
+        f"{report['kge_per_mac']} kGE per 8x8 MAC; {report['sram_bits']:,} memory bits as black "
+        f"boxes; {', '.join(f'{k} {v}' for k, v in report['tools'].items())}."
+    ]
+    if alone := report.get("eight_bit_only"):
+        text.append(
+            f"Without the 8x4 mode {alone['kge_per_mac']} kGE per MAC: precision scaling costs "
+            f"{percent(alone['cost'], 1)} of the logic."
+        )
+    tables = [Table(header=("unit", "part", "instances", report["area_unit"], "share"), rows=rows)]
+    if report.get("ablations"):
+        tables.append(
+            Table(
+                header=("comparison", "ours", "ordinary", "ordinary / ours"),
+                rows=[
+                    (x["what"], f"{x['ours']:,.0f} ({x['ours_is']})",
+                     f"{x['ordinary']:,.0f} ({x['ordinary_is']})", f"{x['ratio']:.2f}")
+                    for x in report["ablations"]
+                ],
+            )
+        )  # fmt: skip
+    return Section(title="Area", text=text, figures=[resource_figures.area(report)], tables=tables)
+
+
+def peers(inputs: Inputs, mhz: float) -> Section:
+    """Published systems beside this one."""
+    facts = published("peers")
+    rows: list[Sequence[str]] = []
+    bars: dict[str, float] = {}
+    sim = inputs.sim
+    if sim is not None:
+        bars["PoTViT, this run (counter)"] = sim["array_utilisation"]
+        per_mac = inputs.area["kge_per_mac"] if inputs.area else None
+        rows.append(
+            (f"PoTViT {sim['config']}, {sim['model']} {sim['bits']}", "RTL, compiler, golden model",
+             "yes: every tensor" if sim["bit_exact"] else "no",
+             f"{sim['peak_macs_per_cycle']}", f"{sim['cycles']:,}",
+             f"{percent(sim['array_utilisation'], 1)} (counter)",
+             f"{1e6 * mhz / sim['cycles']:.0f} at {mhz:g} MHz", _text(per_mac), "", "this report")
+        )  # fmt: skip
+    for s in facts["systems"]:
+        kind, used = s["utilisation_kind"], s["utilisation"]
+        rows.append(
+            (s["name"], s["open"], _text(s["whole_network_in_rtl"]), _text(s["macs"]),
+             _text(s["cycles"]), f"{percent(used, 1)} ({kind})" if used else "-",
+             f"{s['fps']} at {s['mhz']} MHz" if s["fps"] else "-", _text(s["kge_per_mac"]),
+             s["remark"], s["source"])
+        )  # fmt: skip
+        if used:
+            bars[f"{s['name']} ({kind})"] = used
+    header = ("system", "open", "whole network in RTL", "MACs", "cycles", "utilisation",
+              "pictures/s", "kGE per MAC", "remark", "source")  # fmt: skip
+    accuracy = Table(
+        header=("ImageNet top-1", "DeiT-T", "DeiT-S", "DeiT-B", "source"),
+        rows=[
+            (a["name"], *(f"{a[m]:.2f}" for m in ("deit_tiny", "deit_small", "deit_base")),
+             a["source"])
+            for a in facts["accuracy"]
+        ],
+        caption="Published accuracy (50,000 pictures; not comparable with small samples)",
+    )  # fmt: skip
+    return Section(
+        title="Beside published figures",
+        text=["Published figures are of other networks, precisions and technologies; a missing one "
+              "was not published."],
+        figures=[resource_figures.utilisation(bars)] if bars else [],
+        tables=[Table(header=header, rows=rows), accuracy],
+    )  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)
