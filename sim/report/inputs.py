@@ -18,7 +18,8 @@ class Inputs:
     """Reports of one run; what is None is missing, and ``missing`` says how to make it.
 
     ``sim`` and ``other`` are runs of the same model with these and with the other weight bits;
-    ``area``, ``fpga`` and ``placed`` are synthesis reports; ``accuracy`` is an evaluation.
+    ``area``, ``fpga`` and ``placed`` are synthesis reports, ``placed`` of another configuration if
+    this one's is missing; ``accuracy`` is an evaluation.
     """
 
     sim: dict[str, Any] | None
@@ -56,12 +57,24 @@ def gather(model: str, bits: str, attn: str, config: str, build: Path = BUILD) -
         found[name] = read(path, key, target)
         if found[name] is None:
             missing[name] = f"{path} is missing: `{target}` makes it."
+    if found["placed"] is None:
+        found["placed"] = _placed_elsewhere(build / "synth")
     found["other"] = None
     if other:
         found["other"] = read(
             build / "sim" / f"{model}-{other}-{attn}-{config}.json", "layers", "make sim"
         )
     return Inputs(**found, missing=missing)
+
+
+def _placed_elsewhere(folder: Path) -> dict[str, Any] | None:
+    """The report of the fastest other configuration that was placed and routed."""
+    reports = [read(p, "fmax_mhz", "make synth TARGET=ecp5") for p in folder.glob("*-ecp5.json")]
+    return max((r for r in reports if r and r["fmax_mhz"]), key=_clock, default=None)
+
+
+def _clock(report: dict[str, Any]) -> float:
+    return float(report["fmax_mhz"])
 
 
 def read(path: Path, key: str, target: str) -> dict[str, Any] | None:

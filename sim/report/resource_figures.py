@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sim.report.document import Figure
-from sim.report.style import COLORS, SERIES, canvas, finish, kinds, legend_right, stacked
+from sim.report.style import COLORS, SERIES, beside, canvas, finish, kinds, legend_right, stacked
 
 
 def roofline(sim: dict[str, Any]) -> Figure:
@@ -36,8 +36,9 @@ def roofline(sim: dict[str, Any]) -> Figure:
     axes.set_yscale("log")
     axes.set_xlabel("MACs per byte from and to DRAM")
     axes.set_ylabel("MACs per cycle")
-    axes.text(high, peak * 1.06, f"array: {peak} MACs per cycle", ha="right", fontsize=9)
-    axes.text(low * 1.05, low * bus * 1.25, f"bus: {bus} bytes per cycle", fontsize=9)
+    axes.set_ylim(top=3 * peak)
+    axes.text(high, peak * 1.35, f"array: {peak} MACs per cycle", ha="right", fontsize=9)
+    beside(axes, 1.4 * low, 1.3 * low * bus, f"bus: {bus} bytes per cycle")
     axes.set_title("Roofline (attention reads no keys or values from DRAM: they stay on chip)")
     legend_right(axes)
     return finish(figure, "roofline", "MACs per cycle over MACs per DRAM byte of each layer")
@@ -54,7 +55,7 @@ def memory_use(memory: Mapping[str, Mapping[str, int]]) -> Figure:
         colors={"used": COLORS["useful"], "free": COLORS["starved"]},
     )  # fmt: skip
     for place, (a, b) in enumerate(zip(used, have, strict=True)):
-        axes.text(b, place, f"  {a:.1f} of {b:.1f} KiB", va="center", fontsize=9)
+        beside(axes, b, place, f"{a:.1f} of {b:.1f} KiB")
     axes.set_xlim(0, max(have) * 1.2)
     axes.set_xlabel("KiB")
     axes.set_title("On-chip buffers: what the program uses")
@@ -69,7 +70,7 @@ def energy(levels: Mapping[str, float]) -> Figure:
     total = sum(levels.values()) or 1
     axes.barh(places, list(levels.values()), color=SERIES[: len(levels)], height=0.66)
     for place, value in enumerate(levels.values()):
-        axes.text(value, place, f"  {value:,.1f} uJ ({100 * value / total:.1f} %)", va="center")
+        beside(axes, value, place, f"{value:,.1f} uJ ({100 * value / total:.1f} %)")
     axes.set_yticks(list(places), list(levels))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
@@ -99,8 +100,7 @@ def area(report: dict[str, Any]) -> Figure:
                     color="white", fontsize=8,
                 )  # fmt: skip
             base += size
-        share = f"  {base:,.1f} ({100 * part['share']:.1f} %)"
-        axes.text(base, place, share, va="center", fontsize=9)
+        beside(axes, base, place, f"{base:,.1f} ({100 * part['share']:.1f} %)")
     axes.set_yticks(range(len(parts)), [part["name"] for part in parts])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
@@ -118,7 +118,7 @@ def utilisation(rows: Mapping[str, float]) -> Figure:
     colors = [COLORS["useful"]] + [COLORS["other"]] * (len(rows) - 1)
     axes.barh(range(len(rows)), values, color=colors, height=0.66)
     for place, value in enumerate(values):
-        axes.text(value, place, f"  {value:.1f} %", va="center")
+        beside(axes, value, place, f"{value:.1f} %")
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)

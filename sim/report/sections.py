@@ -32,10 +32,8 @@ def all_sections(inputs: Inputs, mhz: float) -> list[Section]:
 def summary(inputs: Inputs, mhz: float) -> Section:
     """Key figures and frames per second."""
     rows: list[Sequence[str]] = []
-    sim, notes = inputs.sim, []
-    if sim is None:
-        notes.append(inputs.missing["sim"])
-    else:
+    sim = inputs.sim
+    if sim is not None:
         peak = sim["peak_macs_per_cycle"]
         rows += [
             ("bit-exact in RTL", "yes" if sim["bit_exact"] else f"NO: {sim['failure']}"),
@@ -54,14 +52,10 @@ def summary(inputs: Inputs, mhz: float) -> Section:
         rows.append((f"the same with {other['bits']}", f"{other['cycles']:,} cycles, "
                      f"{percent(other['array_utilisation'])} of {other['peak_macs_per_cycle']}, "
                      f"weighted {percent(other['precision_weighted_utilisation'])}"))  # fmt: skip
-    if inputs.area is None:
-        notes.append(inputs.missing["area"])
-    else:
+    if inputs.area is not None:
         rows.append(("kGE per 8x8 MAC, memories excluded", f"{inputs.area['kge_per_mac']}"))
         rows.append(("on-chip memory", f"{inputs.area['sram_bits'] / 8192:,.0f} KiB"))
-    if inputs.accuracy is None:
-        notes.append(inputs.missing["accuracy"])
-    else:
+    if inputs.accuracy is not None:
         a = inputs.accuracy
         rows.append(("top-1, float", f"{a['fp_top1']:.2f} % of {a['images']} pictures"))
         if a.get("int_top1") is not None:
@@ -70,7 +64,7 @@ def summary(inputs: Inputs, mhz: float) -> Section:
     tables = [Table(header=("figure", "value"), rows=rows)] if rows else []
     if sim is not None:
         tables.append(frame_rates(inputs, sim, mhz))
-    return Section(title="Summary", tables=tables, notes=notes)
+    return Section(title="Summary", tables=tables, notes=tuple(inputs.missing.values()))
 
 
 def frame_rates(inputs: Inputs, sim: dict[str, Any], mhz: float) -> Table:
@@ -79,7 +73,8 @@ def frame_rates(inputs: Inputs, sim: dict[str, Any], mhz: float) -> Table:
     for report, what in ((inputs.placed, "placed and routed"), (inputs.fpga, "estimated")):
         if report and report.get("fmax_mhz"):
             reached = float(report["fmax_mhz"])
-            clocks.insert(0, (f"{what}, {report.get('part') or report['target']}", reached))
+            place = report.get("part") or report["target"]
+            clocks.insert(0, (f"{what}, {report['config']} on {place}", reached))
     rows = [
         (what, f"{f:.1f}", f"{1e6 * f / sim['cycles']:.1f}", f"{1e-3 * sim['cycles'] / f:.3f}",
          f"{2e-3 * sim['macs'] * f / sim['cycles']:.1f}")
@@ -202,6 +197,7 @@ def memory_and_traffic(inputs: Inputs) -> list[Section]:
     return [
         Section(
             title="Memory use",
+            text=["What STREAM does not need it uses for weights that are fetched ahead."],
             figures=[resource_figures.memory_use(sim["memory"])],
             tables=[Table(header=("buffer", "words used", "of", "bytes per word", "bytes used",
                                   "of bytes", "share"), rows=memory)],

@@ -100,6 +100,11 @@ def stacked(
         axes.grid(axis="x", visible=False)
 
 
+def beside(axes: Axes, x: float, y: float, text: str) -> None:
+    """A label a little to the right of the end of a bar."""
+    axes.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
+
+
 def legend_right(axes: Axes, **options: Any) -> None:
     """The legend beside the plot, where it covers nothing."""
     axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), **options)

@@ -10,7 +10,16 @@ from matplotlib.ticker import FuncFormatter
 
 from sim.accounting import CAUSES
 from sim.report.document import Figure
-from sim.report.style import CAUSE_TEXT, COLORS, canvas, finish, kinds, legend_right, stacked
+from sim.report.style import (
+    CAUSE_TEXT,
+    COLORS,
+    beside,
+    canvas,
+    finish,
+    kinds,
+    legend_right,
+    stacked,
+)
 
 UNITS = ("load", "array", "norm", "attn", "store")
 _THOUSANDS = FuncFormatter(lambda x, _: f"{x / 1000:g} k" if x else "0")
@@ -78,7 +87,9 @@ def _lines(axes: Axes, sim: dict[str, Any], sorts: list[str]) -> None:
             color = COLORS.get(sorts[layer], COLORS["other"])
             by_color.setdefault(color, []).append((start, end - start))
         for color, spans in by_color.items():
-            axes.broken_barh(spans, (place - 0.36, 0.72), facecolors=color, linewidth=0)
+            axes.broken_barh(
+                spans, (place - 0.36, 0.72), facecolors=color, linewidth=0, antialiased=False
+            )
     axes.set_yticks(range(len(UNITS)), [u.upper() for u in UNITS])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
@@ -107,7 +118,7 @@ def lost_cycles(sim: dict[str, Any]) -> Figure:
     colors = [COLORS.get(name.split(" ")[0], COLORS["other"]) for name in lost]
     top.barh(range(len(lost)), shares, color=colors, height=0.66)
     for place, (share, cycles) in enumerate(zip(shares, lost.values(), strict=True)):
-        top.text(share, place, f"  {share:.3f} %  ({cycles:,.0f} cycles)", va="center")
+        beside(top, share, place, f"{share:.3f} % ({cycles:,.0f} cycles)")
     top.set_yticks(range(len(lost)), [CAUSE_TEXT[name] for name in lost])
     top.invert_yaxis()
     top.set_xlim(0, max(shares, default=1) * 1.25 or 1)
