@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float64]
 SHIFT_MIN, SHIFT_MAX = -32, 31
 #: Values that an observer sees; more are thinned to every n-th picture.
 OBSERVED_VALUES = 1 << 21
-#: The trust in a mean over few tokens: this share of the refit's prior.
-BIAS_PRIOR = 1 / 16
+#: Tokens' worth of trust in the float bias.
+BIAS_PRIOR = 250
 
 
 def ints(values: npt.ArrayLike) -> npt.NDArray[np.int32]:
@@ -132,7 +132,7 @@ class Calibrator:
         # The table's offset folds into the bias exactly: zero * sum(W).
         bias = bias + zero * 2.0**x_exp * made.real.sum(1)
         if options.refit or options.bias_correction:
-            trust = seen.count / (seen.count + BIAS_PRIOR * options.prior)
+            trust = seen.count / (seen.count + BIAS_PRIOR)
             bias = bias + trust * (statistics.centred_bias(seen, made.real) - bias)
         whole = np.floor(np.ldexp(bias, -(x_exp + made.exponent)) + 0.5)
         return ir.Linear(

@@ -107,7 +107,7 @@ class QuantOptions:
     rounding4: str = "compensated"
     bias_correction: bool = True
     refit: bool = True
-    prior: float = 4000.0
+    prior: float = 300000.0
     class_weight: float = 10.0
     stream_target: bool = True
     centre_values: bool = True
