@@ -8,6 +8,7 @@ from golden.command_line import main
 COMMANDS = {
     "run": ("sim.run_command", "every tensor of a network in RTL against the golden model"),
     "report": ("sim.report.command", "one page on a run: cycles, area, traffic, peers"),
+    "explore": ("sim.explore.command", "configurations for a model by cycles and area"),
     "classify": ("sim.classify_command", "a picture in, the five likeliest classes from RTL out"),
 }
 

@@ -40,7 +40,7 @@ class Table:
     def numeric(self, column: int) -> bool:
         """Whether the column holds numbers only."""
         cells = [row[column] for row in self.rows if row[column] not in ("", "-")]
-        return column > 0 and all(re.match(r"^[+-]?[\d,.]+", cell) for cell in cells)
+        return column > 0 and all(re.fullmatch(r"[+-]?[\d,.]+( [%\w/]+)?", cell) for cell in cells)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Design-space exploration: configurations through cycle model, area model and RTL."""

@@ -1,0 +1,41 @@
+"""Chosen points of an exploration, run in RTL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hw.config import Config
+from sim.bundles import Network
+from sim.explore.space import Point, configuration
+from sim.whole import simulate
+
+#: Simulation work of a cycle: the array's and, in MACs, everything else's.
+OVERHEAD = 200
+
+
+def cheapest(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """The ``count`` points of the Pareto front that simulate fastest."""
+    front = [row for row in rows if row.get("pareto")]
+    return sorted(front, key=lambda r: r["cycles"] * (r["macs_per_cycle"] + OVERHEAD))[:count]
+
+
+def confirm(
+    net: Network, preset: Config, row: dict[str, Any], pixels: npt.NDArray[np.uint8]
+) -> dict[str, Any]:
+    """Generate, build and run one point: every tensor compared, cycles beside the prediction."""
+    point = Point(**{name: row[name] for name in ("rows", "cols", "lanes", "axi_bytes", "buffers")})
+    outcome = simulate(net.graph, [pixels], configuration(preset, point))
+    plain, full = outcome.of("plain"), outcome.of("checkpointed")
+    names = {t.name for t in net.graph.stored()}
+    equal = {c["tensor"] for a in full for c in a["compared"] if not c["different"]} & names
+    return {
+        "bit_exact": not outcome.failure and equal == names,
+        "failure": outcome.failure,
+        "tensors_checked": len(equal),
+        "tensors_expected": len(names),
+        "cycles": plain[0]["counters"]["cycles"],
+        "predicted": row["cycles"],
+    }
