@@ -91,6 +91,7 @@ def explore(
     return {
         "preset": start.name,
         "reference": reference.name,
+        "weights": net.model.weights_source,
         "area_model": asdict(model),
         "points": rows,
     }
