@@ -43,15 +43,16 @@ def assert_coverage(graph, pictures):
 
 
 def check_cycle_model(outcome, config):
-    """Trace, prediction and counters agree: every layer within 2 % (and 8 cycles, for tiny ones).
+    """Trace, prediction and counters agree: every layer within 2 %, and every cycle has a cause.
 
-    Nothing of the array's time is lost without a cause.
+    Beyond that a layer may differ by 8 cycles, the first by 64: fetch and first bands start there.
     """
     answer = outcome.of("plain")[0]
     found = performance(outcome.programs["plain"], config, answer)
     assert len(found["layers"]) >= 4
-    for layer in found["layers"]:
-        assert abs(layer["cycles"] - layer["predicted"]) <= 0.02 * layer["cycles"] + 8, layer
+    for index, layer in enumerate(found["layers"]):
+        slack = 8 if index else 64
+        assert abs(layer["cycles"] - layer["predicted"]) <= 0.02 * layer["cycles"] + slack, layer
     assert sum(layer["cycles"] for layer in found["layers"]) == answer["counters"]["cycles"]
     assert found["array_cycles"]["unaccounted"] == 0
 
