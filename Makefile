@@ -14,6 +14,9 @@ WEIGHTS ?=
 IMAGE  ?=
 OUT    ?=
 WORKERS ?= 2
+TARGET ?= generic
+UNIT   ?=
+LIBERTY ?=
 
 # The first Python of at least 3.11; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -29,7 +32,7 @@ export PYTHONHASHSEED := 0
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test test-all eval export verilog sim classify train-digits readme \
+.PHONY: help setup lint format test test-all eval export verilog sim classify synth train-digits readme \
 	clean
 
 help: ## list the targets
@@ -75,6 +78,10 @@ sim: $(READY) ## whole network in RTL: MODEL= CONFIG= BITS= ATTN= IMAGES= STALLS
 classify: $(READY) ## a picture through the RTL: IMAGE=photo.jpg MODEL= CONFIG=
 	@if [ -z "$(IMAGE)" ]; then echo "error: name a picture: make classify IMAGE=photo.jpg" >&2; exit 2; fi
 	$(PY) -m sim classify "$(IMAGE)" --model $(MODEL) --config $(CONFIG)
+
+synth: $(READY) ## area or timing: CONFIG= TARGET=generic|xcup|ecp5 UNIT= LIBERTY=file.lib
+	$(PY) -m synth run --config $(CONFIG) --target $(TARGET) $(if $(UNIT),--unit $(UNIT)) \
+		$(if $(LIBERTY),--liberty "$(LIBERTY)") --jobs $(WORKERS)
 
 train-digits: $(READY) ## train vit_digits again (minutes; same bits on the same machine)
 	$(PY) -m golden train-digits $(if $(OUT),--out "$(OUT)")

@@ -1,0 +1,184 @@
+"""What the accelerator avoids: a divider softmax, multipliers on V, multiplying requantizers.
+
+Each has the rate and the interface of the unit that it is compared with, and the narrowest widths
+that its arithmetic needs, so that the comparison does not flatter ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.ops.softmax import E_BITS, ExpForm
+from hw.exponential import T_BITS, Exponential
+from hw.rounding import rshr, saturate
+from hw.row_sum import SUM_BITS
+
+PROBABILITY_BITS = 8
+
+
+class DividerSoftmax(wiring.Component):
+    """One row lane of an ordinary integer softmax: ``p = min(255, floor(256 * E / S))``.
+
+    As `hw.softmax.SoftmaxUnit`: a summing pass and a dividing pass with an exponential each, one
+    key a cycle in both; ``take`` moves the sum from one to the other. The divider subtracts
+    conditionally, a bit at a time, four bits a pipeline stage; its divisor stands still while
+    keys of the row are in it.
+
+    Members
+    -------
+    load, maximum, frac, sum_valid, sum_logit : In, summing pass.
+    take : In. en, divide_logit : In, dividing pass.
+    probability : Out(8), four enabled cycles after ``divide_logit``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "load": In(1),
+                "maximum": In(signed(8)),
+                "frac": In(3),
+                "sum_valid": In(1),
+                "sum_logit": In(signed(8)),
+                "take": In(1),
+                "en": In(1),
+                "divide_logit": In(signed(8)),
+                "probability": Out(PROBABILITY_BITS),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.sum_exp = sum_exp = Exponential(ExpForm.BASE2)
+        m.submodules.divide_exp = divide_exp = Exponential(ExpForm.BASE2)
+
+        def register(name: str, bits: int) -> Signal:
+            return Signal(bits, name=name, reset_less=True)
+
+        sum_max, divide_max = register("sum_max", 8), register("divide_max", 8)
+        sum_t, divide_t = register("sum_t", T_BITS), register("divide_t", T_BITS)
+        frac, valid, added = register("divide_frac", 3), Signal(), register("added", E_BITS)
+        total, divisor = register("total", SUM_BITS), register("divisor", SUM_BITS)
+        with m.If(self.load):
+            m.d.sync += sum_max.eq(self.maximum)
+        m.d.comb += [
+            sum_exp.t.eq(sum_t),
+            sum_exp.frac.eq(self.frac),
+            divide_exp.t.eq(divide_t),
+            divide_exp.frac.eq(frac),
+        ]
+        m.d.sync += [
+            sum_t.eq(sum_max - self.sum_logit),
+            valid.eq(self.sum_valid),
+            added.eq(Mux(valid, sum_exp.mantissa >> sum_exp.shift, 0)),
+            total.eq(Mux(self.take, 0, total) + added),
+        ]
+        with m.If(self.take):
+            m.d.sync += [divide_max.eq(sum_max), frac.eq(self.frac), divisor.eq(total)]
+
+        e = register("e", E_BITS)
+        rest: Any = e
+        quotient: Any = Const(0, 0)
+        with m.If(self.en):
+            m.d.sync += [
+                divide_t.eq(divide_max - self.divide_logit),
+                e.eq(divide_exp.mantissa >> divide_exp.shift),
+            ]
+        # E = S leaves S at every step: 255, the largest.
+        for bit in reversed(range(PROBABILITY_BITS)):
+            doubled, less = Signal(SUM_BITS + 1, name=f"doubled{bit}"), Signal(name=f"bit{bit}")
+            left = Signal(SUM_BITS, name=f"left{bit}")
+            m.d.comb += [
+                doubled.eq(rest << 1),
+                less.eq(doubled >= divisor),
+                left.eq(Mux(less, doubled - divisor, doubled)),
+            ]
+            rest, quotient = left, Cat(less, quotient)
+            if bit == PROBABILITY_BITS // 2:
+                kept, high = register("kept", SUM_BITS), register("high", len(quotient))
+                with m.If(self.en):
+                    m.d.sync += [kept.eq(rest), high.eq(quotient)]
+                rest, quotient = kept, high
+        with m.If(self.en):
+            m.d.sync += self.probability.eq(quotient)
+        return m
+
+
+class MultiplierArray(wiring.Component):
+    """`hw.shifter_array.ShifterArray` with multipliers: ``acc += p * V``, ``p`` unsigned 8 bits.
+
+    The probabilities of a row sum to at most 256 as `DividerSoftmax` rounds them, so ``acc`` has
+    17 bits. Members as there, with ``probabilities`` for ``codes``; ``shift`` is 0..31.
+    """
+
+    ACC_BITS = 17
+
+    def __init__(self, *, rows: int, lanes: int, word: int) -> None:
+        self.rows, self.lanes, self.word = rows, lanes, word
+        super().__init__(
+            {
+                "load": In(1),
+                "values": In(data.ArrayLayout(signed(8), lanes)),
+                "probabilities": In(data.ArrayLayout(PROBABILITY_BITS, rows)),
+                "add": In(1),
+                "step": In(1),
+                "shift": In(5),
+                "words": Out(data.ArrayLayout(signed(8), rows * word)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        values = [Signal(signed(8), name=f"v{i}", reset_less=True) for i in range(self.lanes)]
+        with m.If(self.load):
+            m.d.sync += [v.eq(self.values[i]) for i, v in enumerate(values)]
+        for row in range(self.rows):
+            p = Signal(PROBABILITY_BITS, name=f"p{row}", reset_less=True)
+            now = Signal(PROBABILITY_BITS, name=f"now{row}")
+            with m.If(self.load):
+                m.d.sync += p.eq(self.probabilities[row])
+            m.d.comb += now.eq(Mux(self.add, p, 0))
+            acc = [
+                Signal(signed(self.ACC_BITS), name=f"acc{row}_{i}", reset_less=True)
+                for i in range(self.lanes)
+            ]
+            for i in range(self.lanes):
+                after = acc[i + self.word] if i + self.word < self.lanes else 0
+                m.d.sync += acc[i].eq(Mux(self.step, after, acc[i] + values[i] * now))
+            for i in range(self.word):
+                m.d.comb += self.words[row * self.word + i].eq(
+                    saturate(rshr(acc[i], self.shift), 8)
+                )
+        return m
+
+
+class DyadicRequantizer(wiring.Component):
+    """``y = sat8(rshr(acc * multiplier, shift))``, combinational, as `hw.requantizer.Requantizer`.
+
+    The usual requantization by a real factor: an unsigned 16-bit ``multiplier`` (less than the
+    31 bits of TFLite) and a right shift 0..63.
+    """
+
+    MULTIPLIER_BITS = 16
+
+    def __init__(self, acc_bits: int = 32) -> None:
+        super().__init__(
+            {
+                "acc": In(signed(acc_bits)),
+                "multiplier": In(self.MULTIPLIER_BITS),
+                "shift": In(6),
+                "y": Out(signed(8)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        product = Signal(signed(len(self.acc) + self.MULTIPLIER_BITS + 1))
+        m.d.comb += [
+            product.eq(self.acc * self.multiplier),
+            self.y.eq(saturate(rshr(product, self.shift), 8)),
+        ]
+        return m

@@ -1,0 +1,98 @@
+"""The paper's argument in gates: units of the accelerator beside ordinary ones of the same rate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import verilog
+from amaranth.lib import wiring
+
+import hw.memory
+from golden.ops.requantize import Requantize
+from golden.ops.shift_attention import ShiftAttention
+from golden.ops.softmax import LogIntSoftmax
+from hw.config import Config
+from hw.memory import VerilogTarget
+from hw.requantizer import Requantizer
+from hw.shifter_array import ShifterArray
+from hw.softmax import SoftmaxUnit
+from synth.ablation_units import DividerSoftmax, DyadicRequantizer, MultiplierArray
+from synth.generic import Library, areas
+from synth.hierarchy import read_modules
+from synth.units import Part
+
+TOP = "top"
+
+
+def part_of(name: str, component: wiring.Component) -> Part:
+    """A component on its own, flat, as something to synthesize."""
+    text = verilog.convert(
+        component, name=TOP, platform=VerilogTarget(), emit_src=False, strip_internal_attrs=True
+    )
+    modules = read_modules(text)
+    return Part(
+        name=name,
+        top=TOP,
+        modules=tuple(modules.values()),
+        boxes=(),
+        inverted=False,
+        inverted_boxes=frozenset(),
+        instances=1,
+        memories=(),
+        digest=" ".join(module.digest for module in modules.values()),
+    )
+
+
+def comparisons(config: Config) -> list[dict[str, Any]]:
+    """What is compared: ``what``, ``ours`` and ``ordinary`` components with ``..._is`` in words.
+
+    A softmax row lane, a requantizer, and lanes of two activation words in all rows.
+    """
+    rows, word = config.rows, config.act_bytes
+    lanes = min(2 * word, config.head_lanes)
+    size = f"{rows} x {lanes} lanes"
+    return [
+        {
+            "what": "softmax, one row lane",
+            "ours": SoftmaxUnit(LogIntSoftmax(form=config.exp_form), rows=1),
+            "ours_is": "log2 codes, no divider",
+            "ordinary": DividerSoftmax(),
+            "ordinary_is": "8-bit probabilities, pipelined divider",
+        },
+        {
+            "what": f"attention x V, {size}",
+            "ours": ShifterArray(ShiftAttention(), rows=rows, lanes=lanes, word=word),
+            "ours_is": "shifters, 4-bit and half-step codes",
+            "ordinary": MultiplierArray(rows=rows, lanes=lanes, word=word),
+            "ordinary_is": "8x8 multipliers",
+        },
+        {
+            "what": "requantizer, one channel",
+            "ours": Requantizer(Requantize()),
+            "ours_is": "shift",
+            "ordinary": DyadicRequantizer(),
+            "ordinary_is": "16-bit multiplier and shift",
+        },
+    ]
+
+
+def compare(config: Config, lib: Library, *, jobs: int = 2) -> list[dict[str, Any]]:
+    """Areas of the `comparisons`, with ``ratio`` = ordinary / ours."""
+    rows = comparisons(config)
+    parts = [part_of(f"{key} {row['what']}", row[key]) for row in rows
+             for key in ("ours", "ordinary")]  # fmt: skip
+    memory = Path(hw.memory.__file__).with_name("potvit_mem.v").read_text(encoding="utf-8")
+    found = iter(areas(parts, memory, lib, jobs=jobs, label="ablations"))
+    report = []
+    for row in rows:
+        ours, ordinary = next(found).area, next(found).area
+        report.append(
+            {key: row[key] for key in ("what", "ours_is", "ordinary_is")}
+            | {
+                "ours": round(ours, 2),
+                "ordinary": round(ordinary, 2),
+                "ratio": round(ordinary / ours, 4),
+            }
+        )
+    return report

@@ -1,0 +1,45 @@
+"""Tool runs remembered by content, a few at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from golden.report_file import write_json
+
+CACHE = Path("build/synth/cache")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def remembered(material: Iterable[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``make`` returns, from a file where it was made of the same ``material`` before."""
+    key = hashlib.sha256("\0".join(material).encode()).hexdigest()[:32]
+    path = CACHE / f"{key}.json"
+    if path.is_file():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    made = make()
+    write_json(path, made)
+    return made
+
+
+def in_parallel(
+    function: Callable[[Item], Result], items: Sequence[Item], *, jobs: int, label: str
+) -> list[Result]:
+    """Results in order, ``jobs`` calls at a time; progress goes to a terminal only.
+
+    An exception of one call ends the others that have not begun.
+    """
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        results = pool.map(function, items)
+        return list(tqdm(results, total=len(items), desc=label, unit="unit", disable=None))
+    finally:
+        pool.shutdown(cancel_futures=True)

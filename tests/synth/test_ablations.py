@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from golden.ops.rounding import rshr, saturate
+from golden.ops.softmax import LogIntSoftmax
+from hw.config import preset
+from synth.ablation_units import DividerSoftmax, DyadicRequantizer, MultiplierArray
+from synth.ablations import compare, comparisons
+from synth.generic import library
+
+RNG = np.random.default_rng(7)
+
+
+def simulate(unit, bench, *, clock=True):
+    simulator = Simulator(unit)
+    if clock:
+        simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+@pytest.mark.parametrize("frac", [0, 3, 5])
+def test_divider_softmax_gives_the_quotients(frac):
+    logits = RNG.integers(-128, 128, 60)
+    logits[:3] = 100, 127, 127
+    if frac == 0:
+        logits[1:] = -128  # one key has it all
+    exponentials = np.asarray(LogIntSoftmax().exponential(logits.max() - logits, -frac), np.int64)
+    wanted = np.minimum(255, 256 * exponentials // exponentials.sum())
+    unit = DividerSoftmax()
+    found = []
+
+    async def bench(ctx):
+        ctx.set(unit.maximum, int(logits.max()))
+        ctx.set(unit.frac, frac)
+        ctx.set(unit.load, 1)
+        await ctx.tick()
+        ctx.set(unit.load, 0)
+        ctx.set(unit.sum_valid, 1)
+        for logit in logits:
+            ctx.set(unit.sum_logit, int(logit))
+            await ctx.tick()
+        ctx.set(unit.sum_valid, 0)
+        await ctx.tick().repeat(3)
+        ctx.set(unit.take, 1)
+        await ctx.tick()
+        ctx.set(unit.take, 0)
+        for i in range(len(logits) + 4):
+            ctx.set(unit.en, int(RNG.integers(2)))
+            ctx.set(unit.divide_logit, int(logits[min(i, len(logits) - 1)]))
+            while not ctx.get(unit.en):
+                await ctx.tick()
+                ctx.set(unit.en, int(RNG.integers(2)))
+            await ctx.tick()
+            found.append(ctx.get(unit.probability))
+
+    simulate(unit, bench)
+    assert found[3 : 3 + len(logits)] == wanted.tolist()
+    assert wanted.max() == 255 if frac == 0 else len(set(wanted.tolist())) > 3
+
+
+def test_multiplier_array_adds_products_and_requantizes():
+    rows, lanes, word, keys, shift = 2, 8, 4, 30, 8
+    unit = MultiplierArray(rows=rows, lanes=lanes, word=word)
+    values = RNG.integers(-128, 128, (keys, lanes))
+    probabilities = RNG.integers(0, 17, (keys, rows))
+    probabilities[:, 1] = 0
+    probabilities[0, 1] = 255
+    wanted = saturate(rshr(probabilities.T @ values, shift), 8)
+    found = []
+
+    async def bench(ctx):
+        ctx.set(unit.step, 1)
+        await ctx.tick().repeat(lanes // word)
+        ctx.set(unit.step, 0)
+        for key in range(keys):
+            ctx.set(unit.load, 1)
+            for lane in range(lanes):
+                ctx.set(unit.values[lane], int(values[key, lane]))
+            for row in range(rows):
+                ctx.set(unit.probabilities[row], int(probabilities[key, row]))
+            ctx.set(unit.add, key > 0)
+            await ctx.tick()
+        ctx.set(unit.load, 0)
+        await ctx.tick()
+        ctx.set(unit.add, 0)
+        ctx.set(unit.shift, shift)
+        ctx.set(unit.step, 1)
+        for _ in range(lanes // word):
+            found.append([ctx.get(unit.words[i]) for i in range(rows * word)])
+            await ctx.tick()
+
+    simulate(unit, bench)
+    got = np.array(found).reshape(lanes // word, rows, word).transpose(1, 0, 2).reshape(rows, lanes)
+    assert np.array_equal(got, wanted)
+
+
+def test_dyadic_requantizer_multiplies_rounds_and_saturates():
+    unit = DyadicRequantizer()
+    seen = set()
+
+    async def bench(ctx):
+        for _ in range(300):
+            acc = int(RNG.integers(-(1 << 31), 1 << 31)) >> int(RNG.integers(0, 31))
+            multiplier, shift = int(RNG.integers(0, 1 << 16)), int(RNG.integers(0, 64))
+            ctx.set(unit.acc, acc)
+            ctx.set(unit.multiplier, multiplier)
+            ctx.set(unit.shift, shift)
+            await ctx.delay(1e-9)
+            exact = acc * multiplier
+            rounded = (exact + (1 << shift >> 1)) >> shift
+            wanted = max(-128, min(127, rounded))
+            seen.add(wanted)
+            assert ctx.get(unit.y) == wanted, (acc, multiplier, shift)
+
+    simulate(unit, bench, clock=False)
+    assert {-128, 127, 0} < seen
+    assert len(seen) > 20
+
+
+def test_every_comparison_names_both_sides():
+    rows = comparisons(preset("tiny"))
+    assert len({row["what"] for row in rows}) == 3
+    for row in rows:
+        assert row["ours_is"] != row["ordinary_is"]
+
+
+@pytest.mark.slow
+def test_comparisons_on_tiny(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = {row["what"]: row["ratio"] for row in compare(preset("tiny"), library(None))}
+    assert found["requantizer, one channel"] > 4
+    assert len(found) == 3
+    assert all(0.3 < ratio < 20 for ratio in found.values())
