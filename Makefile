@@ -14,6 +14,8 @@ WEIGHTS ?=
 IMAGE  ?=
 OUT    ?=
 WORKERS ?= 2
+MHZ    ?=
+CONFIRM ?=
 TARGET ?= generic
 UNIT   ?=
 LIBERTY ?=
@@ -32,7 +34,7 @@ export PYTHONHASHSEED := 0
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test test-all eval export verilog sim classify synth train-digits readme \
+.PHONY: help setup lint format test test-all eval export verilog sim report explore classify synth train-digits record readme \
 	clean
 
 help: ## list the targets
@@ -75,6 +77,14 @@ sim: $(READY) ## whole network in RTL: MODEL= CONFIG= BITS= ATTN= IMAGES= STALLS
 	$(PY) -m sim run --model $(MODEL) --config $(CONFIG) --bits "$(BITS)" --attn $(ATTN) \
 		--images $(IMAGES) --stalls $(STALLS) --seed $(SEED) $(if $(WAVES),--waves)
 
+report: $(READY) ## a page on what build/ has: MODEL= CONFIG= BITS= ATTN= MHZ=300
+	$(PY) -m sim report --model $(MODEL) --config $(CONFIG) --bits "$(BITS)" --attn $(ATTN) \
+		$(if $(MHZ),--mhz $(MHZ))
+
+explore: $(READY) ## configurations by cycles and area: MODEL= BITS= CONFIRM=1 (points in RTL)
+	$(PY) -m sim explore --model $(MODEL) --bits "$(BITS)" --attn $(ATTN) --jobs $(WORKERS) \
+		$(if $(CONFIRM),--confirm $(CONFIRM))
+
 classify: $(READY) ## a picture through the RTL: IMAGE=photo.jpg MODEL= CONFIG=
 	@if [ -z "$(IMAGE)" ]; then echo "error: name a picture: make classify IMAGE=photo.jpg" >&2; exit 2; fi
 	$(PY) -m sim classify "$(IMAGE)" --model $(MODEL) --config $(CONFIG)
@@ -85,6 +95,9 @@ synth: $(READY) ## area or timing: CONFIG= TARGET=generic|xcup|ecp5 UNIT= LIBERT
 
 train-digits: $(READY) ## train vit_digits again (minutes; same bits on the same machine)
 	$(PY) -m golden train-digits $(if $(OUT),--out "$(OUT)")
+
+record: $(READY) ## keep the figures of build/ that the README shows in docs/data
+	$(PY) -m tools.record_results
 
 readme: $(READY) ## rewrite the tables of README.md from their sources
 	$(PY) -m tools.readme_tables

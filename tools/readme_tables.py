@@ -6,10 +6,12 @@ Run from the repository's root: ``python -m tools.readme_tables`` rewrites the b
 """
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -73,7 +75,90 @@ def digits() -> str:
     )
 
 
-TABLES: dict[str, Callable[[], str]] = {"targets": targets, "models": models, "digits": digits}
+def performance() -> str:
+    """Recorded runs in RTL."""
+    rows = []
+    for run in _recorded("performance")["runs"].values():
+        peak = run["peak_macs_per_cycle"]
+        error = 100 * (run["predicted_cycles"] / run["cycles"] - 1)
+        rows.append(
+            [
+                f"`{run['model']}` {run['bits']} {run['attn']}",
+                f"`{run['config']}`",
+                f"{run['cycles']:,}",
+                f"{100 * run['array_utilisation']:.2f} % of {peak}",
+                f"{100 * run['precision_weighted_utilisation']:.2f} %",
+                f"{error:+.2f} % ({100 * run['worst_layer_error']:.2f} %)",
+                f"{run['tensors_checked']} ({run['elements_checked']:,})",
+            ]
+        )
+    header = ["network", "configuration", "cycles", "array utilisation, of MACs per cycle",
+              "precision-weighted", "cycle model (worst layer)",
+              "tensors (elements) compared, all equal"]  # fmt: skip
+    return markdown(header, rows)
+
+
+def lost_cycles() -> str:
+    """What the array did in every cycle of the recorded runs on base."""
+    names = {"useful": "useful products", "rows": "rows without a token",
+             "columns": "columns without a channel or key", "lanes": "lanes beyond the last one",
+             "pace": "tiles shorter than their drain", "parameters": "reading bias and shift",
+             "constants": "waiting for position constants"}  # fmt: skip
+    runs = [r for r in _recorded("performance")["runs"].values() if r["config"] == "base"]
+    rows = [
+        [what, *(_share(run["array_cycles"][name], run["cycles"]) for run in runs)]
+        for name, what in names.items()
+        if any(run["array_cycles"][name] for run in runs)
+    ]
+    for unit in runs[0]["array_cycles"]["waiting"]:
+        waits = [(run["array_cycles"]["waiting"][unit], run["cycles"]) for run in runs]
+        what = {"starved": "the first instruction", "issue": "instruction handover"}.get(unit)
+        if any(wait for wait, _ in waits):
+            rows.append([f"waiting for {what or unit.upper()}", *(_share(*w) for w in waits)])
+    return markdown(["cycles", *(f"`{r['model']}` {r['bits']} {r['attn']}" for r in runs)], rows)
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part:,.0f} ({100 * part / whole:.2f} %)"
+
+
+def exploration() -> str:
+    """Recorded Pareto fronts."""
+    rows = []
+    for model, found in _recorded("exploration")["models"].items():
+        for row in found["front"]:
+            rtl = row.get("confirmed")
+            rows.append(
+                [
+                    f"`{model}`",
+                    row["name"],
+                    str(row["macs_per_cycle"]),
+                    f"{row['cycles']:,}",
+                    f"{100 * row['utilisation']:.1f} %",
+                    f"{row['logic_ge'] / 1000:,.0f}",
+                    f"{row['sram_bits'] / 8192:,.0f}",
+                    f"bit-exact, {rtl['cycles']:,}" if rtl and rtl["bit_exact"] else "",
+                ]
+            )
+    header = ["model", "configuration", "MACs", "cycles", "utilisation", "logic kGE", "memory KiB",
+              "in RTL"]  # fmt: skip
+    return markdown(header, rows)
+
+
+def _recorded(name: str) -> dict[str, Any]:
+    """A data file that `tools.record_results` keeps."""
+    found: dict[str, Any] = json.loads(Path(f"docs/data/{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "targets": targets,
+    "models": models,
+    "digits": digits,
+    "performance": performance,
+    "lost-cycles": lost_cycles,
+    "exploration": exploration,
+}
 
 
 def rewritten(text: str) -> str:

@@ -46,6 +46,7 @@ def summary(inputs: Inputs, mhz: float) -> Section:
             ("precision-weighted utilisation", percent(sim["precision_weighted_utilisation"])),
             ("cycle model, largest error of a layer", _worst(sim)),
             ("weights", str(sim["weights"])),
+            ("AXI stalls", str(sim["stall_mode"])),
         ]  # fmt: skip
     if inputs.other and inputs.other.get("peak_macs_per_cycle"):
         other = inputs.other

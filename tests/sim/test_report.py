@@ -33,6 +33,7 @@ def sim_report(**changes):
     line = {"layer": [0, 1, 2], "start": [0, 400, 700], "end": [400, 700, 1000]}
     return {
         "model": "vit_digits", "bits": "w8a8", "attn": "log2", "config": "tiny",
+        "stall_mode": "none",
         "bit_exact": True, "failure": "", "tensors_checked": 3, "tensors_expected": 3,
         "elements_checked": 77, "cycles": 1000, "predicted_cycles": 997, "macs": 29120,
         "peak_macs_per_cycle": 32, "array_utilisation": 0.91, "weights": "bundled",

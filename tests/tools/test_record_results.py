@@ -1,0 +1,61 @@
+import json
+
+from tools import record_results
+
+
+def run_report(**changes):
+    report = dict.fromkeys(record_results.RUN_FIELDS, 1)
+    layers = [{"cycles": 100, "predicted": 99}, {"cycles": 50, "predicted": 51}]
+    return report | {"bit_exact": True, "stall_mode": "none", "layers": layers, **changes}
+
+
+def put(folder, name, value):
+    path = folder / "build" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+
+
+def test_what_is_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, "sim/a.json", run_report(cycles=7))
+    put(tmp_path, "sim/b.json", run_report(stall_mode="random"))
+    put(tmp_path, "sim/c.json", run_report(bit_exact=False))
+    units = [{"name": "pe", "area": 5.0}]
+    area = {"config": "tiny", "units": units, "area_unit": "NAND2", "unit": None}
+    put(tmp_path, "synth/tiny-generic.json", area)
+    put(tmp_path, "synth/tiny-generic-pe.json", area)
+    put(tmp_path, "synth/odd-generic.json", area | {"config": "tiny-rows3"})
+    points = [
+        {"name": "p", "cycles": 9, "pareto": True, "area_ge": 4},
+        {"name": "q", "cycles": 9, "pareto": False, "area_ge": 5},
+        {"name": "r", "refused": "no"},
+    ]
+    put(tmp_path, "explore/m.json", {"bits": "w8a8", "preset": "tiny", "reference": "q",
+                                      "points": points})  # fmt: skip
+    assert record_results.main() == 0
+    data = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "docs/data").iterdir()}
+    assert list(data["performance"]["runs"]) == ["a"]
+    assert data["performance"]["runs"]["a"]["cycles"] == 7
+    assert abs(data["performance"]["runs"]["a"]["worst_layer_error"] - 0.02) < 1e-9
+    assert data["area_units"]["units"] == {"tiny": {"pe": 5.0}}
+    found = data["exploration"]["models"]["m"]
+    assert (found["points"], found["legal"]) == (3, 2)
+    assert [p["name"] for p in found["front"]] == ["p"]
+    assert [p["name"] for p in found["reference"]] == ["q"]
+    # Another run's record stays when build/ no longer has it.
+    put(tmp_path, "sim/a.json", run_report(bit_exact=False))
+    put(tmp_path, "sim/d.json", run_report())
+    assert record_results.main() == 0
+    runs = json.loads((tmp_path / "docs/data/performance.json").read_text())["runs"]
+    assert list(runs) == ["a", "d"]
+
+
+def test_a_broken_report_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for content, reason in (("{", "is no JSON file"), ({"cycles": 1}, "has no 'array_cycles'")):
+        put(tmp_path, "sim/a.json", content)
+        assert record_results.main() == 2
+        error = capsys.readouterr().err
+        assert reason in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "docs").exists()

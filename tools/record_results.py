@@ -1,0 +1,120 @@
+"""Keep the figures that the README shows: from the reports in build/ to docs/data/.
+
+Run from the repository's root after `make sim`, `make synth`, `make explore`:
+``python -m tools.record_results``. A run replaces the record of the same name; runs that were not
+bit-exact, or had random stalls, are left out.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from golden.errors import PotvitError
+from golden.report_file import write_json
+from hw.config import PRESETS
+
+BUILD, DATA = Path("build"), Path("docs/data")
+
+#: What is kept of a run (see `sim.run_command`).
+RUN_FIELDS = (
+    "model", "bits", "attn", "config", "weights", "cycles", "predicted_cycles",
+    "checkpoint_cycles", "macs", "peak_macs_per_cycle", "array_utilisation",
+    "precision_weighted_utilisation", "array_cycles", "tensors_checked", "elements_checked",
+    "dram_bytes",
+)  # fmt: skip
+
+#: What is kept of a point of an exploration (see `sim.explore.evaluate`).
+POINT_FIELDS = (
+    "name", "macs_per_cycle", "cycles", "utilisation", "logic_ge", "kge_per_mac", "sram_bits",
+    "area_ge", "confirmed",
+)  # fmt: skip
+
+
+def main() -> int:
+    """Rewrite performance.json, exploration.json and area_units.json with what build/ has."""
+    try:
+        kept = [
+            update("performance", "runs", runs()),
+            update("exploration", "models", explorations()),
+            update("area_units", "units", areas()),
+        ]
+    except PotvitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for line in kept:
+        print(line)
+    return 0
+
+
+def update(name: str, key: str, found: dict[str, Any]) -> str:
+    """Put ``found`` into object ``key`` of ``docs/data/<name>.json``; a line that says so."""
+    path = DATA / f"{name}.json"
+    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    records = content.get(key, {}) | found
+    write_json(path, content | {key: dict(sorted(records.items()))})
+    return f"{path}: {len(found)} of {len(records)} records from {BUILD}"
+
+
+def runs() -> dict[str, Any]:
+    """Bit-exact runs without random stalls."""
+    found = {}
+    for path, report in reports("sim/*.json", "array_cycles"):
+        if report["bit_exact"] and report["stall_mode"] == "none":
+            worst = max(abs(x["predicted"] / x["cycles"] - 1) for x in report["layers"])
+            kept = {name: report[name] for name in RUN_FIELDS}
+            found[path.stem] = kept | {"worst_layer_error": worst}
+    return found
+
+
+def explorations() -> dict[str, Any]:
+    """Pareto fronts, and the preset in the middle of the sweep."""
+    found = {}
+    for path, report in reports("explore/*.json", "points"):
+        legal = [row for row in report["points"] if "refused" not in row]
+        front = sorted((r for r in legal if r["pareto"]), key=lambda r: r["area_ge"])
+        reference = [row for row in legal if row["name"] == report["reference"]]
+        found[path.stem] = {
+            "bits": report["bits"],
+            "preset": report["preset"],
+            "points": len(report["points"]),
+            "legal": len(legal),
+            "front": [_point(row) for row in front],
+            "reference": [_point(row) for row in reference],
+        }
+    return found
+
+
+def _point(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in POINT_FIELDS if name in row}
+
+
+def areas() -> dict[str, Any]:
+    """Unit areas of the presets in the generic library."""
+    return {
+        report["config"]: {unit["name"]: unit["area"] for unit in report["units"]}
+        for _, report in reports("synth/*-generic.json", "units")
+        if report["area_unit"] == "NAND2" and not report["unit"] and report["config"] in PRESETS
+    }
+
+
+def reports(pattern: str, key: str) -> list[tuple[Path, dict[str, Any]]]:
+    """The JSON reports under build/ that ``pattern`` finds.
+
+    Raises:
+        PotvitError: one of them is none, or is of an older make.
+    """
+    found = []
+    for path in sorted(BUILD.glob(pattern)):
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise PotvitError(f"{path} is no JSON file: remove it") from None
+        if not isinstance(report, dict) or key not in report:
+            raise PotvitError(f"{path} has no {key!r}: run its target again, or remove it")
+        found.append((path, report))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
