@@ -53,6 +53,18 @@ def verilator() -> tuple[list[str], dict[str, str]]:
     return [str(root / "bin" / "verilator")], env
 
 
+def _require_wave_headers() -> None:
+    """Verilator's FST writer compiles against zlib and lz4, which the system supplies."""
+    for header, package in (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev")):
+        probe = ["g++", "-E", "-x", "c++", "-include", header, os.devnull]
+        try:
+            found = subprocess.run(probe, capture_output=True, check=False).returncode == 0
+        except FileNotFoundError:
+            raise PotvitError("g++ is missing: install g++") from None
+        if not found:
+            raise PotvitError(f"waves need {header}: install it (Debian package: {package})")
+
+
 def _version(executable: str) -> tuple[int, ...]:
     try:
         words = subprocess.run(
@@ -74,6 +86,8 @@ def verilate(
     line if Verilator or the C++ compiler fails.
     """
     command, env = verilator()
+    if waves:
+        _require_wave_headers()
     visible = "".join(f'public_flat_rw -module "{toplevel}" -var "{p}"\n' for p in sorted(ports))
     control = f"`verilator_config\n{visible}"
     flags = _flags(toplevel, waves=waves)
