@@ -25,12 +25,12 @@ def pareto_plot(report: dict[str, Any]) -> Figure:
     front = sorted((row for row in rows if row["pareto"]), key=lambda row: row["area_ge"])
     xs, ys = [row["area_ge"] / 1e6 for row in front], [row["cycles"] for row in front]
     axes.step(xs, ys, where="post", color=INK, linewidth=1.2, label="Pareto front", zorder=1)
-    for number, (row, x, y) in enumerate(zip(front, xs, ys, strict=True), 1):
-        axes.annotate(str(number), (x, y), (-4, -11), textcoords="offset points", fontsize=8,
-                      ha="right")  # fmt: skip
+    for label, x, y in _labels(xs, ys):
+        axes.annotate(label, (x, y), (-4, -11), textcoords="offset points", fontsize=8, ha="right")
+    for row, x, y in zip(front, xs, ys, strict=True):
         if row.get("confirmed"):
             good = row["confirmed"]["bit_exact"]
-            axes.scatter(x, y, s=150, facecolors="none", zorder=4, linewidths=1.6,
+            axes.scatter(x, y, s=320, facecolors="none", zorder=4, linewidths=1.6,
                          edgecolors=INK if good else COLORS["waiting"])  # fmt: skip
     reference = [row for row in rows if row["name"] == report["reference"]]
     for row in reference:
@@ -49,6 +49,22 @@ def pareto_plot(report: dict[str, Any]) -> Figure:
                    "(numbers: rows of the table; ring: confirmed in RTL)")  # fmt: skip
     legend_right(axes)
     return finish(figure, "pareto", "cycles over area of every configuration")
+
+
+def _labels(xs: list[float], ys: list[float]) -> list[tuple[str, float, float]]:
+    """Numbers of the front's points; neighbours too close to tell apart share a label."""
+    groups: list[list[int]] = []
+    for i in range(len(xs)):
+        first = groups[-1][0] if groups else None
+        near = first is not None and xs[i] < 1.03 * xs[first] and 1.08 * ys[i] > ys[first]
+        if near:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return [
+        (f"{g[0] + 1}" if len(g) == 1 else f"{g[0] + 1}-{g[-1] + 1}", xs[g[0]], ys[g[-1]])
+        for g in groups
+    ]
 
 
 def sections(report: dict[str, Any], figure: Figure) -> list[Section]:
