@@ -146,7 +146,9 @@ def _into_stream(
 
 def _head(cal: Calibrator, source: str, layer: LinearParameters, target: torch.Tensor) -> None:
     """Classifier: logits aligned to the finest channel's exponent, int32 proven."""
-    node = cal.accumulator("head", source, layer, target[:, None])
+    # Products take the low bits of an int32 logit; the rest is room for the alignment.
+    span = 29 - (128 * 128 * layer.weight.shape[1]).bit_length()
+    node = cal.accumulator("head", source, layer, target[:, None], span=span)
     align = node.weight_exp - node.weight_exp.min()
     head = ir.Head(
         name="head",

@@ -102,11 +102,13 @@ class Calibrator:
         output: str | None = None,
         zero: int = 0,
         x: torch.Tensor | None = None,
+        span: int = weights.EXPONENT_SPAN,
     ) -> ir.Linear:
         """Return a quantized layer without requantizer, fitted to ``target`` [N, T, C].
 
         ``zero`` is the offset of the input's GELU table: real input = (q + zero) * 2**e. ``x``
-        stands in for the source's values (patches instead of an image).
+        stands in for the source's values (patches instead of an image). Weight exponents span at
+        most ``span`` bits.
         """
         options, x_exp = self.options, int(self.exponent(source)[0])
         bits = options.bits.bits(name)
@@ -124,11 +126,11 @@ class Calibrator:
             if options.refit and (enough or bits == 4):
                 layer = statistics.refit(seen, layer, options.prior)
             if rounding == "compensated" and (enough or bits == 4):
-                made = weights.round_compensated(layer.weight, bits, seen.cov_xx)
+                made = weights.round_compensated(layer.weight, bits, seen.cov_xx, span)
             else:
-                made = weights.round_nearest(layer.weight, bits, np.diag(seen.cov_xx))
+                made = weights.round_nearest(layer.weight, bits, np.diag(seen.cov_xx), span)
         else:
-            made = weights.round_nearest(layer.weight, bits)
+            made = weights.round_nearest(layer.weight, bits, span=span)
         # The table's offset folds into the bias exactly: zero * sum(W).
         bias = bias + zero * 2.0**x_exp * made.real.sum(1)
         if options.refit or options.bias_correction:

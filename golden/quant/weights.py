@@ -37,19 +37,20 @@ class QuantizedWeight:
 
 
 def round_nearest(
-    weight: Floats, bits: int, power: Floats | None = None, floor: int | None = None
+    weight: Floats, bits: int, power: Floats | None = None, span: int = EXPONENT_SPAN
 ) -> QuantizedWeight:
     """Quantize [C, K] weights one by one; exponents minimise the error weighted by ``power`` [K].
 
-    ``floor`` bounds the exponents from below (beside ``EXPONENT_SPAN``).
+    No exponent lies more than ``span`` below the largest.
     """
-    exponent = _floored(pot.search(weight.T, np.abs(weight).max(1), bits, weight=power), floor)
+    exponent = pot.search(weight.T, np.abs(weight).max(1), bits, weight=power)
+    exponent = np.maximum(exponent, int(exponent.max()) - span)
     values = pot.levels(weight, exponent[:, None], bits)
     return _result(values, exponent, bits)
 
 
 def round_compensated(
-    weight: Floats, bits: int, cov: Floats, floor: int | None = None
+    weight: Floats, bits: int, cov: Floats, span: int = EXPONENT_SPAN
 ) -> QuantizedWeight:
     """Quantize [C, K] weights so that the output error under inputs of covariance ``cov`` is least.
 
@@ -60,12 +61,11 @@ def round_compensated(
     hessian = torch.from_numpy(cov).clone()
     damping = DAMPING * float(hessian.diagonal().mean()) + 1e-12
     hessian += damping * torch.eye(len(hessian), dtype=torch.float64)
-    start = _floored(
-        pot.search(weight.T, np.abs(weight).max(1), bits, weight=np.diag(hessian.numpy())),
-        floor,
-    )
+    power = np.diag(hessian.numpy())
+    start = pot.search(weight.T, np.abs(weight).max(1), bits, weight=power)
     offsets = (0,) if bits > 4 else (-1, 0, 1)
-    tried = torch.from_numpy(np.stack([_floored(start + o, floor) for o in offsets]))
+    lowest = int(start.max()) + offsets[-1] - span
+    tried = torch.from_numpy(np.stack([np.maximum(start + o, lowest) for o in offsets]))
     wanted = torch.from_numpy(weight)
     values = _compensate(wanted.repeat(len(offsets), 1), tried.reshape(-1), hessian, bits)
     values = values.reshape(len(offsets), *weight.shape)
@@ -79,11 +79,6 @@ def round_compensated(
     if bits == 4:
         best = _descend(best, wanted, exponent, hessian, bits)
     return _result(best.numpy(), exponent.numpy(), bits)
-
-
-def _floored(exponent: npt.NDArray[np.int64], floor: int | None) -> npt.NDArray[np.int64]:
-    lowest = int(exponent.max()) - EXPONENT_SPAN
-    return np.maximum(exponent, lowest if floor is None else max(lowest, floor))
 
 
 def _result(values: Floats, exponent: npt.NDArray[np.int64], bits: int) -> QuantizedWeight:

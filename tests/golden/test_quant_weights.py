@@ -96,3 +96,15 @@ def test_smoothing_factors_move_range_to_the_weights():
     assert not smoothing.choose("minmax", x, weight, 8, None).any()
     one = smoothing.factors(np.abs(x).max((0, 1)), np.abs(weight).max(0), 1.0)
     assert np.all(np.ldexp(np.abs(x).max((0, 1)), -one) < 16)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_span_bounds_the_exponents(problem, bits):
+    x, layer = problem
+    weight = layer.weight * 2.0 ** -np.arange(10)[:, None]
+    cov = gather(x, outputs(x, layer)).cov_xx
+    for made in (
+        weights.round_nearest(weight, bits, span=3),
+        weights.round_compensated(weight, bits, cov, 3),
+    ):
+        assert 2 <= made.exponent.max() - made.exponent.min() <= 3
