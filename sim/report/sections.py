@@ -113,7 +113,10 @@ def performance(inputs: Inputs) -> list[Section]:
         Section(title="Timeline of the units", figures=[time_figures.unit_timeline(sim)]),
         Section(title="Lost cycles", figures=[time_figures.lost_cycles(sim)],
                 tables=[loss_table(sim), stall_table(sim)]),
-        Section(title="Roofline", figures=[resource_figures.roofline(sim)]),
+        Section(title="Roofline", text=[
+            "A layer's bytes are those of its own loads. Weights that were fetched while the layer "
+            "before still computed can lift a short layer, such as the head, above the bus's roof."
+        ], figures=[resource_figures.roofline(sim)]),
     ]  # fmt: skip
 
 
@@ -289,8 +292,8 @@ def peers(inputs: Inputs, mhz: float) -> Section:
     )  # fmt: skip
     return Section(
         title="Beside published figures",
-        text=["Published figures are of other networks, precisions and technologies; a missing one "
-              "was not published."],
+        text=["Published figures are of other networks, precisions and technologies; none "
+              "was found where there is a dash."],
         figures=[resource_figures.utilisation(bars)] if bars else [],
         tables=[Table(header=header, rows=rows), accuracy],
     )  # fmt: skip
