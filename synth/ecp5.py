@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -15,7 +14,7 @@ from hw.emit import TOP, Design, generate
 from hw.memory import MODULE
 from synth.hierarchy import read_modules
 from synth.report import markdown_table
-from synth.units import memory_table, plan
+from synth.units import memory_table, plan, unit_of
 from synth.work import remembered
 from synth.yosys import PACKAGE, WORK, reason, run_script, run_tool, tool_version
 
@@ -173,20 +172,42 @@ def _place(config: Config, verilog: str) -> dict[str, Any]:
         if done.returncode or not report.is_file():
             raise PotvitError(f"nextpnr failed on {config.name}: {reason(done, folder / 'log')}")
         result = read_report(json.loads(report.read_text(encoding="utf-8")))
-    return result | {"used": utilisation(stat["design"]["num_cells_by_type"])}
+    return result
+
+
+#: Names of the resources in nextpnr's reports.
+_BELS = {"LUT": "TRELLIS_COMB", "FF": "TRELLIS_FF", "DSP": "MULT18X18D", "BRAM": "DP16KD"}
 
 
 def read_report(report: dict[str, Any]) -> dict[str, Any]:
-    """``fmax_mhz`` and the units at both ends of the ``critical_path`` of a nextpnr report."""
+    """``fmax_mhz``, resources ``used`` and the units on the ``critical_path``, in nextpnr's words.
+
+    The path is that of the clock, its units in order with the nanoseconds that each takes.
+    """
     (fmax,) = (clock["achieved"] for clock in report["fmax"].values())
-    paths = [path for path in report.get("critical_paths", []) if path["from"] == path["to"]]
-    ends = ""
-    if paths:
-        steps = paths[0]["path"]
-        ends = " to ".join(
-            re.sub(r"^dut\.", "", steps[at][key]["cell"]) for at, key in ((0, "from"), (-1, "to"))
-        )
-    return {"fmax_mhz": round(fmax, 2), "critical_path": ends}
+    path: list[dict[str, Any]] = []
+    for found in report["critical_paths"]:
+        if found["from"] != found["to"]:
+            continue
+        for step in found["path"]:
+            unit = _unit_of_cell(step["to"]["cell"]) or (path[-1]["unit"] if path else "top")
+            if not path or path[-1]["unit"] != unit:
+                path.append({"unit": unit, "ns": 0.0})
+            path[-1]["ns"] = round(path[-1]["ns"] + step["delay"], 2)
+    used = {kind: report["utilization"][bel]["used"] for kind, bel in _BELS.items()}
+    return {"fmax_mhz": round(fmax, 2), "used": used, "critical_path": path}
+
+
+def _unit_of_cell(cell: str) -> str | None:
+    """The unit that a cell of the netlist lies in, or None for a cell that a tool made."""
+    steps = cell.split(".")
+    if steps[0] != "dut":
+        return None
+    for count in range(len(steps) - 1, 0, -1):
+        unit = unit_of(".".join([TOP, *steps[1:count]]))
+        if unit is not None:
+            return unit
+    return None
 
 
 def ecp5_markdown(report: dict[str, Any]) -> str:
@@ -196,10 +217,11 @@ def ecp5_markdown(report: dict[str, Any]) -> str:
         for kind, row in report["totals"].items()
     ]
     tools = ", ".join(f"{name} {version}" for name, version in report["tools"].items())
+    path = ", ".join(f"{step['unit']} {step['ns']:.1f} ns" for step in report["critical_path"])
     return (
         f"# `{report['config']}` on {report['part']}\n\n"
         f"{report['macs']} MACs, placed and routed: **{report['fmax_mhz']:.1f} MHz**. "
-        f"Critical path: {report['critical_path']}.\n\n"
+        f"Critical path: {path}.\n\n"
         f"Memory module: `{MODULE}`, inferred. Ports behind shift registers (more than a package "
         f"has pins). {tools}, seed {SEED}.\n\n"
         + markdown_table(["resource", "used", "available", "share"], rows)
