@@ -50,7 +50,7 @@ def comparisons(config: Config) -> list[dict[str, Any]]:
     A softmax row lane, a requantizer, and lanes of two activation words in all rows.
     """
     rows, word = config.rows, config.act_bytes
-    lanes = min(2 * word, config.head_lanes)
+    lanes = _lanes(config)
     size = f"{rows} x {lanes} lanes"
     return [
         {
@@ -78,21 +78,54 @@ def comparisons(config: Config) -> list[dict[str, Any]]:
 
 
 def compare(config: Config, lib: Library, *, jobs: int = 2) -> list[dict[str, Any]]:
-    """Areas of the `comparisons`, with ``ratio`` = ordinary / ours."""
+    """Areas of the `comparisons`, with ``ratio`` = ordinary / ours, and `attention_row` of them."""
     rows = comparisons(config)
     parts = [part_of(f"{key} {row['what']}", row[key]) for row in rows
              for key in ("ours", "ordinary")]  # fmt: skip
     memory = Path(hw.memory.__file__).with_name("potvit_mem.v").read_text(encoding="utf-8")
     found = iter(areas(parts, memory, lib, jobs=jobs, label="ablations"))
-    report = []
-    for row in rows:
-        ours, ordinary = next(found).area, next(found).area
-        report.append(
-            {key: row[key] for key in ("what", "ours_is", "ordinary_is")}
-            | {
-                "ours": round(ours, 2),
-                "ordinary": round(ordinary, 2),
-                "ratio": round(ordinary / ours, 4),
-            }
+    report = [
+        _compared(
+            {key: row[key] for key in ("what", "ours_is", "ordinary_is")},
+            next(found).area,
+            next(found).area,
         )
-    return report
+        for row in rows
+    ]
+    return [*report, attention_row(config, report)]
+
+
+def attention_row(config: Config, report: list[dict[str, Any]]) -> dict[str, Any]:
+    """Both halves of attention together: a row's softmax and its ``head_lanes`` lanes of x V.
+
+    Log2 codes cost the softmax a search for each code and save the multipliers behind it, so
+    neither comparison says much alone.
+    """
+    softmax, values = report[:2]
+    rows = config.head_lanes / _lanes(config) / config.rows
+
+    def both(key: str) -> float:
+        return float(softmax[key] + rows * values[key])
+
+    return _compared(
+        {
+            "what": f"softmax and x V, one row of {config.head_lanes} lanes",
+            "ours_is": "log2 codes, shifters",
+            "ordinary_is": "divider, multipliers",
+        },
+        both("ours"),
+        both("ordinary"),
+    )
+
+
+def _lanes(config: Config) -> int:
+    """Lanes that are compared: of two activation words."""
+    return min(2 * config.act_bytes, config.head_lanes)
+
+
+def _compared(words: dict[str, Any], ours: float, ordinary: float) -> dict[str, Any]:
+    return words | {
+        "ours": round(ours, 2),
+        "ordinary": round(ordinary, 2),
+        "ratio": round(ordinary / ours, 4),
+    }

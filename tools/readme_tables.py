@@ -7,11 +7,14 @@ Run from the repository's root: ``python -m tools.readme_tables`` rewrites the b
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from golden.errors import PotvitError
 
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -149,9 +152,92 @@ def exploration() -> str:
     return markdown(header, rows)
 
 
+def area() -> str:
+    """Recorded areas of the presets in library cells, memories excluded."""
+    rows = []
+    for name, found in _synthesized("generic"):
+        alone = found["eight_bit_only"]
+        rows.append(
+            [
+                f"`{name}`",
+                f"{found['macs']:,}",
+                f"{found['totals']['area'] / 1000:,.0f}",
+                f"{found['kge_per_mac']:.3f}",
+                f"{alone['kge_per_mac']:.3f} ({100 * alone['cost']:+.1f} %)",
+                f"{100 * found['special_share']:.1f} %",
+                f"{found['sram_bits'] / 8192:,.1f}",
+            ]
+        )
+    header = ["configuration", "MACs", "logic kGE", "kGE per MAC",
+              "8-bit only (what 8x4 adds)", "softmax, shifters, LayerNorm, requantization",
+              "memory KiB"]  # fmt: skip
+    return markdown(header, rows)
+
+
+def area_parts() -> str:
+    """Share of every part of the design in the recorded areas."""
+    found = _synthesized("generic")
+    names = dict.fromkeys(part["name"] for _, report in found for part in report["parts"])
+    rows = []
+    for name in names:
+        cells = []
+        for _, report in found:
+            part = next((p for p in report["parts"] if p["name"] == name), None)
+            cells.append(f"{part['area'] / 1000:,.1f} ({100 * part['share']:.1f} %)" if part
+                         else "-")  # fmt: skip
+        rows.append([name, *cells])
+    return markdown(["kGE", *(f"`{name}`" for name, _ in found)], rows)
+
+
+def ablations() -> str:
+    """Recorded comparisons of units with ordinary ones."""
+    rows = [
+        [f"`{name}`", row["what"], f"{row['ours']:,.0f} ({row['ours_is']})",
+         f"{row['ordinary']:,.0f} ({row['ordinary_is']})", f"{row['ratio']:.2f}"]
+        for name, found in _synthesized("generic")
+        for row in found["ablations"]
+        if name == "base"
+    ]  # fmt: skip
+    return markdown(["configuration", "unit", "GE", "ordinary, GE", "ordinary / this"], rows)
+
+
+def fpga() -> str:
+    """Recorded resources of FPGAs."""
+    kinds = ("LUT", "LUTRAM", "FF", "DSP", "BRAM36", "URAM")
+    rows = [
+        [f"`{name}`", "UltraScale+ (not placed)",
+         *(f"{found['totals'][kind]:,g}" for kind in kinds), "-"]
+        for name, found in _synthesized("xcup")
+    ]  # fmt: skip
+    for name, found in _synthesized("ecp5"):
+        used = {kind: f"{row['used']:,}" for kind, row in found["totals"].items()}
+        used["BRAM36"] = f"{used.pop('BRAM')} of 18 kbit"
+        rows.append(
+            [f"`{name}`", f"{found['part']}, placed and routed",
+             *(used.get(kind, "-") for kind in kinds), f"{found['fmax_mhz']:.1f}"]
+        )  # fmt: skip
+    return markdown(["configuration", "part", *kinds, "MHz"], rows)
+
+
+def _synthesized(target: str) -> list[tuple[str, dict[str, Any]]]:
+    """Recorded reports of ``target``, smallest configuration first."""
+    found = _recorded("synthesis").get(target, {})
+    return sorted(found.items(), key=lambda item: item[1]["macs"])
+
+
 def _recorded(name: str) -> dict[str, Any]:
-    """A data file that `tools.record_results` keeps."""
-    found: dict[str, Any] = json.loads(Path(f"docs/data/{name}.json").read_text(encoding="utf-8"))
+    """A data file that `tools.record_results` keeps.
+
+    Raises:
+        PotvitError: it is missing or broken.
+    """
+    path = Path(f"docs/data/{name}.json")
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PotvitError(f"{path} is missing: `make record` makes it") from None
+    except ValueError:
+        raise PotvitError(f"{path} is no JSON file: remove it and run `make record`") from None
     return found
 
 
@@ -162,6 +248,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "performance": performance,
     "lost-cycles": lost_cycles,
     "exploration": exploration,
+    "area": area,
+    "area-parts": area_parts,
+    "ablations": ablations,
+    "fpga": fpga,
 }
 
 
@@ -169,8 +259,13 @@ def rewritten(text: str) -> str:
     """`text` with every table block made anew.
 
     Raises:
-        KeyError: a block names a table that nobody makes.
+        PotvitError: a block names a table that nobody makes, or a table's source is missing.
     """
+    for match in _BLOCK.finditer(text):
+        if match["name"] not in TABLES:
+            raise PotvitError(
+                f"README.md wants a table {match['name']!r}; there are {', '.join(TABLES)}"
+            )
     return _BLOCK.sub(lambda m: m[1] + TABLES[m["name"]]() + m[3], text)
 
 
@@ -181,12 +276,21 @@ def main() -> int:
     args = parser.parse_args()
     readme = Path("README.md")
     old = readme.read_text(encoding="utf-8")
-    new = rewritten(old)
+    try:
+        new = rewritten(old)
+    except PotvitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyError as error:
+        print(f"error: a record in docs/data has no {error}: run `make record`", file=sys.stderr)
+        return 2
     if args.check and new != old:
         print("README.md's tables differ from their sources: run `make readme`", file=sys.stderr)
         return 1
     if new != old:
-        readme.write_text(new, encoding="utf-8")
+        partial = readme.with_name(".README.md.partial")
+        partial.write_text(new, encoding="utf-8")
+        os.replace(partial, readme)
     return 0
 
 

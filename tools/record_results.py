@@ -24,6 +24,16 @@ RUN_FIELDS = (
     "dram_bytes",
 )  # fmt: skip
 
+#: What is kept of a synthesis report, by target (see `synth.report`, `synth.xcup`, `synth.ecp5`).
+SYNTH_FIELDS = {
+    "generic": (
+        "config", "macs", "area_unit", "totals", "parts", "special_share", "kge_per_mac",
+        "sram_bits", "ablations", "seconds",
+    ),
+    "xcup": ("config", "macs", "totals", "sram_bits"),
+    "ecp5": ("config", "macs", "part", "fmax_mhz", "totals", "critical_path", "seconds"),
+}  # fmt: skip
+
 #: What is kept of a point of an exploration (see `sim.explore.evaluate`).
 POINT_FIELDS = (
     "name", "macs_per_cycle", "cycles", "utilisation", "logic_ge", "kge_per_mac", "sram_bits",
@@ -32,28 +42,32 @@ POINT_FIELDS = (
 
 
 def main() -> int:
-    """Rewrite performance.json, exploration.json and area_units.json with what build/ has."""
+    """Rewrite the records in docs/data with what build/ has; status 2 if it has nothing."""
     try:
-        kept = [
-            update("performance", "runs", runs()),
-            update("exploration", "models", explorations()),
-            update("area_units", "units", areas()),
-        ]
+        found = {
+            ("performance", "runs"): runs(),
+            ("exploration", "models"): explorations(),
+            ("area_units", "units"): areas(),
+        } | {("synthesis", target): synthesis(target) for target in SYNTH_FIELDS}
+        if not any(found.values()):
+            raise PotvitError(
+                f"{BUILD} has nothing to record: run `make sim`, `make synth` or `make explore`"
+            )
+        for (name, key), records in found.items():
+            print(update(name, key, records))
     except PotvitError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for line in kept:
-        print(line)
     return 0
 
 
 def update(name: str, key: str, found: dict[str, Any]) -> str:
     """Put ``found`` into object ``key`` of ``docs/data/<name>.json``; a line that says so."""
     path = DATA / f"{name}.json"
-    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    content = load(path) if path.exists() else {}
     records = content.get(key, {}) | found
     write_json(path, content | {key: dict(sorted(records.items()))})
-    return f"{path}: {len(found)} of {len(records)} records from {BUILD}"
+    return f"{path}: {len(found)} of {len(records)} {key} from {BUILD}"
 
 
 def runs() -> dict[str, Any]:
@@ -62,8 +76,7 @@ def runs() -> dict[str, Any]:
     for path, report in reports("sim/*.json", "array_cycles"):
         if report["bit_exact"] and report["stall_mode"] == "none":
             worst = max(abs(x["predicted"] / x["cycles"] - 1) for x in report["layers"])
-            kept = {name: report[name] for name in RUN_FIELDS}
-            found[path.stem] = kept | {"worst_layer_error": worst}
+            found[path.stem] = kept(path, report, RUN_FIELDS) | {"worst_layer_error": worst}
     return found
 
 
@@ -98,6 +111,47 @@ def areas() -> dict[str, Any]:
     }
 
 
+def synthesis(target: str) -> dict[str, Any]:
+    """Reports of ``target`` on presets, whole and in the project's own cells."""
+    found = {}
+    for path, report in reports(f"synth/*-{target}.json", "totals"):
+        own = report.get("area_unit", "NAND2") == "NAND2"
+        if own and not report.get("unit") and report.get("config") in PRESETS:
+            record = kept(path, report, SYNTH_FIELDS[target])
+            if target == "generic":
+                alone = report.get("eight_bit_only")
+                record["eight_bit_only"] = alone and {k: alone[k] for k in ("kge_per_mac", "cost")}
+            found[report["config"]] = record
+    return found
+
+
+def kept(path: Path, report: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    """``fields`` of ``report``, which ``path`` holds.
+
+    Raises:
+        PotvitError: it lacks one.
+    """
+    for name in fields:
+        if name not in report:
+            raise PotvitError(f"{path} has no {name!r}: run its target again, or remove it")
+    return {name: report[name] for name in fields}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        PotvitError: it holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise PotvitError(f"{path} is no JSON file: remove it") from None
+    if not isinstance(value, dict):
+        raise PotvitError(f"{path} holds no JSON object: remove it")
+    return value
+
+
 def reports(pattern: str, key: str) -> list[tuple[Path, dict[str, Any]]]:
     """The JSON reports under build/ that ``pattern`` finds.
 
@@ -106,12 +160,8 @@ def reports(pattern: str, key: str) -> list[tuple[Path, dict[str, Any]]]:
     """
     found = []
     for path in sorted(BUILD.glob(pattern)):
-        try:
-            report = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise PotvitError(f"{path} is no JSON file: remove it") from None
-        if not isinstance(report, dict) or key not in report:
-            raise PotvitError(f"{path} has no {key!r}: run its target again, or remove it")
+        report = load(path)
+        kept(path, report, (key,))
         found.append((path, report))
     return found
 

@@ -6,7 +6,7 @@ from golden.ops.rounding import rshr, saturate
 from golden.ops.softmax import LogIntSoftmax
 from hw.config import preset
 from synth.ablation_units import DividerSoftmax, DyadicRequantizer, MultiplierArray
-from synth.ablations import compare, comparisons
+from synth.ablations import attention_row, compare, comparisons
 from synth.generic import library
 
 RNG = np.random.default_rng(7)
@@ -126,10 +126,21 @@ def test_every_comparison_names_both_sides():
         assert row["ours_is"] != row["ordinary_is"]
 
 
+def test_a_row_of_attention_is_its_softmax_and_all_its_lanes():
+    config = preset("base")
+    report = [
+        {"ours": 600.0, "ordinary": 400.0},
+        {"ours": 800.0, "ordinary": 1200.0},  # 8 rows, 32 of 64 lanes: twice an eighth of it
+    ]
+    row = attention_row(config, report)
+    assert (row["ours"], row["ordinary"], row["ratio"]) == (800.0, 700.0, 0.875)
+    assert "64 lanes" in row["what"]
+
+
 @pytest.mark.slow
 def test_comparisons_on_tiny(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = {row["what"]: row["ratio"] for row in compare(preset("tiny"), library(None))}
     assert found["requantizer, one channel"] > 4
-    assert len(found) == 3
+    assert len(found) == 4
     assert all(0.3 < ratio < 20 for ratio in found.values())

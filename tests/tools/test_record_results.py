@@ -21,10 +21,17 @@ def test_what_is_kept(tmp_path, monkeypatch, capsys):
     put(tmp_path, "sim/b.json", run_report(stall_mode="random"))
     put(tmp_path, "sim/c.json", run_report(bit_exact=False))
     units = [{"name": "pe", "area": 5.0}]
-    area = {"config": "tiny", "units": units, "area_unit": "NAND2", "unit": None}
+    area = dict.fromkeys(record_results.SYNTH_FIELDS["generic"], 3)
+    area |= {"config": "tiny", "units": units, "area_unit": "NAND2", "unit": None}
+    area["eight_bit_only"] = {"kge_per_mac": 1, "cost": 0.1, "units": {"pe": 4.0}, "area": 9}
     put(tmp_path, "synth/tiny-generic.json", area)
     put(tmp_path, "synth/tiny-generic-pe.json", area)
     put(tmp_path, "synth/odd-generic.json", area | {"config": "tiny-rows3"})
+    put(tmp_path, "synth/base-generic.json", area | {"config": "base", "area_unit": "um2"})
+    xcup = dict.fromkeys(record_results.SYNTH_FIELDS["xcup"], 4)
+    put(tmp_path, "synth/edge-xcup.json", xcup | {"config": "edge", "unit": None, "units": []})
+    placed = dict.fromkeys(record_results.SYNTH_FIELDS["ecp5"], 5)
+    put(tmp_path, "synth/tiny-ecp5.json", placed | {"config": "tiny", "unit": None})
     points = [
         {"name": "p", "cycles": 9, "pareto": True, "area_ge": 4},
         {"name": "q", "cycles": 9, "pareto": False, "area_ge": 5},
@@ -38,6 +45,12 @@ def test_what_is_kept(tmp_path, monkeypatch, capsys):
     assert data["performance"]["runs"]["a"]["cycles"] == 7
     assert abs(data["performance"]["runs"]["a"]["worst_layer_error"] - 0.02) < 1e-9
     assert data["area_units"]["units"] == {"tiny": {"pe": 5.0}}
+    synthesis = data["synthesis"]
+    assert list(synthesis["generic"]) == ["tiny"]
+    assert synthesis["generic"]["tiny"]["eight_bit_only"] == {"kge_per_mac": 1, "cost": 0.1}
+    assert "units" not in synthesis["generic"]["tiny"]
+    assert synthesis["xcup"]["edge"] == xcup | {"config": "edge"}
+    assert synthesis["ecp5"]["tiny"]["fmax_mhz"] == 5
     found = data["exploration"]["models"]["m"]
     assert (found["points"], found["legal"]) == (3, 2)
     assert [p["name"] for p in found["front"]] == ["p"]
@@ -59,3 +72,37 @@ def test_a_broken_report_is_one_line(tmp_path, monkeypatch, capsys):
         assert reason in error
         assert error.count("\n") == 1
     assert not (tmp_path / "docs").exists()
+
+
+def refused(capsys):
+    assert record_results.main() == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def test_nothing_to_record_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "build has nothing to record: run `make sim`" in refused(capsys)
+    assert not (tmp_path / "docs").exists()
+
+
+def test_an_older_report_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, "sim/a.json", run_report())
+    put(tmp_path, "synth/tiny-xcup.json", {"config": "tiny", "totals": {}})
+    assert "tiny-xcup.json has no 'macs'" in refused(capsys)
+    put(tmp_path, "synth/tiny-xcup.json", "[1]")
+    assert "tiny-xcup.json holds no JSON object" in refused(capsys)
+    assert not (tmp_path / "docs").exists()
+
+
+def test_a_broken_record_is_one_line_and_stays(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, "sim/a.json", run_report())
+    data = tmp_path / "docs/data/performance.json"
+    data.parent.mkdir(parents=True)
+    data.write_text("{")
+    assert "performance.json is no JSON file" in refused(capsys)
+    assert data.read_text() == "{"
