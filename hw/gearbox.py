@@ -49,7 +49,7 @@ class Gearbox(wiring.Component):
             bits = max(1, max(counts).bit_length())
             return Array(Const(n, bits) for n in counts)[self.select]
 
-        held = [Signal(8 * beat, name=f"slot{n}") for n in range(slots)]
+        held = [Signal(8 * beat, name=f"slot{n}", reset_less=True) for n in range(slots)]
         filled, part = Signal(range(slots + 1)), Signal(range(parts))
         full, load, pop = Signal(), Signal(), Signal()
         m.d.comb += [

@@ -77,8 +77,10 @@ class IssueQueue(wiring.Component):
                     m.d.sync += [ring[i].signal.eq(head.p.signal), ring[i].tag.eq(head.p.tag)]
 
         free = Signal()
+        payload = Signal.like(self.o.p, reset_less=True)
         m.d.comb += [
             self.wait.eq(head.p.wait),
+            self.o.p.eq(payload),
             free.eq(~self.o.valid | self.o.ready),
             self.take.eq(head.valid & self.fits.all() & free & (count != MAX_IN_FLIGHT)),
             head.ready.eq(self.take),
@@ -89,7 +91,7 @@ class IssueQueue(wiring.Component):
         with m.If(free):
             m.d.sync += self.o.valid.eq(self.take)
         with m.If(self.take):
-            m.d.sync += [self.o.p.eq(head.p.payload), self.o_tag.eq(head.p.tag)]
+            m.d.sync += [payload.eq(head.p.payload), self.o_tag.eq(head.p.tag)]
 
         hungry = Signal()
         lacking = Signal(UNITS)

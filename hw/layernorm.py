@@ -62,7 +62,7 @@ class LayerNormUnit(wiring.Component):
         wiring.connect(m, wiring.flipped(self.token), variance.i)
         wiring.connect(m, variance.o, root.i)
 
-        current, loaded = Signal.like(root.o.p), Signal()
+        current, loaded = Signal.like(root.o.p, reset_less=True), Signal()
         advance, fire = Signal(), Signal()
         m.d.comb += [
             self.step.ready.eq(advance & loaded),
@@ -75,9 +75,12 @@ class LayerNormUnit(wiring.Component):
 
         # Validity, shift and tag travel beside the lanes; everything moves or nothing does.
         valid = Signal(LATENCY)
-        tags = [Signal.like(self.step.p.tag, name=f"tag{i}") for i in range(LATENCY)]
-        shifts = [Signal(SHIFT_BITS, name=f"shift{i}") for i in range(LATENCY - 1)]
-        offset, k = Signal.like(current.offset), [Signal.like(current.k) for _ in range(2)]
+        tags = [
+            Signal.like(self.step.p.tag, name=f"tag{i}", reset_less=True) for i in range(LATENCY)
+        ]
+        shifts = [Signal(SHIFT_BITS, name=f"shift{i}", reset_less=True) for i in range(LATENCY - 1)]
+        offset = Signal.like(current.offset, reset_less=True)
+        k = [Signal.like(current.k, reset_less=True) for _ in range(2)]
         m.d.comb += [
             advance.eq(~valid[-1] | self.y.ready),
             self.y.valid.eq(valid[-1]),
@@ -112,11 +115,14 @@ class LayerNormUnit(wiring.Component):
         centred_bits = max(product_bits + ALPHA_MAX, len(offset)) + 1
         scaled_bits = n_bits + 16
 
+        def register(name: str, bits: int) -> Signal:
+            return Signal(signed(bits), name=f"{name}_{lane}", reset_less=True)
+
         def registers(name: str, bits: int, count: int) -> list[Signal]:
-            return [Signal(signed(bits), name=f"{name}{i}_{lane}") for i in range(count)]
+            return [register(f"{name}{i}", bits) for i in range(count)]
 
         product, centred, n, scaled, total, y = (
-            Signal(signed(bits), name=f"{name}_{lane}")
+            register(name, bits)
             for name, bits in (
                 ("product", product_bits), ("centred", centred_bits), ("n", n_bits),
                 ("scaled", scaled_bits), ("total", max(scaled_bits, 32) + 1), ("y", 8),

@@ -67,7 +67,7 @@ class NormUnit(wiring.Component):
         # Three walkers: token sums, residual words, steps. The first takes an instruction from the
         # port, the others from `waiting` once they are done with the one before.
         instr = self.instr.p
-        waiting = Signal.like(instr)
+        waiting = Signal.like(instr, reset_less=True)
         halted = Signal()
         accept, token_free, fetch_free, pass_free = Signal(), Signal(), Signal(), Signal()
         inflight = Signal(range(IN_FLIGHT + 1))
@@ -169,7 +169,8 @@ class NormUnit(wiring.Component):
     ) -> None:
         """Walk the steps of every token: lanes, parameters and destination."""
         config, step = self.config, datapath.step
-        pending, current, left = Signal(), Signal.like(waiting), Signal.like(waiting.count)
+        pending, left = Signal(), Signal.like(waiting.count)
+        current = Signal.like(waiting, reset_less=True)
         at, bank = Signal.like(current.steps), Signal(range(config.rows))
         row = Signal(17)
         steps_per_word = config.cols // config.lanes

@@ -46,10 +46,11 @@ class RowSum(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        term = self._sum(m, "lo", self.x_lo) << NIBBLE_BITS
-        if self.four_bit:
-            both = self._sum(m, "both", [*self.x_lo, *self.x_hi])
-            term = Mux(self.w4, both, term)
+        if self.four_bit:  # in 8x8 mode both halves are the same
+            both = self._sum(m, [*self.x_lo, *self.x_hi])
+            term = Mux(self.w4, both, both << (NIBBLE_BITS - 1))
+        else:
+            term = self._sum(m, list(self.x_lo)) << NIBBLE_BITS
         acc = Signal.like(self.drain, reset_less=True)
         drain = Signal.like(self.drain, reset_less=True)
         m.d.sync += [
@@ -59,10 +60,10 @@ class RowSum(wiring.Component):
         m.d.comb += self.drain.eq(drain)
         return m
 
-    def _sum(self, m: Module, name: str, xs: list[Value]) -> Value:
+    def _sum(self, m: Module, xs: list[Value]) -> Value:
         """Registered sum of ``x = x' - 128``; the count is a power of two: one bit flips."""
         value = tree_sum(xs)
-        total = Signal(value.shape(), name=name, reset_less=True)
+        total = Signal(value.shape(), name="total", reset_less=True)
         m.d.sync += total.eq(value)
         return Cat(total[:-1], ~total[-1]).as_signed()
 

@@ -46,7 +46,7 @@ class ReciprocalRoot(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        token = Signal.like(self.i.p)
+        token = Signal.like(self.i.p, reset_less=True)
         pairs, mantissa = self.pairs, MANTISSA_BITS
 
         # V << s in [2**46, 2**48): s/2 pairs of bits above the leading pair p, and k = p.
@@ -61,10 +61,11 @@ class ReciprocalRoot(wiring.Component):
         m.d.comb += [up.eq(pairs - 1 - k), aligned.eq(padded << Cat(C(0, 1), up))]
         top = Cat(C(0, mantissa), aligned)[-mantissa:]
 
-        value = Signal(mantissa)  # m
-        product = Signal(41)  # R*m <= sqrt(2**56 * m)
-        rest = Signal(42)  # t <= (2R+1)*m
-        scale, offset = Signal.like(self.o.p.scale), Signal.like(self.o.p.offset)
+        value = Signal(mantissa, reset_less=True)  # m
+        product = Signal(41, reset_less=True)  # R*m <= sqrt(2**56 * m)
+        rest = Signal(42, reset_less=True)  # t <= (2R+1)*m
+        scale = Signal.like(self.o.p.scale, reset_less=True)
+        offset = Signal.like(self.o.p.offset, reset_less=True)
         ones = Signal()  # every root bit so far was one
         left = Signal(range(ROOT_BITS + 2))
 

@@ -28,7 +28,9 @@ class RegisterQueue(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        words = Array(Signal.like(self.i.p, name=f"word{n}") for n in range(self.capacity))
+        words = Array(
+            Signal.like(self.i.p, name=f"word{n}", reset_less=True) for n in range(self.capacity)
+        )
         index = range(max(2, self.capacity))
         write_at, read_at = Signal(index), Signal(index)
         push, pop = Signal(), Signal()

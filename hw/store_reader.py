@@ -73,14 +73,15 @@ class StoreReader(wiring.Component):
         source, addr, unread = Signal(range(len(SOURCES))), Signal(16), Signal(16)
         taken = Signal()
         arriving, held, index = Signal(), Signal(), Signal(range(max(2, most)))
-        wire, word = Signal(bus * most), Signal(bus * most)
+        wire, word = Signal(bus * most), Signal(bus * most, reset_less=True)
         last_index = Array(Const(n - 1, range(most)) for n in counts)[source]
         have, send, finish, want = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.active.eq((unread != 0) | have),
             have.eq(arriving | held),
             self.o.valid.eq(have),
-            self.o.p.eq(Mux(arriving, wire, word).word_select(index, bus)),
+            # A word arrives when its first beat is due.
+            self.o.p.eq(Mux(arriving, wire[:bus], word.word_select(index, bus))),
             send.eq(have & self.o.ready),
             finish.eq(send & (index == last_index)),
             # Once true it stays true until the transfer: nothing arrives in between.

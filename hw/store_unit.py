@@ -137,7 +137,9 @@ class StoreUnit(wiring.Component):
             m.d.sync += broken.eq(1)
 
         index, free, load, last = Signal(8), Signal(), Signal(), Signal()
+        beat = Signal.like(axi.w.p, reset_less=True)
         m.d.comb += [
+            axi.w.p.eq(beat),
             free.eq(~axi.w.valid | axi.w.ready),
             reader.o.ready.eq(free & lengths.o.valid & ~halted),
             load.eq(free & lengths.o.valid & (reader.o.valid | halted)),
@@ -150,8 +152,8 @@ class StoreUnit(wiring.Component):
         with m.If(load):
             m.d.sync += [
                 index.eq(Mux(last, 0, index + 1)),
-                axi.w.p.data.eq(reader.o.p),
-                axi.w.p.strb.eq((~halted).replicate(config.axi_bytes)),
-                axi.w.p.last.eq(last),
+                beat.data.eq(reader.o.p),
+                beat.strb.eq((~halted).replicate(config.axi_bytes)),
+                beat.last.eq(last),
             ]
         return waiting != 0

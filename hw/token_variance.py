@@ -44,10 +44,10 @@ class TokenVariance(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        token = Signal.like(self.i.p)
+        token = Signal.like(self.i.p, reset_less=True)
         steps = len(token.s1) - 1
         # Partial sums stay within C*S2 and -(S1**2): one bit more than V, signed.
-        acc = Signal(signed(len(self.o.p.v) + 1))
+        acc = Signal(signed(len(self.o.p.v) + 1), reset_less=True)
         at = Signal(range(steps + 1))
         full = Signal()
         done = Signal()
