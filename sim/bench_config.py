@@ -10,14 +10,22 @@ from golden.ops.softmax import ExpForm
 from hw.config import Config
 
 VARIABLE = "POTVIT_BENCH_CONFIG"
+STALLS = "POTVIT_BENCH_STALLS"
 
 
-def config_env(config: Config) -> dict[str, str]:
-    """Environment that hands ``config`` to the bench."""
-    return {VARIABLE: json.dumps(asdict(config) | {"exp_form": config.exp_form.name})}
+def config_env(config: Config, *, stalls: str = "0.3") -> dict[str, str]:
+    """Environment that hands ``config`` and the rate of random pauses to the bench."""
+    return {STALLS: stalls} | {
+        VARIABLE: json.dumps(asdict(config) | {"exp_form": config.exp_form.name})
+    }
 
 
 def bench_config() -> Config:
     """The configuration of the running bench."""
     values = json.loads(os.environ[VARIABLE])
     return Config(**values | {"exp_form": ExpForm[values["exp_form"]]})
+
+
+def bench_stalls() -> float:
+    """Rate (0..1) of random pauses of this run."""
+    return float(os.environ[STALLS])

@@ -17,6 +17,7 @@ from hw.config import Config
 from hw.isa import Mem
 from sim.benches.array_model import Array, Case, Channels, Fields, MatmulModel, Memories
 from sim.benches.array_programs import NAMES
+from sim.benches.network_tensors import chosen_blocks
 
 TILES = 2
 
@@ -119,8 +120,7 @@ class Layer:
 def layer_cases(graph: ir.Graph, pixels: Array, config: Config) -> list[Case]:
     """Every kind of layer: patch embedding, the first, a middle and the last block, head."""
     made = {node.output: node for node in graph.nodes}
-    blocks = sorted({int(n.name.split(".")[1]) for n in graph.nodes if n.name.startswith("blocks")})
-    chosen = tuple(f"blocks.{b}." for b in (blocks[0], blocks[len(blocks) // 2], blocks[-1]))
+    chosen = chosen_blocks(graph)
     nodes = [n for n in graph.nodes if n.name.startswith(chosen) or "." not in n.name]
     trace = Executor(graph).trace(pixels[np.newaxis])
     trace = {name: value[0] for name, value in trace.items()}
@@ -134,7 +134,8 @@ def layer_cases(graph: ir.Graph, pixels: Array, config: Config) -> list[Case]:
             case ir.Residual():
                 cases.append(_residual(made, node, trace, pixels, config, tokens, width, alphas))
             case ir.Scores():
-                cases.append(_scores(node, trace, config, tokens, width))
+                for head in {0, node.heads - 1}:
+                    cases.append(_scores(node, head, trace, config, tokens, width))
             case ir.Head():
                 x = trace[node.inputs[0]][:1]
                 layer = Layer(node.name, config, Mem.OUT, x, node.weight[:width], 8)
@@ -175,14 +176,15 @@ def _linear(
 
 
 def _scores(
-    node: ir.Scores, trace: dict[str, Array], config: Config, tokens: int, width: int
+    node: ir.Scores, head: int, trace: dict[str, Array], config: Config, tokens: int, width: int
 ) -> Case:
-    """Head 1 (0 if there is one): queries times keys, with the maxima of each row."""
+    """One head: queries times keys, with the maxima of each row."""
     q, k = (trace[name] for name in node.inputs)
-    head = min(1, node.heads - 1)
     depth = q.shape[1] // node.heads
     part = slice(head * depth, (head + 1) * depth)
-    layer = Layer(node.name, config, Mem.LOGIT, q[:tokens, part], k[: width - 1, part], 8)
+    layer = Layer(
+        f"{node.name}[{head}]", config, Mem.LOGIT, q[:tokens, part], k[: width - 1, part], 8
+    )
     layer.parameters(shift=int(node.shift[head]))
     layer.fields |= {
         "group_outer": 1, "shared_params": 1, "d_stride": TILES, "d_step": 1, "d_addr": 2,

@@ -27,7 +27,7 @@ from golden.ops.softmax import (
 from hw.config import Config
 from hw.isa import HEADER_BITS, Instr, Op
 from sim.bench import Pauses, drive, read_port, read_request, serve, start
-from sim.bench_config import bench_config
+from sim.bench_config import bench_config, bench_stalls
 
 Ints = npt.NDArray[np.int64]
 UNTOUCHED = 0xAA
@@ -253,7 +253,6 @@ async def run_cases(
 
     With ``complete`` every attention code and both saturations must have occurred.
     """
-    stalls = float(os.environ.get("POTVIT_BENCH_STALLS", "0.3"))
     rng = np.random.default_rng(seed)
     pending = list(reversed(cases))
     codes: dict[AttnFormat, set[int]] = {f: set() for f in AttnFormat}
@@ -263,7 +262,7 @@ async def run_cases(
         model = Model(config, rng)
         while pending and model.add(pending[-1]):
             pending.pop()
-        await run(dut, model, stalls, seed=random.randint(0, 1 << 30))
+        await run(dut, model, bench_stalls(), seed=random.randint(0, 1 << 30))
         compared += model.check()
         results |= model.results_seen
         for fmt, seen in model.codes_seen.items():

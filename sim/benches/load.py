@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cocotb
@@ -12,11 +14,9 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from hw.config import Config
 from hw.isa import HEADER_BITS, Instr, Mem, Op
-from sim.axi_model import AxiMemory
-from sim.bench import Pauses, Port, drive, serve, start, write_port
-from sim.bench_config import bench_config
-
-BASE = 0x12_3456_7000 - 0x400  # the window starts near the end of a 4 KB page
+from sim.bench import Pauses, Port, drive, serve, write_port
+from sim.bench_config import bench_config, bench_stalls
+from sim.benches.dma import WINDOWS, Dma
 
 
 def payload_of(op: Op, **fields: int) -> int:
@@ -49,19 +49,19 @@ class Model:
             "const": (Mem.CONST, c.const_bytes, 1 << 16),
         }
 
-    def _append(self, size: int) -> tuple[int, bytes]:
-        """Random bytes at the next place in DRAM, with a random gap before them."""
+    def _append(self, size: int, content: bytes | None) -> tuple[int, bytes]:
+        """``content`` (random bytes) at the next place in DRAM, with a random gap before it."""
         bus = self.config.axi_bytes
         self.image += self.rng.bytes(bus * int(self.rng.integers(0, 5)))
         at = len(self.image)
-        self.image += self.rng.bytes(size)
+        self.image += self.rng.bytes(size) if content is None else content[:size]
         self.image += bytes(-len(self.image) % bus)
         return at, bytes(self.image[at : at + size])
 
-    def load(self, name: str, words: int, addr: int) -> None:
-        """Append a LOAD."""
+    def load(self, name: str, words: int, addr: int, content: bytes | None = None) -> None:
+        """Append a LOAD of random bytes, or of the start of ``content``."""
         dest, size, _ = self.sizes()[name]
-        at, raw = self._append(words * size)
+        at, raw = self._append(words * size, content)
         beats = -(-words * size // self.config.axi_bytes)
         self.instructions.append(
             payload_of(Op.LOAD, dest=dest, addr=addr, words=words, beats=beats, dram=at)
@@ -70,11 +70,11 @@ class Model:
             word = int.from_bytes(raw[i * size : (i + 1) * size], "little")
             self.wanted[name].append((addr + i, word) if name != "const" else (word,))
 
-    def patch(self, **f: int) -> None:
-        """Append a PATCH."""
+    def patch(self, content: bytes | None = None, **f: int) -> None:
+        """Append a PATCH of random bytes, or of the start of ``content``."""
         c = self.config
         words = f["rows"] * f["patches"] * f["seg_words"]
-        at, raw = self._append(words * c.act_bytes)
+        at, raw = self._append(words * c.act_bytes, content)
         beats = -(-words * c.act_bytes // c.axi_bytes)
         self.instructions.append(payload_of(Op.PATCH, beats=beats, dram=at, **f))
         pieces = iter(range(words))
@@ -93,16 +93,33 @@ class Model:
         for n in range(count):
             name = ("stream", "norm", "gelu", "const", "patch")[n % 5 if n < 5 else rng.integers(5)]
             if name == "patch":
-                shape = {"seg_words": 3, "patches": int(rng.integers(1, 6)), "rows": 2}
                 self.patch(
+                    seg_words=3, patches=int(rng.integers(1, 6)), rows=2,
                     addr=int(rng.integers(0, c.act_words // 2)), stride=7,
-                    bank=int(rng.integers(0, c.rows)), **shape,
+                    bank=int(rng.integers(0, c.rows)),
                 )  # fmt: skip
                 continue
             _, size, depth = self.sizes()[name]
             most = min(depth, 256, 6 * 4096 // size)
             words = int(rng.integers(1, max(2, most if n % 2 else most // 8 + 1)))
             self.load(name, words, int(rng.integers(0, depth - words + 1)))
+
+    def network(self, tensors: dict[str, list[bytes]]) -> None:
+        """Append loads of a network's own bytes, as much of each as the memories hold."""
+        c = self.config
+        for content in tensors["patch"]:
+            words = len(content) // c.act_bytes
+            per_row = min(4, words, c.act_words // 2)
+            patches = max(1, min(words // per_row, 8))
+            self.patch(
+                content, seg_words=per_row, patches=patches, rows=1, addr=0, stride=per_row,
+                bank=c.rows - 1,
+            )  # fmt: skip
+        for name, (_, size, depth) in self.sizes().items():
+            for n, content in enumerate(tensors[name]):
+                words = min(len(content) // size, depth, 4096 // size + 1)
+                assert words, f"{len(content)} bytes of {name} are no word of {size}"
+                self.load(name, words, min(n, depth - words), content)
 
     def takers(self) -> dict[str, Callable[[int], None]]:
         """One function per output that splits and records a payload."""
@@ -154,16 +171,18 @@ async def const_fifo(dut: Any, model: Model, pause: Pauses) -> None:
 
 
 async def set_up(
-    dut: Any, model: Model, stalls: float, seed: int, limit: int | None = None
-) -> AxiMemory:
+    dut: Any,
+    model: Model,
+    stalls: float,
+    seed: int,
+    *,
+    limit: int | None = None,
+    window: str = "high",
+) -> Dma:
     """Start everything around the unit."""
-    memory = AxiMemory(dut, "load__axi", model.config.axi_bytes, BASE, bytes(model.image))
-    for name in ("instr__valid", "stop", "axi__r__valid"):
-        getattr(dut, f"load__{name}").value = 0
-    dut.load__base.value = BASE
-    dut.load__limit.value = len(model.image) if limit is None else limit
-    await start(dut)
-    memory.start_reads(stalls, seed)
+    unit = Dma(dut, "load", model.config.axi_bytes, bytes(model.image), window)
+    await unit.start("r", limit)
+    unit.memory.start_reads(stalls, seed)
     take = model.takers()
     for n, name in enumerate(("stream", "norm", "patch")):
         pauses = Pauses(stalls, seed + 10 + n)
@@ -171,31 +190,7 @@ async def set_up(
     cocotb.start_soon(write_port(dut, "load__gelu_write", take["gelu"]))
     cocotb.start_soon(const_fifo(dut, model, Pauses(0.8 if stalls else 0.0, seed + 20)))
     cocotb.start_soon(drive(dut, "load__instr", model.instructions, Pauses(stalls, seed + 21)))
-    return memory
-
-
-async def wait_done(dut: Any, wanted: int, limit: int = 300_000) -> int:
-    """Cycles until ``wanted`` done pulses; then idle, without fault or further pulses."""
-    done = cycles = 0
-    while done < wanted:
-        await ReadOnly()
-        for fault in ("fault", "window_fault", "bus_fault"):
-            assert not getattr(dut, f"load__{fault}").value, f"unexpected {fault}"
-        done += int(dut.load__done.value)
-        cycles += 1
-        assert cycles < limit, f"{done} of {wanted} instructions done"
-        await FallingEdge(dut.clk)
-    for _ in range(10):
-        await ReadOnly()
-        assert not dut.load__done.value, "more done pulses than instructions"
-        assert not dut.load__busy.value, "busy after the last instruction"
-        await FallingEdge(dut.clk)
-    return cycles
-
-
-def stalls() -> float:
-    """Rate of random pauses of this run."""
-    return float(os.environ.get("POTVIT_BENCH_STALLS", "0.3"))
+    return unit
 
 
 @cocotb.test()
@@ -203,11 +198,22 @@ async def every_destination(dut: Any) -> None:
     """Random instructions of every kind, ragged ones across 4 KB pages included."""
     model = Model(bench_config(), 3)
     model.random(25)
-    memory = await set_up(dut, model, stalls(), 11)
-    await wait_done(dut, len(model.instructions))
+    unit = await set_up(dut, model, bench_stalls(), 11)
+    await unit.wait_done(len(model.instructions))
     model.check()
-    pages = {addr // 4096 for addr, _ in memory.bursts}
-    assert len(pages) > 1, "no burst near a 4 KB boundary"
+    assert unit.crossed_pages(), "no burst near a 4 KB boundary"
+
+
+@cocotb.test(skip="POTVIT_BENCH_TENSORS" not in os.environ)
+@cocotb.parametrize(window=list(WINDOWS))
+async def network_tensors(dut: Any, window: str) -> None:
+    """Pixels, weights, parameters, tables and constants of a network, pickled by the caller."""
+    model = Model(bench_config(), 9)
+    model.network(pickle.loads(Path(os.environ["POTVIT_BENCH_TENSORS"]).read_bytes()))
+    unit = await set_up(dut, model, bench_stalls(), 19, window=window)
+    await unit.wait_done(len(model.instructions))
+    model.check()
+    assert all(model.wanted.values()), "a destination received nothing"
 
 
 @cocotb.test()
@@ -219,8 +225,8 @@ async def full_bus_rate(dut: Any) -> None:
     words = beats * config.axi_bytes // config.stream_bytes
     for n in range(4):
         model.load("stream", words, n)
-    await set_up(dut, model, 0.0, 1)
-    cycles = await wait_done(dut, 4)
+    unit = await set_up(dut, model, 0.0, 1)
+    cycles = await unit.wait_done(4)
     model.check()
     slower = max(1, config.axi_bytes // config.stream_bytes)
     if config.outstanding == 1:  # the bus idles between bursts
@@ -231,16 +237,10 @@ async def full_bus_rate(dut: Any) -> None:
 @cocotb.test()
 async def outside_the_window(dut: Any) -> None:
     """A range that ends one byte beyond the window: a fault and not one address."""
-    config = bench_config()
-    model = Model(config, 5)
+    model = Model(bench_config(), 5)
     model.load("stream", 8, 0)
-    memory = await set_up(dut, model, 0.0, 1, limit=len(model.image) - 1)
-    for _ in range(200):
-        await FallingEdge(dut.clk)
-    assert dut.load__window_fault.value, "no window fault"
-    assert not memory.bursts, "an address was issued"
-    assert not dut.load__done.value
-    assert dut.load__quiet.value
+    unit = await set_up(dut, model, 0.0, 1, limit=len(model.image) - 1)
+    await unit.refuses_window()
 
 
 @cocotb.test()
@@ -266,20 +266,8 @@ async def illegal_instructions(dut: Any) -> None:
     ]
     model = Model(config, 6)
     model.image = bytearray(8192)
-    await set_up(dut, model, 0.0, 1)
-    await FallingEdge(dut.clk)
-    for n, payload in enumerate(bad):
-        await drive(dut, "load__instr", [payload], lambda: False)
-        for _ in range(200):
-            await FallingEdge(dut.clk)
-        assert dut.load__fault.value, f"no fault for illegal instruction {n}"
-        assert dut.load__quiet.value, f"not quiet after illegal instruction {n}"
-        assert not model.got["patch"], "a patch was written outside"
-        dut.rst.value = 1
-        await FallingEdge(dut.clk)
-        dut.rst.value = 0
-        await FallingEdge(dut.clk)
-        assert not dut.load__fault.value, "the fault outlives a reset"
+    unit = await set_up(dut, model, 0.0, 1)
+    await unit.refuses(bad, lambda: not model.got["patch"])
 
 
 @cocotb.test()
@@ -287,12 +275,8 @@ async def error_response(dut: Any) -> None:
     """SLVERR raises the bus fault; what is outstanding is taken, nothing new starts."""
     model = Model(bench_config(), 7)
     model.random(10)
-    memory = await set_up(dut, model, stalls(), 13)
-    at = BASE + len(model.image) // 2
-    memory.errors[at] = 2
-    await memory.until_quiet(dut.load__quiet)
-    assert dut.load__bus_fault.value, "no bus fault"
-    assert memory.covers(at), "the fault came too early"
+    unit = await set_up(dut, model, bench_stalls(), 13)
+    await unit.ends_in_bus_fault(len(model.image) // 2, response=2)
 
 
 @cocotb.test()
@@ -300,9 +284,5 @@ async def stop_at_any_time(dut: Any) -> None:
     """After ``stop`` the addresses shown are held, the data taken, then all is quiet."""
     model = Model(bench_config(), 8)
     model.random(10)
-    memory = await set_up(dut, model, stalls(), 17)
-    for _ in range(300):
-        await FallingEdge(dut.clk)
-    assert memory.bursts, "nothing was going on"
-    dut.load__stop.value = 1
-    await memory.until_quiet(dut.load__quiet)
+    unit = await set_up(dut, model, bench_stalls(), 17)
+    await unit.stops_after(300)

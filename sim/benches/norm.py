@@ -18,7 +18,7 @@ from hw.config import Config
 from hw.isa import HEADER_BITS, Instr, Op
 from hw.stat_layout import sum_widths
 from sim.bench import Pauses, drive, read_port, read_request, serve, start
-from sim.bench_config import bench_config
+from sim.bench_config import bench_config, bench_stalls
 
 Ints = npt.NDArray[Any]
 
@@ -95,6 +95,19 @@ class Model:
         raw = Instr(op=Op.NORM, fields=fields_).pack()
         self.instructions.append(int.from_bytes(raw, "little") >> HEADER_BITS)
 
+    def channels(self, addr: int) -> list[int]:
+        """The 64 bits of each channel of a parameter word."""
+        return [self.norm[addr] >> (64 * lane) for lane in range(self.config.lanes)]
+
+    def alphas(self, addr: int) -> int:
+        """What the unit reads first of a parameter word."""
+        return pack(np.array([channel >> 16 & 3 for channel in self.channels(addr)], object), 2)
+
+    def gains(self, addr: int) -> int:
+        """Gamma and beta of a parameter word."""
+        channels = np.array(self.channels(addr), object)
+        return pack((channels & 0xFFFF) | (channels >> 32 & 0xFFFFFFFF) << 16, 48)
+
     def write(self, payload: int) -> None:
         """Take one activation write."""
         addr_bits, bank_bits = self.config.addr_bits["act"], (self.config.rows - 1).bit_length()
@@ -123,7 +136,8 @@ async def run(dut: Any, model: Model, stalls: float, seed: int) -> int:
         read_request(dut, "norm__res_read", model.residual.__getitem__, Pauses(stalls, seed + 2))
     )
     cocotb.start_soon(read_port(dut, "norm__stat_read", model.statistics.__getitem__))
-    cocotb.start_soon(read_port(dut, "norm__norm_read", model.norm.__getitem__))
+    cocotb.start_soon(read_port(dut, "norm__alpha_read", model.alphas))
+    cocotb.start_soon(read_port(dut, "norm__gain_read", model.gains))
     done = cycles = 0
     while done < len(model.instructions):
         await ReadOnly()
@@ -205,11 +219,6 @@ class Places:
         return places
 
 
-def stalls() -> float:
-    """Rate of random pauses of this run."""
-    return float(os.environ.get("POTVIT_BENCH_STALLS", "0.3"))
-
-
 @cocotb.test()
 async def corner_and_random_tokens(dut: Any) -> None:
     """Corner tokens, then random ones, of several channel counts, back to back."""
@@ -225,7 +234,7 @@ async def corner_and_random_tokens(dut: Any) -> None:
                 model.add(random_case(rng, q, **places.take(len(q), channels)))
                 tokens += len(q)
     assert tokens >= 16, "too few tokens fit this configuration"
-    await run(dut, model, stalls(), seed=9)
+    await run(dut, model, bench_stalls(), seed=9)
     model.check()
 
 
@@ -240,7 +249,7 @@ async def extreme_shifts(dut: Any) -> None:
         q = rng.integers(-128, 128, (config.rows, channels))
         case = random_case(rng, q, **places.take(len(q), channels))
         model.add(replace(case, shift=shift))
-    await run(dut, model, stalls(), seed=10)
+    await run(dut, model, bench_stalls(), seed=10)
     model.check()
 
 
@@ -256,7 +265,7 @@ async def network_tokens(dut: Any) -> None:
         q = case.q[: min(len(case.q), places.room(channels))]
         if len(q):
             model.add(replace(case, q=q, **places.take(len(q), channels)))
-    await run(dut, model, stalls(), seed=11)
+    await run(dut, model, bench_stalls(), seed=11)
     model.check()
 
 
@@ -301,7 +310,8 @@ async def illegal_instructions(dut: Any) -> None:
     cocotb.start_soon(serve(dut, "norm__act_write", written.append, Pauses(0.0, 1)))
     cocotb.start_soon(read_request(dut, "norm__res_read", lambda a: 0, Pauses(0.0, 2)))
     cocotb.start_soon(read_port(dut, "norm__stat_read", lambda a: 1))
-    cocotb.start_soon(read_port(dut, "norm__norm_read", lambda a: 0))
+    cocotb.start_soon(read_port(dut, "norm__alpha_read", lambda a: 0))
+    cocotb.start_soon(read_port(dut, "norm__gain_read", lambda a: 0))
     for change in bad:
         raw = Instr(op=Op.NORM, fields=good | change).pack()
         payload = int.from_bytes(raw, "little") >> HEADER_BITS

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
+from pathlib import Path
 from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import FallingEdge, ReadOnly
 
 from hw.config import Config
 from hw.isa import HEADER_BITS, Instr, Mem, Op
 from hw.store_reader import SOURCES, beats_per_word, word_bytes
 from sim.axi_model import AxiMemory
-from sim.bench import Pauses, drive, read_request, start
-from sim.bench_config import bench_config
+from sim.bench import Pauses, drive, read_request
+from sim.bench_config import bench_config, bench_stalls
+from sim.benches.dma import WINDOWS, Dma
 
-BASE = 0x98_7654_2000 - 0x400
 UNTOUCHED = 0xAA
 
 
@@ -57,6 +58,21 @@ class Model:
             self.image += self.word(source, addr + i).to_bytes(size, "little")
         self.touched.update(range(at, len(self.image)))
 
+    def network(self, tensors: dict[str, list[bytes]]) -> None:
+        """Append stores of a network's own tensors, as much of each as the memories hold."""
+        for name, size in word_bytes(self.config).items():
+            depth, at = getattr(self.config, f"{name}_words"), 0
+            for content in tensors[name]:
+                words = min(len(content) // size, depth - at, 4096 // size + 1)
+                if not words:
+                    continue
+                for i in range(words):
+                    raw = content[i * size : (i + 1) * size]
+                    self.words[name, at + i] = int.from_bytes(raw, "little")
+                self.store(name, at, words)
+                at += words
+            assert at, f"no tensor fills a word of {name}"
+
     def random(self, count: int) -> None:
         """Append stores of every source, long and short."""
         names = list(SOURCES)
@@ -78,48 +94,25 @@ class Model:
 
 
 async def set_up(
-    dut: Any, model: Model, stalls: float, seed: int, limit: int | None = None
-) -> AxiMemory:
+    dut: Any,
+    model: Model,
+    stalls: float,
+    seed: int,
+    *,
+    limit: int | None = None,
+    window: str = "high",
+) -> Dma:
     """Start everything around the unit."""
     blank = bytes([UNTOUCHED]) * len(model.image)
-    memory = AxiMemory(dut, "store__axi", model.config.axi_bytes, BASE, blank)
-    for name in ("instr__valid", "stop", "axi__b__valid"):
-        getattr(dut, f"store__{name}").value = 0
-    dut.store__base.value = BASE
-    dut.store__limit.value = len(model.image) if limit is None else limit
-    await start(dut)
-    memory.start_writes(stalls, seed)
+    unit = Dma(dut, "store", model.config.axi_bytes, blank, window)
+    await unit.start("b", limit)
+    unit.memory.start_writes(stalls, seed)
     for n, name in enumerate(SOURCES):
         pauses = Pauses(stalls, seed + 10 + n)
         fetch = functools.partial(model.word, name)
         cocotb.start_soon(read_request(dut, f"store__{name}_read", fetch, pauses))
     cocotb.start_soon(drive(dut, "store__instr", model.instructions, Pauses(stalls, seed + 20)))
-    return memory
-
-
-async def wait_done(dut: Any, wanted: int, memory: AxiMemory) -> int:
-    """Cycles until ``wanted`` done pulses; then idle, without fault or further pulses."""
-    done = cycles = 0
-    while done < wanted:
-        await ReadOnly()
-        for fault in ("fault", "window_fault", "bus_fault"):
-            assert not getattr(dut, f"store__{fault}").value, f"unexpected {fault}"
-        done += int(dut.store__done.value)
-        cycles += 1
-        assert cycles < 300_000, f"{done} of {wanted} instructions done"
-        await FallingEdge(dut.clk)
-    assert memory.outstanding == 0, "done before the last response"
-    for _ in range(10):
-        await ReadOnly()
-        assert not dut.store__done.value, "more done pulses than instructions"
-        assert not dut.store__busy.value, "busy after the last instruction"
-        await FallingEdge(dut.clk)
-    return cycles
-
-
-def stalls() -> float:
-    """Rate of random pauses of this run."""
-    return float(os.environ.get("POTVIT_BENCH_STALLS", "0.3"))
+    return unit
 
 
 @cocotb.test()
@@ -127,10 +120,21 @@ async def every_source(dut: Any) -> None:
     """Stores of every memory, long and short, across 4 KB pages; gaps stay as they were."""
     model = Model(bench_config(), 3)
     model.random(18)
-    memory = await set_up(dut, model, stalls(), 11)
-    await wait_done(dut, len(model.instructions), memory)
-    model.check(memory)
-    assert len({addr // 4096 for addr, _ in memory.bursts}) > 1, "no 4 KB boundary was near"
+    unit = await set_up(dut, model, bench_stalls(), 11)
+    await unit.wait_done(len(model.instructions))
+    model.check(unit.memory)
+    assert unit.crossed_pages(), "no 4 KB boundary was near"
+
+
+@cocotb.test(skip="POTVIT_BENCH_TENSORS" not in os.environ)
+@cocotb.parametrize(window=list(WINDOWS))
+async def network_tensors(dut: Any, window: str) -> None:
+    """Activations, keys, values, logits, codes, residuals of a network, pickled by the caller."""
+    model = Model(bench_config(), 9)
+    model.network(pickle.loads(Path(os.environ["POTVIT_BENCH_TENSORS"]).read_bytes()))
+    unit = await set_up(dut, model, bench_stalls(), 19, window=window)
+    await unit.wait_done(len(model.instructions))
+    model.check(unit.memory)
 
 
 @cocotb.test()
@@ -141,10 +145,10 @@ async def full_bus_rate(dut: Any, source: str) -> None:
     per_word = beats_per_word(model.config)[source]
     beats = 192 // per_word * per_word
     model.store(source, 0, beats // per_word)
-    memory = await set_up(dut, model, 0.0, 1)
-    cycles = await wait_done(dut, 1, memory)
-    model.check(memory)
-    gaps = 8 * len(memory.bursts) if model.config.outstanding == 1 else 0
+    unit = await set_up(dut, model, 0.0, 1)
+    cycles = await unit.wait_done(1)
+    model.check(unit.memory)
+    gaps = 8 * len(unit.memory.bursts) if model.config.outstanding == 1 else 0
     assert cycles <= beats + gaps + 30, f"{cycles} cycles for {beats} beats"
 
 
@@ -153,13 +157,8 @@ async def outside_the_window(dut: Any) -> None:
     """A range that ends one byte beyond the window: a fault and not one address."""
     model = Model(bench_config(), 5)
     model.store("logit", 0, 8)
-    memory = await set_up(dut, model, 0.0, 1, limit=len(model.image) - 1)
-    for _ in range(200):
-        await FallingEdge(dut.clk)
-    assert dut.store__window_fault.value, "no window fault"
-    assert not memory.bursts, "an address was issued"
-    assert not dut.store__done.value
-    assert dut.store__quiet.value
+    unit = await set_up(dut, model, 0.0, 1, limit=len(model.image) - 1)
+    await unit.refuses_window()
 
 
 @cocotb.test()
@@ -175,20 +174,8 @@ async def illegal_instructions(dut: Any) -> None:
     ]
     model = Model(config, 6)
     model.image = bytearray(8192)
-    memory = await set_up(dut, model, 0.0, 1)
-    await FallingEdge(dut.clk)
-    for n, payload in enumerate(bad):
-        await drive(dut, "store__instr", [payload], lambda: False)
-        for _ in range(100):
-            await FallingEdge(dut.clk)
-        assert dut.store__fault.value, f"no fault for illegal instruction {n}"
-        assert dut.store__quiet.value, f"not quiet after illegal instruction {n}"
-        assert not memory.bursts, "an address was issued"
-        dut.rst.value = 1
-        await FallingEdge(dut.clk)
-        dut.rst.value = 0
-        await FallingEdge(dut.clk)
-        assert not dut.store__fault.value, "the fault outlives a reset"
+    unit = await set_up(dut, model, 0.0, 1)
+    await unit.refuses(bad, lambda: not unit.memory.bursts)
 
 
 @cocotb.test()
@@ -196,12 +183,8 @@ async def error_response(dut: Any) -> None:
     """DECERR raises the bus fault; bursts under way are completed, nothing new starts."""
     model = Model(bench_config(), 7)
     model.random(12)
-    memory = await set_up(dut, model, stalls(), 13)
-    at = BASE + sorted(model.touched)[len(model.touched) // 2]
-    memory.errors[at] = 3
-    await memory.until_quiet(dut.store__quiet)
-    assert dut.store__bus_fault.value, "no bus fault"
-    assert memory.covers(at), "the fault came too early"
+    unit = await set_up(dut, model, bench_stalls(), 13)
+    await unit.ends_in_bus_fault(sorted(model.touched)[len(model.touched) // 2], response=3)
 
 
 @cocotb.test()
@@ -209,11 +192,7 @@ async def stop_at_any_time(dut: Any) -> None:
     """After ``stop`` bursts under way are completed, then all is quiet."""
     model = Model(bench_config(), 8)
     model.random(12)
-    memory = await set_up(dut, model, stalls(), 17)
-    for _ in range(230):
-        await FallingEdge(dut.clk)
-    assert memory.bursts, "nothing was going on"
-    dut.store__stop.value = 1
-    await memory.until_quiet(dut.store__quiet)
-    written = memory.written - model.touched
+    unit = await set_up(dut, model, bench_stalls(), 17)
+    await unit.stops_after(230)
+    written = unit.memory.written - model.touched
     assert not written, "bytes written that no instruction names"

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from golden import ir
 from hw.array_unit import ArrayUnit
 from hw.config import PRESETS, Config
 from hw.isa import Mem
 from sim.benches.array_layers import layer_cases
-from sim.benches.array_model import Case
+from sim.benches.array_model import Array, Case
 from sim.benches.array_programs import DESTS, Program, mixed
-from sim.bundles import network
 from sim.runner import run
 from sim.unit_points import ODD
 from sim.units import compile_parts, units
 from sim.verilate import Simulator
 
+Quantized = Callable[..., tuple[ir.Graph, Array]]
 TINY, BASE = PRESETS["tiny"], PRESETS["base"]
 QUICK = [pytest.param(c, id=c.name) for c in (TINY, ODD)]
 SLOW = [
@@ -128,13 +129,12 @@ def test_without_8x4_mode(tmp_path: Path) -> None:
         pytest.param("deit_tiny", BASE, id="deit_tiny-base", marks=pytest.mark.slow),
     ],
 )
-def test_network_layers(model: str, config: Config, bits: str, tmp_path: Path) -> None:
+def test_network_layers(
+    model: str, config: Config, bits: str, quantized: Quantized, tmp_path: Path
+) -> None:
     """Real weights and tensors: every kind of layer of the first, a middle and the last block."""
-    if model == "deit_tiny" and "POTVIT_DATA" not in os.environ:
-        pytest.skip("POTVIT_DATA is not set: no trained weights")
-    net = network(model, bits, "log2")
-    pixels = net.data.calib(1)[0].pixels(net.model.spec.preprocess)
-    play(layer_cases(net.graph, pixels, config), tmp_path)
+    graph, pixels = quantized(model, bits)
+    play(layer_cases(graph, pixels, config), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """ATTN unit: see sim/benches/attention.py."""
 
-import os
 import pickle
 
 import numpy as np
@@ -14,7 +13,6 @@ from hw.config import PRESETS
 from hw.softmax import SUM_LATENCY
 from sim.bench_config import config_env
 from sim.benches.attention import Case
-from sim.bundles import network
 from sim.runner import run
 from sim.unit_points import ODD
 from sim.units import compile_parts, units
@@ -43,13 +41,13 @@ SLOW = (PRESETS["edge"], PRESETS["base"], SQUARE, WIDE)
 @pytest.mark.parametrize("stalls", ["0", "0.3"])
 @pytest.mark.parametrize("config", points(_TINY, ODD, IEXP, LONG, slow=SLOW))
 def test_instructions(config, stalls):
-    env = config_env(config) | {"POTVIT_BENCH_STALLS": stalls}
+    env = config_env(config, stalls=stalls)
     assert run(units(config, "attn"), BENCH, env=env) == TESTS
 
 
-def cases_of(net, node, logits, values, result, rows, rng):
+def cases_of(graph, node, logits, values, result, rows, rng):
     """Row groups of every head of the softmax ``node``, ragged ones filled with other rows."""
-    product = next(n for n in net.graph.nodes if node.output in n.inputs)
+    product = next(n for n in graph.nodes if node.output in n.inputs)
     heads, tokens, _ = logits.shape
     depth = values.shape[1] // heads
     for head in range(heads):
@@ -73,22 +71,19 @@ def cases_of(net, node, logits, values, result, rows, rng):
         pytest.param("deit_tiny", PRESETS["base"], id="deit_tiny-base", marks=pytest.mark.slow),
     ],
 )
-def test_network_rows(model, config, attn, tmp_path):
+def test_network_rows(model, config, attn, quantized, tmp_path):
     """Real logits and values of the first, a middle and the last block."""
-    if model == "deit_tiny" and "POTVIT_DATA" not in os.environ:
-        pytest.skip("POTVIT_DATA is not set: no trained weights")
-    net = network(model, "w8a8", attn)
-    nodes = [n for n in net.graph.nodes if isinstance(n, ir.Softmax)]
+    graph, pixels = quantized(model, attn=attn)
+    nodes = [n for n in graph.nodes if isinstance(n, ir.Softmax)]
     nodes = [nodes[0], nodes[len(nodes) // 2], nodes[-1]]
-    products = [next(p for p in net.graph.nodes if n.output in p.inputs) for n in nodes]
+    products = [next(p for p in graph.nodes if n.output in p.inputs) for n in nodes]
     wanted = [t for n in (*nodes, *products) for t in (*n.inputs, n.output)]
-    pixels = net.data.calib(1)[0].pixels(net.model.spec.preprocess)
-    tensors = Executor(net.graph).trace(pixels[np.newaxis], wanted)
+    tensors = Executor(graph).trace(pixels[np.newaxis], wanted)
     rng = np.random.default_rng(8)
     cases = []
     for node, product in zip(nodes, products, strict=True):
         logits, values = tensors[node.inputs[0]][0], tensors[product.inputs[1]][0]
-        cases += cases_of(net, node, logits, values, tensors[product.output][0], config.rows, rng)
+        cases += cases_of(graph, node, logits, values, tensors[product.output][0], config.rows, rng)
     for case, result in cases:
         assert (case.result(config.exp_form)[1] == result).all(), "operators disagree"
     path = tmp_path / "rows.pickle"

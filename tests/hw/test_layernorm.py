@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 
 import numpy as np
@@ -13,41 +12,33 @@ from golden.executor import Executor
 from golden.ops import LayerNorm
 from hw.config import PRESETS
 from hw.norm_unit import NormUnit
+from hw.rounding import saturate
 from sim.bench_config import config_env
 from sim.benches.norm import Case, corner_tokens
-from sim.bundles import network
 from sim.runner import run
-from sim.unit_points import ODD, POINTS
 from sim.units import compile_parts, units
 
 PARTS = ("norm", "load", "store")
 TESTS = ["corner_and_random_tokens", "extreme_shifts", "rate", "illegal_instructions"]
-QUICK = [pytest.param(c, id=c.name) for c in (PRESETS["tiny"], ODD)]
-SLOW = [
-    pytest.param(c, id=c.name, marks=pytest.mark.slow)
-    for c in (PRESETS["edge"], PRESETS["base"], *POINTS)
-]
 
 
-@pytest.mark.parametrize("config", QUICK + SLOW)
-def test_instructions(config):
-    assert run(units(config, *PARTS), "sim.benches.norm", env=config_env(config)) == TESTS
+@pytest.mark.parametrize("stalls", ["0", "0.3", "0.7"])
+def test_instructions(unit_config, stalls):
+    env = config_env(unit_config, stalls=stalls)
+    assert run(units(unit_config, *PARTS), "sim.benches.norm", env=env) == TESTS
 
 
-@pytest.mark.parametrize("config", QUICK + SLOW)
 @pytest.mark.parametrize("model", ["vit_digits", "deit_tiny"])
-def test_network_tokens(config, model, tmp_path):
+def test_network_tokens(unit_config, model, quantized, tmp_path):
     """Real residual streams and parameters: first, middle and last LayerNorm of the network."""
-    if model == "deit_tiny" and "POTVIT_DATA" not in os.environ:
-        pytest.skip("POTVIT_DATA is not set: no trained weights")
-    net = network(model, "w8a8", "log2")
-    norms = [n for n in net.graph.nodes if isinstance(n, ir.LayerNorm)]
+    config = unit_config
+    graph, pixels = quantized(model)
+    norms = [n for n in graph.nodes if isinstance(n, ir.LayerNorm)]
     chosen = [norms[0], norms[len(norms) // 2], norms[-2]]
     if config.max_channels < len(chosen[0].gamma):
         pytest.skip(f"{config.name} takes {config.max_channels} channels")
     sources = [n.inputs[0] for n in chosen]
-    pixels = net.data.calib(1)[0].pixels(net.model.spec.preprocess)
-    tensors = Executor(net.graph).trace(pixels[np.newaxis], sources + [n.output for n in chosen])
+    tensors = Executor(graph).trace(pixels[np.newaxis], sources + [n.output for n in chosen])
     cases = []
     for node in chosen:
         q = tensors[node.inputs[0]][0].astype(np.int64)
@@ -67,7 +58,11 @@ def test_network_tokens(config, model, tmp_path):
 
 def test_a_fault_is_caught(monkeypatch):
     """Rounding down instead of to nearest."""
-    monkeypatch.setattr("hw.layernorm.rshr", lambda x, s: x >> s)
+
+    def truncated(m, x, s, bits, name):
+        return saturate(x >> (s + 1), bits)
+
+    monkeypatch.setattr("hw.layernorm.round_shift", truncated)
     simulator = compile_parts({"norm": NormUnit(PRESETS["tiny"])}, "potvit_units")
     name = "corner_and_random_tokens"
     with pytest.raises(AssertionError, match=r"\(bank, word, half\) .*: got"):
@@ -103,18 +98,23 @@ def test_datapath_of_the_parameters(simulate, channels, lanes):
                 part = slice(step * lanes, (step + 1) * lanes)
                 word = {
                     "q": [int(v) for v in padded[i, part]], "last": step == steps - 1,
-                    "shift": 24, "tag": i,
+                    "shift": 24, "word": step, "tag": i,
                 }  # fmt: skip
                 ctx.set(unit.step.payload, word)
                 ctx.set(unit.step.valid, 1)
                 await ctx.tick().until(unit.step.ready)
-                entries = [
-                    {"gamma": int(g), "alpha": int(a), "beta": int(b)}
-                    for g, a, b in zip(gamma[part], alpha[part], beta[part], strict=True)
-                ]
-                for lane, entry in enumerate(entries):
-                    ctx.set(unit.params[lane], entry)
+                for lane, a in enumerate(alpha[part]):
+                    ctx.set(unit.alphas[lane], int(a))
         ctx.set(unit.step.valid, 0)
+
+    async def gains(ctx):
+        read = unit.gain_read
+        while len(got) < len(q) * steps:
+            _, _, en, step = await ctx.tick().sample(read.en, read.addr)
+            if en:
+                part = slice(step * lanes, (step + 1) * lanes)
+                for lane, (g, b) in enumerate(zip(gamma[part], beta[part], strict=True)):
+                    ctx.set(read.data[lane], {"gamma": int(g), "beta": int(b)})
 
     async def collect(ctx):
         random = np.random.default_rng(1)
@@ -126,7 +126,7 @@ def test_datapath_of_the_parameters(simulate, channels, lanes):
                 assert y.tag == (len(got) - 1) // steps
             await ctx.tick()
 
-    simulate(unit, sums, feed, collect)
+    simulate(unit, sums, feed, gains, collect)
     result = np.array(got).reshape(len(q), -1)[:, :channels]
     assert (result == want).all()
     assert {127, -128} <= set(want.ravel())

@@ -1,30 +1,40 @@
 """LOAD unit: see sim/benches/load.py."""
 
+import pickle
+
 import pytest
 
 from hw.config import PRESETS
 from hw.load_unit import LoadUnit
 from sim.bench_config import config_env
+from sim.benches.network_tensors import loaded
 from sim.runner import run
-from sim.unit_points import ODD, POINTS
 from sim.units import compile_parts, units
 
+BENCH = "sim.benches.load"
+PARTS = ("norm", "load", "store")
 TESTS = [
     "every_destination", "full_bus_rate", "outside_the_window", "illegal_instructions",
     "error_response", "stop_at_any_time",
 ]  # fmt: skip
-SLOW = (PRESETS["edge"], PRESETS["base"], *POINTS)
+NETWORK = ["network_tensors/window=high", "network_tensors/window=zero"]
 
 
 @pytest.mark.parametrize("stalls", ["0", "0.3", "0.7"])
-@pytest.mark.parametrize(
-    "config",
-    [PRESETS["tiny"], ODD, *(pytest.param(c, marks=pytest.mark.slow) for c in SLOW)],
-    ids=lambda c: c.name,
-)
-def test_bench(config, stalls):
-    env = config_env(config) | {"POTVIT_BENCH_STALLS": stalls}
-    assert run(units(config, "norm", "load", "store"), "sim.benches.load", env=env) == TESTS
+def test_bench(unit_config, stalls):
+    env = config_env(unit_config, stalls=stalls)
+    assert run(units(unit_config, *PARTS), BENCH, env=env) == TESTS
+
+
+@pytest.mark.parametrize("model", ["vit_digits", "deit_tiny"])
+def test_network_tensors(unit_config, model, quantized, tmp_path):
+    """Pixels, weights of three blocks, LayerNorm parameters, GELU tables, position constants."""
+    graph, pixels = quantized(model)
+    path = tmp_path / "tensors.pickle"
+    path.write_bytes(pickle.dumps(loaded(graph, pixels, unit_config)))
+    env = config_env(unit_config) | {"POTVIT_BENCH_TENSORS": str(path)}
+    simulator = units(unit_config, *PARTS)
+    assert run(simulator, BENCH, testcase="network_tensors/.*", env=env) == NETWORK
 
 
 def test_a_fault_is_caught(monkeypatch):
@@ -33,4 +43,4 @@ def test_a_fault_is_caught(monkeypatch):
     simulator = compile_parts({"load": LoadUnit(PRESETS["tiny"])}, "potvit_units")
     env = config_env(PRESETS["tiny"])
     with pytest.raises(AssertionError, match="patch write 0: got"):
-        run(simulator, "sim.benches.load", testcase="every_destination", env=env)
+        run(simulator, BENCH, testcase="every_destination", env=env)

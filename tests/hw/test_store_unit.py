@@ -1,31 +1,41 @@
 """STORE unit: see sim/benches/store.py."""
 
+import pickle
+
 import pytest
 
 from hw.config import PRESETS
 from hw.store_unit import StoreUnit
 from sim.bench_config import config_env
+from sim.benches.network_tensors import stored
 from sim.runner import run
-from sim.unit_points import ODD, POINTS
 from sim.units import compile_parts, units
 
+BENCH = "sim.benches.store"
+PARTS = ("norm", "load", "store")
 TESTS = [
     "every_source", "full_bus_rate/source=residual", "full_bus_rate/source=stream",
     "full_bus_rate/source=act", "outside_the_window", "illegal_instructions", "error_response",
     "stop_at_any_time",
 ]  # fmt: skip
-SLOW = (PRESETS["edge"], PRESETS["base"], *POINTS)
+NETWORK = ["network_tensors/window=high", "network_tensors/window=zero"]
 
 
 @pytest.mark.parametrize("stalls", ["0", "0.3", "0.7"])
-@pytest.mark.parametrize(
-    "config",
-    [PRESETS["tiny"], ODD, *(pytest.param(c, marks=pytest.mark.slow) for c in SLOW)],
-    ids=lambda c: c.name,
-)
-def test_bench(config, stalls):
-    env = config_env(config) | {"POTVIT_BENCH_STALLS": stalls}
-    assert run(units(config, "norm", "load", "store"), "sim.benches.store", env=env) == TESTS
+def test_bench(unit_config, stalls):
+    env = config_env(unit_config, stalls=stalls)
+    assert run(units(unit_config, *PARTS), BENCH, env=env) == TESTS
+
+
+@pytest.mark.parametrize("model", ["vit_digits", "deit_tiny"])
+def test_network_tensors(unit_config, model, quantized, tmp_path):
+    """Activations, every head's keys, values, logits and codes, residuals of three blocks."""
+    graph, pixels = quantized(model)
+    path = tmp_path / "tensors.pickle"
+    path.write_bytes(pickle.dumps(stored(graph, pixels)))
+    env = config_env(unit_config) | {"POTVIT_BENCH_TENSORS": str(path)}
+    simulator = units(unit_config, *PARTS)
+    assert run(simulator, BENCH, testcase="network_tensors/.*", env=env) == NETWORK
 
 
 def test_a_fault_is_caught(monkeypatch):
@@ -34,4 +44,4 @@ def test_a_fault_is_caught(monkeypatch):
     simulator = compile_parts({"store": StoreUnit(PRESETS["tiny"])}, "potvit_units")
     env = config_env(PRESETS["tiny"])
     with pytest.raises(AssertionError, match="burst crosses 4 KB"):
-        run(simulator, "sim.benches.store", testcase="every_source", env=env)
+        run(simulator, BENCH, testcase="every_source", env=env)
