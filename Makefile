@@ -73,9 +73,10 @@ export: $(READY) ## integer bundle: MODEL= DATA= BITS= ATTN= WEIGHTS= OUT=folder
 verilog: $(READY) ## build/verilog/<config>: CONFIG=tiny|edge|base
 	$(PY) -m hw verilog --config $(CONFIG)
 
-sim: $(READY) ## whole network in RTL: MODEL= CONFIG= BITS= ATTN= IMAGES= STALLS= SEED= WAVES=1
+sim: $(READY) ## whole network in RTL: MODEL= CONFIG= BITS= ATTN= IMAGES= STALLS= SEED= WAVES=1|all
 	$(PY) -m sim run --model $(MODEL) --config $(CONFIG) --bits "$(BITS)" --attn $(ATTN) \
-		--images $(IMAGES) --stalls $(STALLS) --seed $(SEED) $(if $(WAVES),--waves)
+		--images "$(IMAGES)" --stalls "$(STALLS)" --seed "$(SEED)" \
+		$(if $(WAVES),--waves "$(patsubst 1,ports,$(WAVES))")
 
 report: $(READY) ## a page on what build/ has: MODEL= CONFIG= BITS= ATTN= MHZ=300
 	$(PY) -m sim report --model $(MODEL) --config $(CONFIG) --bits "$(BITS)" --attn $(ATTN) \

@@ -6,10 +6,28 @@ A command's module has ``add_arguments(parser)`` and ``run(args) -> int`` (the e
 import argparse
 import errno
 import importlib
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import NoReturn
 
 from golden.errors import PotvitError
+
+#: What the user can cure about a path: full, not writable, or something else in its place.
+_CURABLE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR,
+    errno.EEXIST, errno.EISDIR,
+}  # fmt: skip
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong command line with one line, as every other mistake is answered."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
 def main(
@@ -17,11 +35,16 @@ def main(
 ) -> int:
     """Run one of `commands` (name to module path and help line); the process's exit status.
 
-    Status 2 with one line on standard error for what the user can cure, 130 when interrupted.
+    Status 2 with one line on standard error for what the user can cure, 130 when interrupted, 143
+    when terminated; children end and partial files go in either case.
     """
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _end)
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in words if not word.startswith("-")), None)
-    parser = argparse.ArgumentParser(prog=program)
+    parser = _Parser(prog=program)
     sub = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module_path, summary) in commands.items():
         command = sub.add_parser(name, help=summary, description=summary)
@@ -36,10 +59,15 @@ def main(
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+        if error.errno not in _CURABLE:
             raise
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Leave through every ``finally``, which death by the signal would not."""
+    raise SystemExit(128 + number)

@@ -14,6 +14,10 @@ RTL = Path(__file__).parent / "rtl"
 DRAM_BYTES = 64 << 20
 TOPLEVEL = "potvit_system"
 
+#: What waves show: of the whole system all but what is inside units and memories (the signals
+#: between them are the core's own), or everything.
+WAVES = {"ports": f"{TOPLEVEL}.accelerator.core.*", "all": ""}
+
 # Ports of the system beside the accelerator's own AXI4-Lite port and interrupt: name, width.
 _CONTROLS = (
     ("rst", 1), ("stall_rate", 8), ("stall_seed", 32), ("fault", 2), ("fault_addr", 40),
@@ -24,8 +28,8 @@ _CONTROLS = (
 _IDS = ("m_axi_arid", "m_axi_rid", "m_axi_awid", "m_axi_bid")
 
 
-def system(config: Config, *, waves: bool = False) -> Simulator:
-    """The compiled model of ``config`` with its DRAM; cached by content."""
+def system(config: Config, *, waves: str | None = None) -> Simulator:
+    """The compiled model of ``config`` with its DRAM, cached by content; ``waves``: see `WAVES`."""
     design = generate(config)
     ports = [(p["name"], p["width"], p["direction"]) for p in design.description["ports"]]
     text = _top(config, ports)
@@ -36,7 +40,8 @@ def system(config: Config, *, waves: bool = False) -> Simulator:
     ]
     host = [name for name, _, _ in ports if name.startswith("s_axil_")]
     visible = ["clk", "irq", "violation", *(n for n, _ in _CONTROLS), *host]
-    return verilate(sources, TOPLEVEL, visible, waves=waves)
+    hidden = WAVES[waves] if waves else ""
+    return verilate(sources, TOPLEVEL, visible, waves=bool(waves), hidden=hidden)
 
 
 def _top(config: Config, ports: Iterable[tuple[str, int, str]]) -> str:

@@ -29,7 +29,10 @@ STALL_RATE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Run ``program`` on ``picture`` with its window at DRAM byte ``window``."""
+    """Run ``program`` on ``picture`` with its window at DRAM byte ``window``.
+
+    ``stall_rate`` / 256 of the cycles pause; the first run's ``seed`` draws them for all.
+    """
 
     program: str
     picture: int
@@ -68,7 +71,9 @@ class Job:
         }
         (self.folder / "job.json").write_text(json.dumps(plan))
 
-    def simulate(self, runs: Sequence[Run], *, waves: bool = False, seed: int = 1) -> list[Any]:
+    def simulate(
+        self, runs: Sequence[Run], *, waves: str | None = None, seed: int = 1
+    ) -> list[Any]:
         """Run everything on one model of the accelerator, without resets of the host between.
 
         Returns one dictionary per run (see ``sim.benches.network``), the last one being the first

@@ -15,10 +15,12 @@ from golden.models import class_names
 from golden.report_file import write_json
 from hw.config import Config, preset
 from sim.bundles import Network, network
+from sim.harness import WAVES
 from sim.performance import performance
 from sim.whole import Outcome, simulate
 
 REPORTS = Path("build/sim")
+SEED_MAX = (1 << 32) - 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, default=1, metavar="N", help="pictures (1)")
     parser.add_argument("--stalls", choices=("none", "random"), default="none")
     parser.add_argument("--seed", type=int, default=0, help="of the random stalls")
-    parser.add_argument("--waves", action="store_true", help="leave an FST in build/sim")
+    parser.add_argument(
+        "--waves", choices=WAVES, help="leave an FST in build/sim: ports of all units, or all"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,16 +43,19 @@ def run(args: argparse.Namespace) -> int:
     config = preset(args.config)
     if args.images < 1:
         raise PotvitError(f"--images needs at least one picture, not {args.images}")
+    if not 0 <= args.seed <= SEED_MAX:
+        raise PotvitError(f"--seed is a number from 0 to {SEED_MAX}, not {args.seed}")
     net = network(args.model, args.bits, args.attn, args.weights)
     samples = (net.data.evaluation or net.data.calibration)[: args.images]
     if len(samples) < args.images:
         raise PotvitError(f"--images {args.images}: {net.data.origin} has only {len(samples)}")
     preprocess = net.model.spec.preprocess
     pictures = [s.pixels(preprocess) for s in progress(samples, "pictures")]
-    stem = f"{args.model}-{Path(args.bits).stem}-{args.attn}-{args.config}"
+    stem = report_stem(args.model, Path(args.bits).stem, args.attn, args.config, args.stalls)
     outcome = simulate(
         net.graph, pictures, config, stalls=args.stalls == "random", seed=args.seed,
         waves=REPORTS / f"{stem}.fst" if args.waves else None,
+        shown=args.waves or "ports",
     )  # fmt: skip
     report = summary(net, config, outcome)
     report |= {
@@ -62,6 +69,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"error: {outcome.failure}", file=sys.stderr)
         return 1
     return 0
+
+
+def report_stem(model: str, bits: str, attn: str, config: str, stalls: str = "none") -> str:
+    """Name of a run's files; a run with stalls never replaces the plain one that others read."""
+    return "-".join([model, bits, attn, config, *([stalls] if stalls != "none" else [])])
 
 
 def summary(net: Network, config: Config, outcome: Outcome) -> dict[str, Any]:

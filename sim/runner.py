@@ -14,6 +14,7 @@ import cocotb_tools.config
 import find_libpython
 
 from golden.errors import PotvitError
+from sim.process import run_group
 from sim.verilate import Simulator
 
 
@@ -47,7 +48,7 @@ def run(
         log = here / "sim.log"
         with log.open("w") as stream:
             try:
-                subprocess.run(
+                run_group(
                     command, env=full, cwd=here, timeout=timeout, stdin=subprocess.DEVNULL,
                     stdout=stream if quiet else None, stderr=subprocess.STDOUT if quiet else None,
                 )  # fmt: skip

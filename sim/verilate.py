@@ -15,6 +15,7 @@ import cocotb_tools.config
 from filelock import FileLock
 
 from golden.errors import PotvitError
+from sim.process import run_group
 
 CACHE = Path("build/verilated")
 _MINIMUM = (5, 36)
@@ -22,7 +23,7 @@ _MINIMUM = (5, 36)
 
 @dataclass(frozen=True, kw_only=True)
 class Simulator:
-    """One compiled model: its folder (binary ``sim`` inside), top module and wave support."""
+    """One compiled model: its folder (binary ``sim`` inside), top module, ability to trace."""
 
     folder: Path
     toplevel: str
@@ -57,12 +58,15 @@ def _require_wave_headers() -> None:
     """Verilator's FST writer compiles against zlib and lz4, which the system supplies."""
     for header, package in (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev")):
         probe = ["g++", "-E", "-x", "c++", "-include", header, os.devnull]
-        try:
-            found = subprocess.run(probe, capture_output=True, check=False).returncode == 0
-        except FileNotFoundError:
-            raise PotvitError("g++ is missing: install g++") from None
-        if not found:
+        if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
             raise PotvitError(f"waves need {header}: install it (Debian package: {package})")
+
+
+def _require_tools() -> None:
+    """What Verilator's script and the model's makefile call."""
+    for tool in ("make", "g++", "perl"):
+        if shutil.which(tool) is None:
+            raise PotvitError(f"{tool} is missing: install it (Debian package: {tool})")
 
 
 def _version(executable: str) -> tuple[int, ...]:
@@ -76,20 +80,28 @@ def _version(executable: str) -> tuple[int, ...]:
 
 
 def verilate(
-    sources: list[tuple[str, str]], toplevel: str, ports: list[str], *, waves: bool = False
+    sources: list[tuple[str, str]],
+    toplevel: str,
+    ports: list[str],
+    *,
+    waves: bool = False,
+    hidden: str = "",
 ) -> Simulator:
     """Compile ``sources`` (file name, text) with top module ``toplevel`` for cocotb.
 
     Only ``ports`` of the top module are visible to cocotb: making every signal public costs a
-    factor of seven in speed. The result is cached under ``build/verilated`` by everything that
-    goes in; concurrent callers wait for one another. Raises ``PotvitError`` with the first error
-    line if Verilator or the C++ compiler fails.
+    factor of seven in speed. With ``waves`` the model can write an FST, without the instances
+    that match ``hidden`` (a scope with wildcards) and all below them. The result is cached under
+    ``build/verilated`` by everything that goes in; concurrent callers wait for one another. Raises
+    ``PotvitError`` for a missing tool, or with the first error line of one that fails.
     """
     command, env = verilator()
+    _require_tools()
     if waves:
         _require_wave_headers()
     visible = "".join(f'public_flat_rw -module "{toplevel}" -var "{p}"\n' for p in sorted(ports))
-    control = f"`verilator_config\n{visible}"
+    untraced = f'tracing_off -scope "{hidden}" -levels 0\n' if waves and hidden else ""
+    control = f"`verilator_config\n{visible}{untraced}"
     flags = _flags(toplevel, waves=waves)
     digest = hashlib.sha256(repr((sources, control, flags, command, waves)).encode()).hexdigest()
     folder = CACHE / f"{toplevel}-{digest[:16]}"
@@ -143,9 +155,9 @@ def _compile(
 
 def _run(command: list[str], env: dict[str, str], work: Path) -> None:
     try:
-        done = subprocess.run(command, env=env, cwd=work, capture_output=True, text=True)
+        done = run_group(command, env=env, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except FileNotFoundError as error:
-        raise PotvitError(f"{command[0]} is missing: install make, g++ and perl") from error
+        raise PotvitError(f"{command[0]} is missing: run `make setup`") from error
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()
         worst = [x for x in lines if "rror" in x] or lines[-1:] or ["no output"]

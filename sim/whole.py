@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from golden import ir
+from golden.errors import PotvitError
 from golden.executor import Executor
 from hw.compiler import compile_graph
 from hw.compiler.program import Program
@@ -56,19 +57,22 @@ def simulate(
     stalls: bool = False,
     seed: int = 0,
     waves: Path | None = None,
+    shown: str = "ports",
 ) -> Outcome:
     """Run every picture through the plain program and, if asked, the checkpointed one.
 
     Pictures run back to back on one accelerator without a reset; the two programs use windows at
-    different DRAM addresses. ``waves`` names the FST file to keep. Raises ``PotvitError`` if the
-    network cannot be compiled or the model not be built.
+    different DRAM addresses. ``waves`` names the FST file to keep, with what ``shown`` (a key of
+    `sim.harness.WAVES`) names. Raises ``PotvitError`` if the
+    network cannot be compiled, the model not be built, or the simulator itself breaks down.
     """
     programs = {"plain": compile_graph(graph, config)}
     if checkpoints:
         programs["checkpointed"] = compile_graph(graph, config, checkpoints=True)
     executor = Executor(graph)
     began = time.monotonic()
-    built = system(config, waves=waves is not None)
+    traced = None if waves is None else shown
+    built = system(config, waves=traced)
     seconds = time.monotonic() - began
     SCRATCH.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="job-", dir=SCRATCH))
@@ -87,7 +91,13 @@ def simulate(
             for which, name in enumerate(programs)
             for index in range(len(pictures))
         ]  # fmt: skip
-        answers = job.simulate(runs, waves=waves is not None, seed=seed + 1)
+        try:
+            answers = job.simulate(runs, waves=traced, seed=seed + 1)
+        except AssertionError as broken:
+            log = SCRATCH / "failed.log"
+            log.write_text(f"{broken}\n")
+            reason = str(broken).splitlines()[0]
+            raise PotvitError(f"the simulation broke down ({reason}): see {log}") from None
         if waves is not None:
             waves.parent.mkdir(parents=True, exist_ok=True)
             (folder / "waves.fst").replace(waves)
