@@ -149,8 +149,9 @@ class Core(wiring.Component):
         connect(m, store.out_read, out.store_read)
         connect(m, array.out_write, out.drain_write)
 
-        m.submodules.norm_parameters = norms = NormBuffer(config, norm.norm_read.data.shape())
-        connect(m, norm.norm_read, norms.read)
+        m.submodules.norm_parameters = norms = NormBuffer(config)
+        connect(m, norm.alpha_read, norms.alpha_read)
+        connect(m, norm.gain_read, norms.gain_read)
         connect(m, load.norm_write, norms.load_write)
 
         m.submodules.constants = constants = ConstantQueue(config)

@@ -8,8 +8,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.ops.layernorm import ALPHA_MAX, FRACTION_BITS, LayerNorm
+from hw.ports import ReadPort
 from hw.reciprocal_root import ReciprocalRoot
-from hw.rounding import rshr, saturate
+from hw.rounding import round_shift, rshr
 from hw.token_variance import TokenVariance, token_layout
 
 SHIFT_BITS = 6
@@ -21,35 +22,52 @@ def norm_channel_layout() -> data.StructLayout:
     return data.StructLayout({"gamma": signed(16), "alpha": 8, "zero": 8, "beta": signed(32)})
 
 
+def alpha_layout(lanes: int) -> data.ArrayLayout:
+    """What scales the residuals of a step's channels."""
+    return data.ArrayLayout(ALPHA_MAX.bit_length(), lanes)
+
+
+def gain_layout(lanes: int) -> data.ArrayLayout:
+    """What scales the normalised values of a step's channels; met two cycles after alpha."""
+    return data.ArrayLayout(data.StructLayout({"gamma": signed(16), "beta": signed(32)}), lanes)
+
+
 class LayerNormUnit(wiring.Component):
     """Hardware of `golden.ops.LayerNorm` for any token of up to ``params.channels`` channels.
 
     One step of ``lanes`` channels per cycle, `LATENCY` cycles each; the next token's root is
     computed meanwhile, so a token takes the larger of its steps and 21 cycles (at 1024 channels).
-    Each lane has two multipliers: ``q * (c*r)`` and ``n * gamma``.
+    Each lane has two multipliers: ``q * (c*r)`` and ``n * gamma``. Gamma and beta are read when
+    they are needed, so no lane carries them along.
 
     Members
     -------
     token : sums of the next token, in the order of the steps.
-    step : ``q`` of the next channels, ``last`` on the token's final step, ``shift`` (t), and
-        ``tag``, which comes back with the result. Waits for its token's root.
-    params : parameters of the step's channels, the cycle after its transfer and until the next.
+    step : ``q`` of the next channels, ``last`` on the token's final step, ``shift`` (t), the
+        address ``word`` of its parameters, and ``tag``, which comes back with the result. Waits
+        for its token's root.
+    alphas : of the step's channels, the cycle after its transfer and until the next.
+    gain_read : reads gamma and beta of ``word``; the data must stay until the next read.
     y : int8 results in step order.
     waiting : a step is offered whose root is not there yet.
     """
 
-    def __init__(self, params: LayerNorm, *, lanes: int = 8, tag: ShapeLike = 1) -> None:
+    def __init__(
+        self, params: LayerNorm, *, lanes: int = 8, tag: ShapeLike = 1, word_bits: int = 8
+    ) -> None:
         self.params_of = params
         self.lanes = lanes
         step = {
-            "q": data.ArrayLayout(signed(8), lanes), "last": 1, "shift": SHIFT_BITS, "tag": tag,
+            "q": data.ArrayLayout(signed(8), lanes), "last": 1, "shift": SHIFT_BITS,
+            "word": word_bits, "tag": tag,
         }  # fmt: skip
         result = data.StructLayout({"y": data.ArrayLayout(signed(8), lanes), "tag": tag})
         super().__init__(
             {
                 "token": In(stream.Signature(token_layout(params.channels))),
                 "step": In(stream.Signature(data.StructLayout(step))),
-                "params": In(data.ArrayLayout(norm_channel_layout(), lanes)),
+                "alphas": In(alpha_layout(lanes)),
+                "gain_read": Out(ReadPort(word_bits, gain_layout(lanes))),
                 "y": Out(stream.Signature(result)),
                 "waiting": Out(1),
             }
@@ -78,19 +96,24 @@ class LayerNormUnit(wiring.Component):
         tags = [
             Signal.like(self.step.p.tag, name=f"tag{i}", reset_less=True) for i in range(LATENCY)
         ]
-        shifts = [Signal(SHIFT_BITS, name=f"shift{i}", reset_less=True) for i in range(LATENCY - 1)]
+        shifts = [Signal(SHIFT_BITS, name=f"shift{i}", reset_less=True) for i in range(LATENCY - 2)]
+        words = [Signal.like(self.step.p.word, name=f"word{i}", reset_less=True) for i in range(2)]
         offset = Signal.like(current.offset, reset_less=True)
         k = [Signal.like(current.k, reset_less=True) for _ in range(2)]
         m.d.comb += [
             advance.eq(~valid[-1] | self.y.ready),
             self.y.valid.eq(valid[-1]),
             self.y.p.tag.eq(tags[-1]),
+            self.gain_read.en.eq(advance & valid[1]),
+            self.gain_read.addr.eq(words[1]),
         ]
         with m.If(advance):
             m.d.sync += [
                 valid.eq(Cat(fire, valid)),
                 tags[0].eq(self.step.p.tag),
                 shifts[0].eq(self.step.p.shift),
+                words[0].eq(self.step.p.word),
+                words[1].eq(words[0]),
                 *(a.eq(b) for a, b in zip(tags[1:], tags, strict=False)),
                 *(a.eq(b) for a, b in zip(shifts[1:], shifts, strict=False)),
                 offset.eq(current.offset),
@@ -98,17 +121,17 @@ class LayerNormUnit(wiring.Component):
                 k[1].eq(k[0]),
             ]
         for lane in range(self.lanes):
-            y, transfers = self._lane(lane, current.scale, offset, k[1], shifts[-1])
+            y, transfers = self._lane(m, lane, current.scale, offset, k[1], shifts[-1])
             m.d.comb += self.y.p.y[lane].eq(y)
             with m.If(advance):
                 m.d.sync += transfers
         return m
 
     def _lane(
-        self, lane: int, scale: Any, offset: Any, k: Any, shift: Any
+        self, m: Module, lane: int, scale: Any, offset: Any, k: Any, shift: Any
     ) -> tuple[Signal, list[Any]]:
         """Result and register transfers of one lane, first stage to last."""
-        channel = self.params[lane]
+        alpha, gain = self.alphas[lane], self.gain_read.data[lane]
         # |D*r >> k| < 2**16 * sqrt(C) in a real channel; a padded one meets gamma = 0.
         n_bits = isqrt(self.params_of.channels << 2 * FRACTION_BITS).bit_length() + 1
         product_bits = 8 + len(scale)
@@ -118,27 +141,18 @@ class LayerNormUnit(wiring.Component):
         def register(name: str, bits: int) -> Signal:
             return Signal(signed(bits), name=f"{name}_{lane}", reset_less=True)
 
-        def registers(name: str, bits: int, count: int) -> list[Signal]:
-            return [register(f"{name}{i}", bits) for i in range(count)]
-
-        product, centred, n, scaled, total, y = (
+        product, centred, n, total, rounded, y = (
             register(name, bits)
             for name, bits in (
                 ("product", product_bits), ("centred", centred_bits), ("n", n_bits),
-                ("scaled", scaled_bits), ("total", max(scaled_bits, 32) + 1), ("y", 8),
+                ("total", max(scaled_bits, 32) + 1), ("rounded", 8), ("y", 8),
             )
         )  # fmt: skip
-        gamma, beta = registers("gamma", 16, 2), registers("beta", 32, 3)
         return y, [
             product.eq(self.step.p.q[lane] * scale),
-            centred.eq((product << channel.alpha[: ALPHA_MAX.bit_length()]) - offset),
-            gamma[0].eq(channel.gamma),
-            beta[0].eq(channel.beta),
+            centred.eq((product << alpha) - offset),
             n.eq(rshr(centred, k)),
-            gamma[1].eq(gamma[0]),
-            beta[1].eq(beta[0]),
-            scaled.eq(n * gamma[1]),
-            beta[2].eq(beta[1]),
-            total.eq(scaled + beta[2]),
-            y.eq(saturate(rshr(total, shift), 8)),
+            total.eq(n * gain.gamma + gain.beta),
+            rounded.eq(round_shift(m, total << 1, shift, 8, f"lane{lane}")),
+            y.eq(rounded),
         ]

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.ops.layernorm import LayerNorm
 from hw.config import Config
 from hw.isa import Op, payload_layout
-from hw.layernorm import LayerNormUnit, norm_channel_layout
+from hw.layernorm import LayerNormUnit, alpha_layout, gain_layout
 from hw.ports import ReadPort, ReadRequest, addr_data, write_stream
 from hw.register_queue import RegisterQueue
 from hw.stat_layout import stat_layout
@@ -35,7 +35,6 @@ class NormUnit(wiring.Component):
         self.config = config
         bits = config.addr_bits
         act = addr_data(bits["act"], config.lanes, bank=range(config.rows), half=1)
-        params = data.ArrayLayout(norm_channel_layout(), config.lanes)
         super().__init__(
             {
                 "instr": In(stream.Signature(payload_layout(Op.NORM))),
@@ -47,7 +46,8 @@ class NormUnit(wiring.Component):
                     ReadRequest(bits["residual"], data.ArrayLayout(signed(8), config.cols))
                 ),
                 "stat_read": Out(ReadPort(bits["token"], stat_layout(config))),
-                "norm_read": Out(ReadPort(bits["norm"], params)),
+                "alpha_read": Out(ReadPort(bits["norm"], alpha_layout(config.lanes))),
+                "gain_read": Out(ReadPort(bits["norm"], gain_layout(config.lanes))),
                 "act_write": Out(write_stream(act)),
             }
         )
@@ -62,7 +62,10 @@ class NormUnit(wiring.Component):
             }
         )  # fmt: skip
         params = LayerNorm(channels=config.max_channels)
-        m.submodules.datapath = datapath = LayerNormUnit(params, lanes=config.lanes, tag=tag)
+        m.submodules.datapath = datapath = LayerNormUnit(
+            params, lanes=config.lanes, tag=tag, word_bits=config.addr_bits["norm"]
+        )
+        wiring.connect(m, datapath.gain_read, wiring.flipped(self.gain_read))
 
         # Three walkers: token sums, residual words, steps. The first takes an instruction from the
         # port, the others from `waiting` once they are done with the one before.
@@ -194,9 +197,10 @@ class NormUnit(wiring.Component):
             step.p.tag.bank.eq(bank),
             step.p.tag.half.eq(at[0]),
             step.p.tag.end.eq(end),
-            self.norm_read.en.eq(fire),
-            self.norm_read.addr.eq(current.p_addr + at),
-            datapath.params.eq(self.norm_read.data),
+            step.p.word.eq(current.p_addr + at),
+            self.alpha_read.en.eq(fire),
+            self.alpha_read.addr.eq(step.p.word),
+            datapath.alphas.eq(self.alpha_read.data),
             start.eq(pending & ((left == 0) | (fire & end))),
             self.act_write.valid.eq(datapath.y.valid),
             datapath.y.ready.eq(self.act_write.ready),

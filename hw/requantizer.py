@@ -8,6 +8,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.rounding import round_shift
+
 if TYPE_CHECKING:
     from golden.ops.requantize import Requantize
 
@@ -38,15 +40,6 @@ class Requantizer(wiring.Component):
         places = Signal(range((1 << (self.params.shift_bits - 1)) + most))
         m.d.comb += places.eq(Mux(self.shift < -most, 0, self.shift + most))
 
-        shifted = Signal(signed(len(lifted)))  # one fraction bit, the rounding bit
-        m.d.comb += shifted.eq(lifted >> places)
-        sign, rest = shifted[-1], shifted[bits:-1]
-        rounded = Signal(bits)
-        overflow = Signal()
-        m.d.comb += [
-            rounded.eq(shifted[1 : bits + 1] + shifted[0]),
-            # Past the range before rounding, or rounded up from the largest value.
-            overflow.eq(Mux(sign, ~rest.all(), rest.any() | rounded[-1])),
-            self.y.eq(Mux(overflow, Cat(~sign.replicate(most), sign), rounded)),
-        ]
+        # One fraction bit: the rounding bit.
+        m.d.comb += self.y.eq(round_shift(m, lifted, places, bits, "y"))
         return m

@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.ops.shift_attention import ACC_BITS, HALF_STEP, ShiftAttention
+from hw.rounding import round_shift
 
 
 class ShifterArray(wiring.Component):
@@ -97,7 +98,7 @@ class ShifterArray(wiring.Component):
                 after = acc[i + self.word] if i + self.word < self.lanes else 0
                 m.d.sync += acc[i].eq(Mux(self.step, after, acc[i] + (value.as_signed() << up)))
             for i in range(self.word):
-                word = _requantize(m, acc[i], amount, f"{row}_{i}")
+                word = round_shift(m, acc[i] << 1, amount, 8, f"{row}_{i}")
                 m.d.comb += self.words[row * self.word + i].eq(word)
         return m
 
@@ -109,33 +110,3 @@ def _half_step(m: Module, v: Value, lane: int) -> Value:
     v5, v75 = Signal(signed(11), name=f"v5_{lane}"), Signal(signed(16), name=f"v75_{lane}")
     m.d.comb += [v5.eq(v + (v << 2)), v75.eq((v5 << 4) - v5 + 127)]
     return v - (v75 >> 8)
-
-
-def _requantize(m: Module, acc: Signal, amount: Value, name: str) -> Value:
-    """``saturate(rshr(acc, amount), 8)`` for ``amount`` 0..31.
-
-    One bit below the binary point travels along and rounds the 8 result bits only; bits that
-    cannot reach the result after the two long shifts are reduced to "all equal the sign".
-    """
-    sign = acc[-1]
-
-    def stage(bits: int, value: Value, tag: str) -> Signal:
-        signal = Signal(signed(bits), name=f"{tag}_{name}")
-        m.d.comb += signal.eq(value)
-        return signal
-
-    x = stage(ACC_BITS + 1, acc << 1, "fixed")
-    x = stage(ACC_BITS + 1, Mux(amount[4], x >> 16, x), "by16")
-    x = stage(ACC_BITS + 1, Mux(amount[3], x >> 8, x), "by8")
-    near = x[16:].all() | ~x[16:].any()
-    for i in (2, 1, 0):
-        x = stage(
-            17, Mux(amount[i], x[:17].as_signed() >> (1 << i), x[:17].as_signed()), f"by{1 << i}"
-        )
-    rounded = Signal(8, name=f"rounded_{name}")
-    inside = Signal(name=f"inside_{name}")
-    m.d.comb += [
-        rounded.eq(x[1:9] + x[0]),
-        inside.eq(near & (x[8:].all() | ~x[8:].any()) & (sign | ~rounded[7])),
-    ]
-    return Mux(inside, rounded, Mux(sign, 0x80, 0x7F))

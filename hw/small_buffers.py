@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, ShapeLike, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import Config
 from hw.fifo import Fifo
+from hw.layernorm import alpha_layout, gain_layout, norm_channel_layout
 from hw.memory import Memory
 from hw.ports import ReadPort, ReadRequest, WritePort, addr_data, write_stream
 from hw.read_priority import share_read
@@ -41,14 +42,18 @@ class OutBuffer(wiring.Component):
 
 
 class NormBuffer(wiring.Component):
-    """``norm_words`` words of K channels' LayerNorm parameters; neither port waits."""
+    """``norm_words`` words of K channels' LayerNorm parameters; no port waits.
 
-    def __init__(self, config: Config, word: ShapeLike) -> None:
+    Two memories, as the alphas of a step are needed before its gammas and betas.
+    """
+
+    def __init__(self, config: Config) -> None:
         self.config = config
-        bits = config.addr_bits["norm"]
+        bits, lanes = config.addr_bits["norm"], config.lanes
         super().__init__(
             {
-                "read": In(ReadPort(bits, word)),
+                "alpha_read": In(ReadPort(bits, alpha_layout(lanes))),
+                "gain_read": In(ReadPort(bits, gain_layout(lanes))),
                 "load_write": In(write_stream(addr_data(bits, config.norm_bytes))),
             }
         )
@@ -56,16 +61,29 @@ class NormBuffer(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config, write = self.config, self.load_write
-        m.submodules.mem = mem = Memory(8 * config.norm_bytes, config.norm_words)
-        m.d.comb += [
-            mem.rd_en.eq(self.read.en),
-            mem.rd_addr.eq(self.read.addr),
-            self.read.data.eq(mem.rd_data),
-            write.ready.eq(1),
-            mem.wr_en.eq(write.valid),
-            mem.wr_addr.eq(write.p.addr),
-            mem.wr_data.eq(write.p.data),
-        ]
+        word = data.View(
+            data.ArrayLayout(norm_channel_layout(), config.lanes), write.p.data.as_value()
+        )
+        m.d.comb += write.ready.eq(1)
+        for name, port in (("alpha", self.alpha_read), ("gain", self.gain_read)):
+            new = Signal.like(port.data, name=f"{name}_new")
+            m.submodules[name] = mem = Memory(len(new.as_value()), config.norm_words)
+            m.d.comb += [
+                mem.rd_en.eq(port.en),
+                mem.rd_addr.eq(port.addr),
+                port.data.eq(mem.rd_data),
+                mem.wr_en.eq(write.valid),
+                mem.wr_addr.eq(write.p.addr),
+                mem.wr_data.eq(new),
+            ]
+            for lane in range(config.lanes):
+                if name == "alpha":
+                    m.d.comb += new[lane].eq(word[lane].alpha)
+                else:
+                    m.d.comb += [
+                        new[lane].gamma.eq(word[lane].gamma),
+                        new[lane].beta.eq(word[lane].beta),
+                    ]
         return m
 
 

@@ -110,9 +110,9 @@ def test_lanes_that_do_not_divide_are_refused() -> None:
 
 
 def test_a_result_that_does_not_round_is_caught(monkeypatch):
-    def truncated(m, acc, amount, name):
-        return saturate(acc >> amount, 8)
+    def truncated(m, x, amount, bits, name):
+        return saturate(x >> (amount + 1), bits)
 
-    monkeypatch.setattr("hw.shifter_array._requantize", truncated)
+    monkeypatch.setattr("hw.shifter_array.round_shift", truncated)
     with pytest.raises(AssertionError, match="Mismatched elements"):
         test_equals_shift_attention(1, 4, 4)

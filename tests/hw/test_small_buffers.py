@@ -1,4 +1,5 @@
 import random
+import struct
 
 from hw.config import preset
 from hw.small_buffers import ConstantQueue, NormBuffer, OutBuffer
@@ -27,7 +28,7 @@ def test_logits_are_stored_little_endian(simulate):
 
 
 def test_norm_parameters(simulate):
-    dut = NormBuffer(CONFIG, 8 * CONFIG.norm_bytes)
+    dut = NormBuffer(CONFIG)
 
     async def bench(ctx):
         words = [random.Random(i).randbytes(CONFIG.norm_bytes) for i in range(CONFIG.norm_words)]
@@ -37,11 +38,18 @@ def test_norm_parameters(simulate):
             assert ctx.get(dut.load_write.ready)
             await ctx.tick()
         ctx.set(dut.load_write.valid, 0)
-        ctx.set(dut.read.en, 1)
+        ctx.set(dut.alpha_read.en, 1)
+        ctx.set(dut.gain_read.en, 1)
         for at, word in enumerate(words):
-            ctx.set(dut.read.addr, at)
+            other = len(words) - 1 - at
+            ctx.set(dut.alpha_read.addr, at)
+            ctx.set(dut.gain_read.addr, other)
             await ctx.tick()
-            assert ctx.get(dut.read.data) == int.from_bytes(word, "little")
+            for lane in range(CONFIG.lanes):
+                gamma, beta = struct.unpack_from("<hxxi", words[other], 8 * lane)
+                assert ctx.get(dut.alpha_read.data[lane]) == word[8 * lane + 2] & 3
+                assert ctx.get(dut.gain_read.data[lane].gamma) == gamma
+                assert ctx.get(dut.gain_read.data[lane].beta) == beta
 
     simulate(dut, bench)
 
