@@ -16,10 +16,20 @@ from sim.whole import simulate
 OVERHEAD = 200
 
 
+#: A larger point of the front is worth running if it is faster than smaller ones by this much.
+GAIN = 0.03
+
+
 def cheapest(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """The ``count`` points of the Pareto front that simulate fastest."""
-    front = [row for row in rows if row.get("pareto")]
-    return sorted(front, key=lambda r: r["cycles"] * (r["macs_per_cycle"] + OVERHEAD))[:count]
+    """The ``count`` points that simulate fastest of those that are worth their area.
+
+    These are the points of the Pareto front that are faster by `GAIN` than the one before.
+    """
+    worth: list[dict[str, Any]] = []
+    for row in sorted((row for row in rows if row.get("pareto")), key=lambda r: r["area_ge"]):
+        if not worth or row["cycles"] < (1 - GAIN) * worth[-1]["cycles"]:
+            worth.append(row)
+    return sorted(worth, key=lambda r: r["cycles"] * (r["macs_per_cycle"] + OVERHEAD))[:count]
 
 
 def confirm(

@@ -26,7 +26,7 @@ def pareto_plot(report: dict[str, Any]) -> Figure:
     xs, ys = [row["area_ge"] / 1e6 for row in front], [row["cycles"] for row in front]
     axes.step(xs, ys, where="post", color=INK, linewidth=1.2, label="Pareto front", zorder=1)
     for label, x, y in _labels(xs, ys):
-        axes.annotate(label, (x, y), (-4, -11), textcoords="offset points", fontsize=8, ha="right")
+        axes.annotate(label, (x, y), (-9, -13), textcoords="offset points", fontsize=8, ha="right")
     for row, x, y in zip(front, xs, ys, strict=True):
         if row.get("confirmed"):
             good = row["confirmed"]["bit_exact"]

@@ -97,6 +97,8 @@ def test_pareto():
     front = [row | {"macs_per_cycle": 10} for row in rows if row.get("pareto")]
     assert cheapest(front, 1)[0]["cycles"] == 50
     assert cheapest(front, 0) == []
+    near = [*front, {"area_ge": 20, "cycles": 49, "macs_per_cycle": 10, "pareto": True}]
+    assert [row["cycles"] for row in cheapest(near, 3)] == [50, 100], "49 is not worth 20"
 
 
 def test_area_fit_returns_what_it_was_given():
