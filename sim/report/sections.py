@@ -250,7 +250,32 @@ def area(inputs: Inputs) -> Section:
                 ],
             )
         )  # fmt: skip
+    tables += _fpga(inputs)
     return Section(title="Area", text=text, figures=[resource_figures.area(report)], tables=tables)
+
+
+def _fpga(inputs: Inputs) -> list[Table]:
+    """Resources of FPGAs, as far as they were measured."""
+    tables = []
+    if inputs.fpga:
+        counts = [(kind, f"{count:,g}") for kind, count in inputs.fpga["totals"].items()]
+        caption = f"{inputs.fpga['config']} on UltraScale+, not placed"
+        tables.append(Table(header=("resource", "used"), rows=counts, caption=caption))
+    if inputs.placed:
+        placed = inputs.placed
+        path = ", ".join(f"{step['unit']} {step['ns']:.1f} ns" for step in placed["critical_path"])
+        tables.append(
+            Table(
+                header=("resource", "used", "available", "share"),
+                rows=[
+                    (kind, f"{row['used']:,}", f"{row['available']:,}", percent(row["share"], 1))
+                    for kind, row in placed["totals"].items()
+                ],
+                caption=f"{placed['config']} placed and routed on {placed['part']}: "
+                f"{placed['fmax_mhz']:.1f} MHz; critical path: {path}",
+            )
+        )
+    return tables
 
 
 def peers(inputs: Inputs, mhz: float) -> Section:

@@ -86,8 +86,13 @@ def test_page_from_everything(build, tmp_path, capsys):
     build("sim/vit_digits-w8a8-log2-tiny.json", sim_report())
     build("sim/vit_digits-w4a8-log2-tiny.json", sim_report(bits="w4a8", cycles=600))
     build("synth/tiny-generic.json", area_report())
-    build("synth/tiny-xcup.json", {"totals": {}, "fmax_mhz": None})
-    build("synth/tiny-ecp5.json", {"fmax_mhz": 50.0, "part": "LFE5U-85F", "config": "tiny"})
+    build("synth/tiny-xcup.json", {"config": "tiny", "totals": {"LUT": 20204.0, "DSP": 76},
+                                    "fmax_mhz": None})  # fmt: skip
+    build("synth/tiny-ecp5.json", {
+        "fmax_mhz": 50.0, "part": "LFE5U-85F", "config": "tiny",
+        "totals": {"LUT": {"used": 4000, "available": 8000, "share": 0.5}},
+        "critical_path": [{"unit": "matmul_control", "ns": 20.0}],
+    })  # fmt: skip
     build("eval/vit_digits-w8a8-log2.json", {"fp_top1": 99.55, "int_top1": 99.1, "images": 445,
                                               "agreement": 99.3})  # fmt: skip
     assert report("--mhz", "250") == 0
@@ -103,6 +108,8 @@ def test_page_from_everything(build, tmp_path, capsys):
         assert "50000.0" in content  # 50 MHz over 1000 cycles
         assert "250000.0" in content
         assert "HG-PIPE" in content
+        assert "20,204" in content
+        assert "50.0 MHz; critical path: matmul_control 20.0 ns" in content
         assert "600 cycles" in content
         assert "99.10 %" in content
     # Self-contained: nothing is fetched, and no two drawings share a name.
