@@ -71,7 +71,7 @@ class AttentionUnit(wiring.Component):
         m.submodules.shifters = shifters = ShifterArray(
             ShiftAttention(), rows=c.rows, lanes=c.head_lanes, word=c.act_bytes
         )
-        m.submodules.sum_feed = sum_feed = LogitFeed(c)
+        m.submodules.sum_feed = sum_feed = LogitFeed(c, waits=False)
         m.submodules.code_feed = code_feed = LogitFeed(c)
         m.submodules.writer = writer = CodeWriter(c)
         wiring.connect(m, sum_feed.read, wiring.flipped(self.logit_sum_read))
@@ -90,7 +90,6 @@ class AttentionUnit(wiring.Component):
             sum_feed.start.eq(start),
             sum_feed.addr.eq(self.instr.p.l_addr),
             sum_feed.keys.eq(self.instr.p.keys),
-            sum_feed.en.eq(1),
             softmax.maxima.eq(self.max_read.data),
             softmax.frac.eq(group.frac),
             softmax.sum_valid.eq(sum_feed.valid),

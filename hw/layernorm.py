@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from golden.ops.layernorm import ALPHA_MAX, FRACTION_BITS, LayerNorm
 from hw.ports import ReadPort
 from hw.reciprocal_root import ReciprocalRoot
-from hw.rounding import round_shift, rshr
+from hw.rounding import narrow_rshr, round_shift
 from hw.token_variance import TokenVariance, token_layout
 
 SHIFT_BITS = 6
@@ -151,7 +151,7 @@ class LayerNormUnit(wiring.Component):
         return y, [
             product.eq(self.step.p.q[lane] * scale),
             centred.eq((product << alpha) - offset),
-            n.eq(rshr(centred, k)),
+            n.eq(narrow_rshr(m, centred, k, n_bits, f"n{lane}")),
             total.eq(n * gain.gamma + gain.beta),
             rounded.eq(round_shift(m, total << 1, shift, 8, f"lane{lane}")),
             y.eq(rounded),

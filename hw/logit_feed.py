@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,12 +24,13 @@ class LogitFeed(wiring.Component):
     -------
     start, addr, keys : In, ``keys`` 1..max_keys.
     read : Out(ReadRequest), the logit memory.
-    en : In(1), take the key shown.
+    en : In(1), take the key shown; without ``waits`` it is always taken.
     valid, first, last, logits : Out, the key shown: one signed byte per row.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, waits: bool = True) -> None:
         self.config = config
+        self.waits = waits
         bits = config.addr_bits["logit"]
         words = data.ArrayLayout(signed(8), config.rows * config.cols)
         super().__init__(
@@ -58,7 +59,7 @@ class LogitFeed(wiring.Component):
             self.valid.eq(fetched | held),
             self.first.eq(first),
             self.last.eq(left == 1),
-            take.eq(self.valid & self.en),
+            take.eq(self.valid & (self.en if self.waits else 1)),
             finish.eq(take & ((index == cols - 1) | self.last)),
             self.read.req.valid.eq(Mux(self.valid, finish & ~self.last, left != 0)),
             self.read.req.payload.eq(addr),
@@ -77,10 +78,15 @@ class LogitFeed(wiring.Component):
             m.d.sync += [left.eq(self.keys), addr.eq(self.addr), index.eq(0), first.eq(1)]
         for row in range(rows):
             word = self.read.data.as_value()[row * cols * 8 : (row + 1) * cols * 8]
-            buffer = Signal(cols * 8, name=f"buffer{row}", reset_less=True)
-            with m.If(fetched):
-                m.d.sync += buffer.eq(word)
-            m.d.comb += self.logits[row].eq(
-                Mux(fetched, word[:8], buffer.word_select(index, 8)).as_signed()
-            )
+            first_key, later_keys = word[:8], word[8:]
+            if self.waits:
+                buffer = Signal(cols * 8, name=f"buffer{row}", reset_less=True)
+                key = buffer.word_select(index, 8)
+                with m.If(fetched):
+                    m.d.sync += buffer.eq(word)
+            else:  # every cycle takes the next key, so none has to stay where it is
+                buffer = Signal((cols - 1) * 8, name=f"buffer{row}", reset_less=True)
+                key, rest = buffer[:8], Cat(buffer[8:], word[-8:])
+                m.d.sync += buffer.eq(Mux(fetched, later_keys, rest))
+            m.d.comb += self.logits[row].eq(Mux(fetched, first_key, key).as_signed())
         return m

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.ops.softmax import E_BITS, ExpForm
 from hw.exponential import T_BITS, Exponential
-from hw.rounding import rshr, saturate
+from hw.rounding import round_shift
 from hw.row_sum import SUM_BITS
 
 PROBABILITY_BITS = 8
@@ -149,9 +149,8 @@ class MultiplierArray(wiring.Component):
                 after = acc[i + self.word] if i + self.word < self.lanes else 0
                 m.d.sync += acc[i].eq(Mux(self.step, after, acc[i] + values[i] * now))
             for i in range(self.word):
-                m.d.comb += self.words[row * self.word + i].eq(
-                    saturate(rshr(acc[i], self.shift), 8)
-                )
+                word = round_shift(m, acc[i] << 1, self.shift, 8, f"{row}_{i}")
+                m.d.comb += self.words[row * self.word + i].eq(word)
         return m
 
 
@@ -179,6 +178,6 @@ class DyadicRequantizer(wiring.Component):
         product = Signal(signed(len(self.acc) + self.MULTIPLIER_BITS + 1))
         m.d.comb += [
             product.eq(self.acc * self.multiplier),
-            self.y.eq(saturate(rshr(product, self.shift), 8)),
+            self.y.eq(round_shift(m, product << 1, self.shift, 8, "y")),
         ]
         return m

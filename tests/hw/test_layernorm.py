@@ -12,7 +12,6 @@ from golden.executor import Executor
 from golden.ops import LayerNorm
 from hw.config import PRESETS
 from hw.norm_unit import NormUnit
-from hw.rounding import saturate
 from sim.bench_config import config_env
 from sim.benches.norm import Case, corner_tokens
 from sim.runner import run
@@ -57,10 +56,10 @@ def test_network_tokens(unit_config, model, quantized, tmp_path):
 
 
 def test_a_fault_is_caught(monkeypatch):
-    """Rounding down instead of to nearest."""
+    """Rounding down instead of to nearest, wrapping instead of saturating."""
 
     def truncated(m, x, s, bits, name):
-        return saturate(x >> (s + 1), bits)
+        return (x >> (s + 1))[:bits].as_signed()
 
     monkeypatch.setattr("hw.layernorm.round_shift", truncated)
     simulator = compile_parts({"norm": NormUnit(PRESETS["tiny"])}, "potvit_units")
