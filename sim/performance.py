@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from hw.compiler.layout import word_bytes
 from hw.compiler.program import Program
 from hw.config import Config
 from hw.isa import Mem
 from sim.accounting import account, array_cycles, precision
-from sim.traffic import on_chip_bytes, word_bytes
+from sim.traffic import on_chip_bytes
 
 
 def performance(program: Program, config: Config, answer: dict[str, Any]) -> dict[str, Any]:

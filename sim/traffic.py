@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hw.compiler.layout import ceil_div
+from hw.compiler.layout import ceil_div, word_bytes
 from hw.compiler.program import Program
 from hw.config import Config
 from hw.isa import Instr, Mem, Op
@@ -65,21 +65,6 @@ def layer_dram_bytes(program: Program, config: Config) -> list[tuple[int, int]]:
             write = instr.fields["words"] * ceil_div(each, config.axi_bytes) * config.axi_bytes
         found[layer] = (found[layer][0] + read, found[layer][1] + write)
     return found
-
-
-def word_bytes(memory: Mem, config: Config) -> int:
-    """Bytes of one word of a memory as LOAD and STORE count them (docs/architecture.md)."""
-    return {
-        Mem.ACT: config.rows * config.act_bytes,
-        Mem.STREAM: config.stream_bytes,
-        Mem.VALUE: config.head_lanes,
-        Mem.LOGIT: config.rows * config.cols,
-        Mem.RESIDUAL: config.cols,
-        Mem.OUT: 4 * config.cols,
-        Mem.NORM: config.norm_bytes,
-        Mem.GELU: config.cols,  # one byte into every column's copy
-        Mem.CONST: config.const_bytes,
-    }[memory]
 
 
 def _matmul(found: Bytes, instr: Instr, config: Config) -> None:

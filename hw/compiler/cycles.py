@@ -10,7 +10,7 @@ import numpy as np
 
 from golden.errors import PotvitError
 from hw.compiler.depend import Ordering
-from hw.compiler.layout import ceil_div
+from hw.compiler.layout import ceil_div, word_bytes
 from hw.compiler.step import Step
 from hw.compiler.timing import Timing, tile_cycles
 from hw.config import Config
@@ -147,21 +147,11 @@ class Simulation:
                 self._finish(number, begin, first, second + self.timing.attend_end)
             case _:
                 begin = self._begin(number)
-                work = step.fields["words"] * ceil_div(self._word(step), self.config.axi_bytes)
+                size = word_bytes(Mem(step.fields["src"]), self.config)
+                work = step.fields["words"] * ceil_div(size, self.config.axi_bytes)
                 self._finish(number, begin, begin + work, begin + work + self.timing.write)
                 self._free[Unit.STORE] = int(self.done[number])
         return True
-
-    def _word(self, step: Step) -> int:
-        config = self.config
-        return {
-            Mem.ACT: config.rows * config.act_bytes,
-            Mem.STREAM: config.stream_bytes,
-            Mem.VALUE: config.head_lanes,
-            Mem.LOGIT: config.rows * config.cols,
-            Mem.RESIDUAL: config.cols,
-            Mem.OUT: 4 * config.cols,
-        }[Mem(step.fields["src"])]
 
     def _finish(self, number: int, begin: int, issue_end: int, done: int) -> None:
         unit = self.steps[number].unit

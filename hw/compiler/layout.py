@@ -11,6 +11,7 @@ import numpy.typing as npt
 from golden import ir
 from golden.errors import PotvitError
 from hw.config import Config
+from hw.isa import Mem
 
 Array = npt.NDArray[Any]
 PAGE = 4096
@@ -59,6 +60,21 @@ class Dram:
     def image(self) -> bytes:
         """Everything added so far."""
         return b"".join(self._parts)
+
+
+def word_bytes(memory: Mem, config: Config) -> int:
+    """Bytes of one word of a memory as LOAD and STORE count them (docs/architecture.md)."""
+    return {
+        Mem.ACT: config.rows * config.act_bytes,
+        Mem.STREAM: config.stream_bytes,
+        Mem.VALUE: config.head_lanes,
+        Mem.LOGIT: config.rows * config.cols,
+        Mem.RESIDUAL: config.cols,
+        Mem.OUT: 4 * config.cols,
+        Mem.NORM: config.norm_bytes,
+        Mem.GELU: config.cols,  # one byte into every column's copy
+        Mem.CONST: config.const_bytes,
+    }[memory]
 
 
 def load_beats(words: int, word_bytes: int, config: Config) -> int:

@@ -1,6 +1,7 @@
 """Fixtures of the hardware's tests: the fast simulator, configurations, quantized networks."""
 
 import os
+import pickle
 
 import pytest
 from amaranth.sim import Simulator
@@ -51,3 +52,15 @@ def quantized():
         return net.graph, net.data.calib(1)[0].pixels(net.model.spec.preprocess)
 
     return export
+
+
+@pytest.fixture
+def handed(tmp_path):
+    """``handed(variable, content)``: the environment that hands ``content`` to a bench."""
+
+    def hand(variable, content):
+        path = tmp_path / "content.pickle"
+        path.write_bytes(pickle.dumps(content))
+        return {variable: str(path)}
+
+    return hand

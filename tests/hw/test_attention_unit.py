@@ -1,7 +1,5 @@
 """ATTN unit: see sim/benches/attention.py."""
 
-import pickle
-
 import numpy as np
 import pytest
 
@@ -71,7 +69,7 @@ def cases_of(graph, node, logits, values, result, rows, rng):
         pytest.param("deit_tiny", PRESETS["base"], id="deit_tiny-base", marks=pytest.mark.slow),
     ],
 )
-def test_network_rows(model, config, attn, quantized, tmp_path):
+def test_network_rows(model, config, attn, quantized, handed):
     """Real logits and values of the first, a middle and the last block."""
     graph, pixels = quantized(model, attn=attn)
     nodes = [n for n in graph.nodes if isinstance(n, ir.Softmax)]
@@ -86,9 +84,7 @@ def test_network_rows(model, config, attn, quantized, tmp_path):
         cases += cases_of(graph, node, logits, values, tensors[product.output][0], config.rows, rng)
     for case, result in cases:
         assert (case.result(config.exp_form)[1] == result).all(), "operators disagree"
-    path = tmp_path / "rows.pickle"
-    path.write_bytes(pickle.dumps([case for case, _ in cases]))
-    env = config_env(config) | {"POTVIT_BENCH_ROWS": str(path)}
+    env = config_env(config) | handed("POTVIT_BENCH_ROWS", [case for case, _ in cases])
     name = "network_rows"
     assert run(units(config, "attn"), BENCH, testcase=name, env=env) == [name]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-
 import numpy as np
 import pytest
 
@@ -28,7 +26,7 @@ def test_instructions(unit_config, stalls):
 
 
 @pytest.mark.parametrize("model", ["vit_digits", "deit_tiny"])
-def test_network_tokens(unit_config, model, quantized, tmp_path):
+def test_network_tokens(unit_config, model, quantized, handed):
     """Real residual streams and parameters: first, middle and last LayerNorm of the network."""
     config = unit_config
     graph, pixels = quantized(model)
@@ -47,9 +45,7 @@ def test_network_tokens(unit_config, model, quantized, tmp_path):
         assert (y == tensors[node.output][0][: len(q)]).all()
         alpha, gamma, beta = (v.astype(np.int64) for v in values)
         cases.append(Case(q=q, alpha=alpha, gamma=gamma, beta=beta, shift=node.shift))
-    path = tmp_path / "tokens.pickle"
-    path.write_bytes(pickle.dumps(cases))
-    env = config_env(config) | {"POTVIT_BENCH_TOKENS": str(path)}
+    env = config_env(config) | handed("POTVIT_BENCH_TOKENS", cases)
     simulator = units(config, *PARTS)
     name = "network_tokens"
     assert run(simulator, "sim.benches.norm", testcase=name, env=env) == [name]

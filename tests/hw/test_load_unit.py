@@ -1,7 +1,5 @@
 """LOAD unit: see sim/benches/load.py."""
 
-import pickle
-
 import pytest
 
 from hw.config import PRESETS
@@ -27,14 +25,14 @@ def test_bench(unit_config, stalls):
 
 
 @pytest.mark.parametrize("model", ["vit_digits", "deit_tiny"])
-def test_network_tensors(unit_config, model, quantized, tmp_path):
+def test_network_tensors(unit_config, model, quantized, handed):
     """Pixels, weights of three blocks, LayerNorm parameters, GELU tables, position constants."""
     graph, pixels = quantized(model)
-    path = tmp_path / "tensors.pickle"
-    path.write_bytes(pickle.dumps(loaded(graph, pixels, unit_config)))
-    env = config_env(unit_config) | {"POTVIT_BENCH_TENSORS": str(path)}
-    simulator = units(unit_config, *PARTS)
-    assert run(simulator, BENCH, testcase="network_tensors/.*", env=env) == NETWORK
+    env = config_env(unit_config) | handed(
+        "POTVIT_BENCH_TENSORS", loaded(graph, pixels, unit_config)
+    )
+    model = units(unit_config, *PARTS)
+    assert run(model, BENCH, testcase="network_tensors/.*", env=env) == NETWORK
 
 
 def test_a_fault_is_caught(monkeypatch):
