@@ -32,7 +32,13 @@ class Row:
         return QuantOptions(**changes)
 
 
-_PLAIN = {"rounding": "nearest", "refit": False, "bias_correction": False, "centre_values": False}
+_PLAIN = {
+    "rounding": "nearest",
+    "refit": False,
+    "bias_correction": False,
+    "centre_values": False,
+    "equalize": False,
+}
 _PLAIN4 = {**_PLAIN, "rounding4": "nearest", "bits": "w4a8"}
 
 
@@ -55,6 +61,8 @@ ROWS: tuple[Row, ...] = (
         ("4-bit codes, i-exp", {"exp": ExpForm.IEXP}),
         ("half-step codes, i-exp", {"attn": "half", "exp": ExpForm.IEXP}),
         ("4-bit codes, V not centred", {"centre_values": False}),
+        ("4-bit codes, Q, K and V not equalized", {"equalize": False}),
+        ("half-step codes, Q, K and V not equalized", {"attn": "half", "equalize": False}),
     ),
     *_section(
         "Observers (w8a8, 4-bit codes)",
@@ -74,6 +82,7 @@ ROWS: tuple[Row, ...] = (
         ("no refit", {"refit": False}),
         ("fitted to each layer, not to the stream", {"stream_target": False}),
         ("class token counts once", {"class_weight": 1.0}),
+        ("last block like the others", {"read_weight": 10.0}),
         ("nothing but PoT search", _PLAIN),
         ("nothing but PoT search, FQ-ViT's rule", {**_PLAIN, "rule": "fq"}),
         ("nothing but PoT search, half-step codes", {**_PLAIN, "attn": "half"}),
@@ -83,7 +92,7 @@ ROWS: tuple[Row, ...] = (
         ("nearest, nothing else", {**_PLAIN4, "attn": "half"}),
         (
             "nearest, bias correction",
-            {**_PLAIN4, "bias_correction": True, "centre_values": True, "attn": "half"},
+            {**_PLAIN4, "bias_correction": True, "attn": "half"},
         ),
         ("nearest, refit", {"bits": "w4a8", "attn": "half", "rounding4": "nearest"}),
         ("compensated, no refit", {"bits": "w4a8", "attn": "half", "refit": False}),

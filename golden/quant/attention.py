@@ -21,6 +21,8 @@ LOGIT_MIN, LOGIT_MAX = -5, 0
 #: Pictures that the searches over attention matrices look at.
 SEARCH_PICTURES = 16
 VALUE_PICTURES = 64
+#: Equalization's factors are 2**-OCTAVES to 2**OCTAVES.
+OCTAVES = 4
 
 
 def query_scale(depth: int, form: ExpForm) -> tuple[float, int]:
@@ -59,7 +61,7 @@ def scores(cal: Calibrator, prefix: str, heads: int, m: int) -> str:
     exps = (cal.exponent(q) + cal.exponent(k))[::depth] - m
     logits = (qh @ kh.transpose(-1, -2)).numpy()
     base = 1.0 if cal.options.exp is ExpForm.BASE2 else LOG2_E
-    weight = cal.options.class_weight
+    weight = cal.class_weight
     chosen = [
         _logit_exponent(cal.options.method, np.ldexp(logits[:, h], exps[h]), base, weight)
         for h in range(heads)
@@ -124,7 +126,7 @@ def value_centre(cal: Calibrator, prefix: str, v: torch.Tensor, heads: int) -> F
     """
     table = code_weights(cal.options.format).square()
     rows = torch.ones(v.shape[1], dtype=torch.float64)
-    rows[0] = cal.options.class_weight
+    rows[0] = cal.class_weight
     n, tokens, channels = v.shape
     power = in_chunks(
         lambda part: (rows @ table[part.long()]).transpose(1, 2), cal.values[f"{prefix}.codes"]
@@ -162,6 +164,21 @@ def attend(cal: Calibrator, prefix: str, heads: int) -> str:
     return node.output
 
 
+def octaves(over: Floats, under: Floats) -> Floats:
+    """Return the powers of two nearest the root of the rms ratio, from mean squares [C]."""
+    floor = 1e-12 * max(float(over.max()), float(under.max()), 1e-12)
+    ratio = np.log2(np.maximum(over, floor) / np.maximum(under, floor))
+    return np.exp2(np.clip(np.floor(ratio / 4 + 0.5), -OCTAVES, OCTAVES))
+
+
+def affine(
+    layer: LinearParameters, target: torch.Tensor, shift: Floats, scale: Floats
+) -> tuple[LinearParameters, torch.Tensor]:
+    """Return a layer and its target with ``(output - shift) * scale`` per channel [C]."""
+    made = LinearParameters(weight=layer.weight * scale[:, None], bias=(layer.bias - shift) * scale)
+    return made, (target - torch.from_numpy(shift).float()) * torch.from_numpy(scale).float()
+
+
 def attention(
     cal: Calibrator,
     prefix: str,
@@ -169,24 +186,52 @@ def attention(
     layer: LinearParameters,
     targets: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     heads: int,
-) -> tuple[str, Floats]:
-    """LN1's output to attention's output; its edge and the shift [C] taken out of V.
+    read: float,
+) -> tuple[str, Floats, Floats]:
+    """LN1's output to attention's output: its edge, and V's shift [C] and scale [C].
 
-    ``layer`` is the fused QKV layer with smoothing folded in, ``targets`` the float q, k, v.
+    The edge holds ``(attention - shift) * scale``: the projection undoes both. ``layer`` is the
+    fused QKV layer with smoothing folded in, ``targets`` the float q, k, v. The class token counts
+    for ``read`` tokens wherever rows are queries.
     """
     options = cal.options
     channels = targets[0].shape[-1]
     factor, m = query_scale(channels // heads, options.exp)
     q, k, v = (layer.rows(i * channels, (i + 1) * channels) for i in range(3))
-    q = LinearParameters(weight=q.weight * factor, bias=q.bias * factor)
-    projection(cal, f"{prefix}.q", source, q, targets[0] * factor, heads)
-    projection(cal, f"{prefix}.k", source, k, targets[1], heads)
-    scores(cal, prefix, heads, m)
-    codes(cal, prefix)
-    shift = np.zeros(channels)
-    if options.centre_values:
-        shift = value_centre(cal, prefix, targets[2], heads)
-    v = LinearParameters(weight=v.weight, bias=v.bias - shift)
-    projection(cal, f"{prefix}.v", source, v, targets[2] - torch.from_numpy(shift).float(), heads)
+    none, one = np.zeros(channels), np.ones(channels)
+    mean, balance = none, one
+    if options.equalize:
+        mean = _mean(targets[1])
+        balance = octaves(_power(targets[1], mean), _power(targets[0], none))
+    q, target = affine(q, targets[0], none, balance * factor)
+    with cal.weighing(read):
+        projection(cal, f"{prefix}.q", source, q, target, heads)
+    k, target = affine(k, targets[1], mean, 1 / balance)
+    projection(cal, f"{prefix}.k", source, k, target, heads)
+    shift = none
+    with cal.weighing(read):
+        scores(cal, prefix, heads, m)
+        codes(cal, prefix)
+        if options.centre_values:
+            shift = value_centre(cal, prefix, targets[2], heads)
+    scale = one
+    if options.equalize:
+        power = _power(targets[2], shift)
+        middle = np.exp2(np.log2(np.maximum(power, 1e-12)).mean())
+        scale = octaves(np.full(channels, middle), power)
+    v, target = affine(v, targets[2], shift, scale)
+    projection(cal, f"{prefix}.v", source, v, target, heads)
     cal.drop(source)
-    return attend(cal, prefix, heads), shift
+    with cal.weighing(read):
+        return attend(cal, prefix, heads), shift, scale
+
+
+def _mean(x: torch.Tensor) -> Floats:
+    """Mean over pictures and tokens of [N, T, C], float64 [C]."""
+    return np.asarray(x.mean((0, 1), dtype=torch.float64).numpy())
+
+
+def _power(x: torch.Tensor, centre: Floats) -> Floats:
+    """Mean square about ``centre`` [C] over pictures and tokens of [N, T, C], float64 [C]."""
+    offset = x - torch.from_numpy(centre).float()
+    return np.asarray(offset.square().mean((0, 1), dtype=torch.float64).numpy())

@@ -88,23 +88,34 @@ def quantize_pixels(
 def _block(cal: Calibrator, floats: FloatModel, block: int, stream: str) -> str:
     """One transformer block from residual to residual."""
     part, prefix = floats.module.blocks[block], f"blocks.{block}"
+    last = block == len(floats.module.blocks) - 1
+    read = cal.options.read_weight if last else cal.options.class_weight
     qkv = linear_parameters(part.attn.qkv)
     bits = cal.options.bits.bits
     ln1, smooth = stages.layer_norm(
         cal, f"{prefix}.ln1", stream, part.norm1, qkv.weight, bits(f"{prefix}.v")
     )
     targets = floats.qkv(block)
-    attn, shift = attention(cal, prefix, ln1, smoothed(qkv, smooth), targets, part.attn.num_heads)
+    heads = part.attn.num_heads
+    layer = smoothed(qkv, smooth)
+    attn, shift, scale = attention(cal, prefix, ln1, layer, targets, heads, read)
     proj = linear_parameters(part.attn.proj)
-    proj = LinearParameters(weight=proj.weight, bias=proj.bias + proj.weight @ shift)
+    proj = LinearParameters(weight=proj.weight / scale, bias=proj.bias + proj.weight @ shift)
     target = floats.attend(block, *targets)
     del targets
-    stream = _into_stream(
-        cal, floats, f"{prefix}.proj", attn, proj, target, stream, f"{prefix}.res1"
-    )
+    with cal.weighing(read):
+        stream = _into_stream(
+            cal, floats, f"{prefix}.proj", attn, proj, target, stream, f"{prefix}.res1"
+        )
+        return _feed_forward(cal, floats, block, stream)
+
+
+def _feed_forward(cal: Calibrator, floats: FloatModel, block: int, stream: str) -> str:
+    """LN2, fc1, GELU and fc2 of a block."""
+    part, prefix = floats.module.blocks[block], f"blocks.{block}"
     fc1 = linear_parameters(part.mlp.fc1)
     ln2, smooth = stages.layer_norm(
-        cal, f"{prefix}.ln2", stream, part.norm2, fc1.weight, bits(f"{prefix}.fc1")
+        cal, f"{prefix}.ln2", stream, part.norm2, fc1.weight, cal.options.bits.bits(f"{prefix}.fc1")
     )
     target = floats.hidden(block)
     hidden = stages.mlp_hidden(cal, f"{prefix}.fc1", ln2, smoothed(fc1, smooth), target)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -32,7 +35,8 @@ class Calibrator:
     """Appends nodes, runs each on all pictures at once, and keeps the edges still needed.
 
     ``values`` maps an edge to its exact integers [N, ...]; ``tensors`` and ``nodes`` are the
-    graph so far. Everything a node's constants depend on comes from here, so no float of an
+    graph so far; ``class_weight`` is what the class token counts for at this point of the
+    network. Everything a node's constants depend on comes from here, so no float of an
     earlier layer reaches a later one except through the float network's own outputs.
     """
 
@@ -42,12 +46,22 @@ class Calibrator:
         options: QuantOptions,
     ) -> None:
         self.options = options
+        self.class_weight = options.class_weight
         self.tensors: dict[str, ir.Tensor] = {}
         self.nodes: list[ir.Node] = []
         self.values: dict[str, torch.Tensor] = {}
         self._moments: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self._steps = StepBuilder(torch.device("cpu"))
         self._edge("image", torch.from_numpy(pixels), 0, wire=False)
+
+    @contextmanager
+    def weighing(self, class_weight: float) -> Iterator[None]:
+        """Let the class token count for ``class_weight`` tokens inside a ``with``."""
+        before, self.class_weight = self.class_weight, class_weight
+        try:
+            yield
+        finally:
+            self.class_weight = before
 
     def _edge(self, name: str, value: torch.Tensor, exponent: npt.ArrayLike, wire: bool) -> None:
         self.tensors[name] = ir.Tensor(
@@ -90,7 +104,7 @@ class Calibrator:
 
     def observe(self, real: Floats, groups: int = 1) -> npt.NDArray[np.int64]:
         """Return int8 exponents [groups] of [N, T, C] values whose channels form equal groups."""
-        return exponents(self.options.method, real, groups, self.options.class_weight)
+        return exponents(self.options.method, real, groups, self.class_weight)
 
     def accumulator(
         self,
@@ -119,10 +133,10 @@ class Calibrator:
             if source not in self._moments:
                 self._moments[source] = statistics.second_moments(inputs)
             seen = statistics.moments(
-                inputs, x_exp, target, self._moments[source], options.class_weight
+                inputs, x_exp, target, self._moments[source], self.class_weight
             )
             # Too few tokens say little about a large layer, which also costs the most.
-            enough = seen.count >= 2 * inputs.shape[-1]
+            enough = seen.tokens >= 2 * inputs.shape[-1]
             if options.refit and (enough or bits == 4):
                 layer = statistics.refit(seen, layer, options.prior)
             if rounding == "compensated" and (enough or bits == 4):
@@ -134,7 +148,7 @@ class Calibrator:
         # The table's offset folds into the bias exactly: zero * sum(W).
         bias = bias + zero * 2.0**x_exp * made.real.sum(1)
         if options.refit or options.bias_correction:
-            trust = seen.count / (seen.count + BIAS_PRIOR)
+            trust = seen.tokens / (seen.tokens + BIAS_PRIOR)
             bias = bias + trust * (statistics.centred_bias(seen, made.real) - bias)
         whole = np.floor(np.ldexp(bias, -(x_exp + made.exponent)) + 0.5)
         return ir.Linear(

@@ -90,10 +90,14 @@ class QuantOptions:
         prior: tokens' worth of trust in the float weights when refitting.
         class_weight: tokens that the class token counts for in every fit and search: only its
             last value is read.
+        read_weight: the same in the last block from its logits on, where no other token is read.
         stream_target: layers that add to the residual stream are fitted to bring the stream
             itself to the float one, not only to their own float output.
         centre_values: V is shifted so that attention's code errors act on the least of it; the
             shift returns through the projection's bias.
+        equalize: powers of two between the channels of Q and K, and of V and the projection,
+            even out what one exponent per head or edge has to hold; K loses its mean, which
+            adds the same to all logits of a row.
     """
 
     method: str = "minmax"
@@ -109,8 +113,10 @@ class QuantOptions:
     refit: bool = True
     prior: float = 300000.0
     class_weight: float = 10.0
+    read_weight: float = 1000.0
     stream_target: bool = True
     centre_values: bool = True
+    equalize: bool = True
 
     def __post_init__(self) -> None:
         """Refuse unknown names and impossible numbers with a ``PotvitError``."""
@@ -136,7 +142,7 @@ class QuantOptions:
             raise PotvitError(f"rule {self.rule} is for 4-bit codes: half-step codes need half")
         if self.attn == "log2" and self.rule == "half":
             raise PotvitError("rule half is for half-step codes: choose fq or centred")
-        for name in ("prior", "class_weight"):
+        for name in ("prior", "class_weight", "read_weight"):
             if not getattr(self, name) > 0:
                 raise PotvitError(f"{name} must be positive, not {getattr(self, name)}")
 

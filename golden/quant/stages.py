@@ -103,7 +103,7 @@ def residual(cal: Calibrator, name: str, acc: str, old: str | Floats) -> str:
         cal.options.method,
         cal.real(total, fine),
         factors=cal.options.ptf,
-        class_weight=cal.options.class_weight,
+        class_weight=cal.class_weight,
     )
     cal.add(replace(probe, shift=ints(exps - fine)), exps)
     cal.drop(*inputs)
@@ -137,7 +137,7 @@ def layer_norm(
             following,
             bits,
             options.smoothing,
-            cal.options.class_weight,
+            cal.class_weight,
         )
     exponent = int(cal.observe(np.ldexp(y, -smooth))[0])
     node = norms.layer_norm(
@@ -170,7 +170,7 @@ def mlp_hidden(
     acc, exps = accumulate(node, cal)
     real = cal.real(acc, exps)
     middle = int(pot.centre(ranges(cal.options.method, real.reshape(len(real), -1, 1)))[0])
-    rows, weight = pot.sample(real, cal.options.class_weight)
+    rows, weight = pot.sample(real, cal.class_weight)
     wanted = gelu(rows)
     errors = [
         np.square(gelu(pot.rounded(rows, middle + o)) - wanted).sum(1) @ weight for o in pot.WINDOW
@@ -193,7 +193,7 @@ def activation(cal: Calibrator, name: str, source: str) -> tuple[str, int]:
     """GELU table: the output exponent and offset of least error on what fc1 made."""
     in_exp = int(cal.exponent(source)[0])
     value = cal.values[source]
-    counts = _counts(value) + (cal.options.class_weight - 1) * _counts(value[:, 0])
+    counts = _counts(value) + (cal.class_weight - 1) * _counts(value[:, 0])
     x = np.ldexp(np.arange(-128, 128, dtype=np.float64), in_exp)
     wanted = gelu(x)
     used = counts > 0

@@ -21,11 +21,12 @@ Floats = npt.NDArray[np.float64]
 class Moments:
     """What calibration saw at one layer, in real units, weighted by token.
 
-    ``count``: sum of the token weights; ``mean_x`` [K], ``mean_y`` [C]; ``cov_xx`` [K, K] and
-    ``cov_xy`` [K, C] about those means. The x moments are exact integers before scaling.
+    ``tokens``: how many there were, whatever their weights; ``mean_x`` [K], ``mean_y`` [C];
+    ``cov_xx`` [K, K] and ``cov_xy`` [K, C] about those means. The x moments are exact integers
+    before scaling.
     """
 
-    count: float
+    tokens: int
     mean_x: Floats
     mean_y: Floats
     cov_xx: Floats
@@ -64,7 +65,7 @@ def moments(
     unit = 2.0**exponent
     mean_x, mean_y = sum_x / count * unit, sum_y / count
     return Moments(
-        count=count,
+        tokens=len(x) * x.shape[1],
         mean_x=mean_x.numpy(),
         mean_y=mean_y.numpy(),
         cov_xx=(xx / count * unit**2 - torch.outer(mean_x, mean_x)).numpy(),
@@ -93,7 +94,7 @@ def refit(seen: Moments, layer: LinearParameters, prior: float) -> LinearParamet
     """
     cov = torch.from_numpy(seen.cov_xx)
     weight = torch.from_numpy(layer.weight)
-    pull = prior / seen.count * float(cov.diagonal().mean())
+    pull = prior / seen.tokens * float(cov.diagonal().mean())
     # One token (or equal ones) has no covariance: rounding noise must not be fitted.
     pull = max(pull, 1e-3 * float(np.square(seen.mean_x).mean()), 1e-12)
     system = cov + pull * torch.eye(len(cov), dtype=torch.float64)

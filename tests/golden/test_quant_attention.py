@@ -4,10 +4,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
+from golden import ir, study
+from golden.data import open_dataset
+from golden.models import load_model
 from golden.ops import ShiftAttention
 from golden.ops.softmax import AttnFormat, ExpForm
-from golden.quant import attention
+from golden.quant import QuantOptions, attention, quantize_pixels
 
 
 @pytest.mark.parametrize(("depth", "m"), [(16, 2), (64, 3), (32, 2), (48, 2)])
@@ -37,3 +41,59 @@ def test_logit_exponent_stays_in_range_and_avoids_clipping():
     assert attention._logit_exponent("minmax", narrow, 1.0, 1.0) == -5
     wide = rng.normal(0, 60, (2, 9, 9))
     assert attention._logit_exponent("minmax", wide, 1.0, 1.0) in (-1, 0)
+
+
+def test_octaves_are_half_the_ratio_and_bounded():
+    over = np.array([1.0, 4.0, 16.0, 1.0, 2.0**20, 0.0])
+    under = np.array([1.0, 1.0, 1.0, 16.0, 1.0, 0.0])
+    # From mean squares: an rms ratio of 4 is shared as a factor of 2.
+    assert attention.octaves(over, under).tolist() == [1, 2, 2, 0.5, 16, 1]
+
+
+def test_equalization_undoes_uneven_channels():
+    model = load_model("vit_digits")
+    pixels = study.pixels_of(model, open_dataset("digits", model.spec).calib(24))
+    wanted = study.float_logits(model, pixels)
+    with torch.no_grad():
+        for block in model.module.blocks:
+            _make_uneven(block.attn)
+    assert study.sqnr(study.float_logits(model, pixels), wanted) > 60
+    quality = {
+        equalize: study.sqnr(
+            study.integer_logits(
+                quantize_pixels(model, pixels, QuantOptions(attn="half", equalize=equalize)), pixels
+            ),
+            wanted,
+        )
+        for equalize in (True, False)
+    }
+    assert quality[True] > quality[False] + 3
+
+
+def test_read_weight_acts_in_the_last_block_on_what_only_the_class_token_needs():
+    model = load_model("vit_digits")
+    pixels = study.pixels_of(model, open_dataset("digits", model.spec).calib(24))
+    one, other = (
+        {
+            node.name: [a.tobytes() for a in ir.constants(node).values()]
+            for node in quantize_pixels(model, pixels, QuantOptions(read_weight=weight)).nodes
+        }
+        for weight in (10.0, 1000.0)
+    )
+    changed = {name for name in one if one[name] != other[name]}
+    assert {"blocks.2.q", "blocks.2.proj", "blocks.2.fc2"} <= changed
+    assert all(name.startswith(("blocks.2.", "norm", "head")) for name in changed)
+    assert not changed & {"blocks.2.ln1", "blocks.2.k"}
+
+
+def _make_uneven(part):
+    """Channels of Q against K and V against the projection, and K's mean: same float network."""
+    channels = part.proj.in_features
+    factor = torch.tensor([16.0, 1.0]).repeat(channels // 2)
+    q, k, v = part.qkv.weight.split(channels)
+    qb, kb, vb = part.qkv.bias.split(channels)
+    for weight, bias, by in ((q, qb, factor), (k, kb, 1 / factor), (v, vb, factor)):
+        weight *= by[:, None]
+        bias *= by
+    part.proj.weight /= factor
+    kb += 4 * k.norm(dim=1)
