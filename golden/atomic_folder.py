@@ -28,6 +28,11 @@ class AtomicFolder:
         self._marker = marker
         self._work: Path | None = None
 
+    def check(self) -> None:
+        """Try the place and leave it as it is: before long work whose result goes there."""
+        shutil.rmtree(self.__enter__())
+        self._work = None
+
     def __enter__(self) -> Path:
         """Make the work folder."""
         folder = self._folder

@@ -10,11 +10,11 @@ from typing import Any
 from golden import quant_arguments
 from golden.data import batches
 from golden.evaluate import Accuracy, evaluate
-from golden.executor import Executor
+from golden.executor import Executor, usable_device
 from golden.ledger import PICTURES, ledger
-from golden.models import load_model
+from golden.models import load_model, model_spec
 from golden.quant import quantize
-from golden.report_file import write_json
+from golden.report_file import require_writable, write_json
 
 FOLDER = Path("build/eval")
 
@@ -29,29 +29,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lis", action="store_true", help="Log-Int-Softmax (else uint8 uniform attention)"
     )
-    parser.add_argument("--batch", type=_positive, default=16, help="pictures at a time (16)")
-    parser.add_argument("--limit", type=int, metavar="N", help="evaluation pictures (all)")
-    parser.add_argument("--device", default="cpu", help="torch device of both networks")
+    positive = quant_arguments.positive
+    parser.add_argument(
+        "--batch", "--val-batchsize", type=positive, default=16, help="pictures at a time (16)"
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="evaluation pictures (all)")
+    parser.add_argument("--device", default="cpu", help="torch device of both networks (cpu)")
+    parser.add_argument(
+        "--num-workers", type=quant_arguments.natural, default=1, help="decoding threads (1)"
+    )
+    parser.add_argument(
+        "--print-freq", type=positive, metavar="N", help="accuracy so far, every N batches (never)"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="report (build/eval/...)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Quantize, evaluate, write the report and print its table."""
     options = quant_arguments.quant_options(args, ptf=args.ptf, lis=args.lis)
-    model = load_model(args.model, args.weights)
-    data = quant_arguments.dataset(args, model.spec)
+    spec, device = model_spec(args.model), usable_device(args.device)
+    data = quant_arguments.dataset(args, spec)
     samples = data.eval_samples(args.limit)
+    calibration = quant_arguments.calibration(args, data, spec) if args.quant else []
     bits, attn = ("fp32", None)
+    if args.quant:
+        bits, attn = options.bits.name, options.attn if args.lis else "uniform"
+    name = f"{args.model}-{bits}" + (f"-{attn}" if attn else "")
+    out = args.out or FOLDER / f"{name}.json"
+    require_writable(out)
+    model = load_model(args.model, args.weights)
     report_options: dict[str, Any] | None = None
     executor = None
     if args.quant:
-        calibration = data.calib(args.calib)
         graph = quantize(model, calibration, options, quiet=False)
         executor = Executor(graph, args.device)
-        bits, attn = options.bits.name, options.attn if args.lis else "uniform"
         report_options = options.to_dict() | {"calibration": len(calibration)}
-    accuracy = evaluate(model, executor, samples, args.batch, "evaluating")
-    name = f"{args.model}-{bits}" + (f"-{attn}" if attn else "")
+    accuracy = evaluate(
+        model,
+        executor,
+        samples,
+        args.batch,
+        "evaluating",
+        device=device,
+        workers=max(1, args.num_workers),
+        print_every=args.print_freq,
+    )
     report = {
         "model": args.model,
         "bits": bits,
@@ -60,15 +82,14 @@ def run(args: argparse.Namespace) -> int:
         **asdict(accuracy),
         "weights_sha256": model.weights_sha256,
         "data": data.origin,
-        "preprocess": model.spec.preprocess.to_dict(),
+        "preprocess": spec.preprocess.to_dict(),
         "options": report_options,
         "ledger": [],
     }
     if executor is not None:
-        pixels, _ = next(iter(batches(samples[:PICTURES], model.spec.preprocess, PICTURES)))
+        pixels, _ = next(iter(batches(samples[:PICTURES], spec.preprocess, PICTURES)))
         model.module.to("cpu")
         report["ledger"] = ledger(model, executor, pixels)
-    out = args.out or FOLDER / f"{name}.json"
     write_json(out, report)
     print(table(name, model.weights_source, accuracy, report["ledger"]))
     print(f"report: {out}")
@@ -92,10 +113,3 @@ def table(name: str, weights: str, accuracy: Accuracy, entries: list[dict[str, A
     if worst:
         lines.append("lowest SQNR: " + ", ".join(f"{e['tensor']} {e['sqnr_db']} dB" for e in worst))
     return "\n".join(lines)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from golden import ir, quant_arguments
-from golden.bundle import save_bundle
+from golden.atomic_folder import AtomicFolder
+from golden.bundle import MANIFEST, save_bundle
 from golden.data import Dataset, Sample, progress
 from golden.errors import PotvitError
 from golden.executor import Executor
-from golden.models import load_model
+from golden.models import load_model, model_spec
 from golden.preprocess import Preprocess
 from golden.quant import quantize
 
@@ -29,23 +29,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     quant_arguments.add_arguments(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="bundle (build/bundles/...)")
     parser.add_argument(
-        "--tensors", type=int, default=0, metavar="N", help="add every tensor of N pictures"
+        "--tensors",
+        type=quant_arguments.natural,
+        default=0,
+        metavar="N",
+        help="add every tensor of N pictures",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Quantize and write the bundle; it appears complete or not at all."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    if args.tensors < 0:
-        raise PotvitError(f"--tensors needs a number of pictures, not {args.tensors}")
     options = quant_arguments.quant_options(args)
-    model = load_model(args.model, args.weights)
-    data = quant_arguments.dataset(args, model.spec)
+    spec = model_spec(args.model)
+    data = quant_arguments.dataset(args, spec)
     shown = stream_samples(data, args.tensors)
-    graph = quantize(model, data.calib(args.calib), options, quiet=False)
-    graph = replace(graph, meta={**graph.meta, "data": data.origin, "streams": _listed(shown)})
+    calibration = quant_arguments.calibration(args, data, spec)
     out = args.out or FOLDER / f"{args.model}-{options.bits.name}-{options.attn}"
-    save_bundle(graph, out, streams(graph, shown, model.spec.preprocess))
+    AtomicFolder(out, marker=MANIFEST).check()
+    model = load_model(args.model, args.weights)
+    graph = quantize(model, calibration, options, quiet=False)
+    graph = replace(graph, meta={**graph.meta, "data": data.origin, "streams": _listed(shown)})
+    save_bundle(graph, out, streams(graph, shown, spec.preprocess))
     size = sum(path.stat().st_size for path in out.iterdir())
     print(f"{out}: {len(graph.nodes)} nodes, {len(shown)} pictures, {size / 1e6:.1f} MB")
     return 0
@@ -79,8 +83,3 @@ def streams(
 
 def _listed(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     return [{"file": sample.name, "label": sample.label} for sample in samples]
-
-
-def _interrupt(*_: object) -> None:
-    """Let a termination clean up as an interrupt does."""
-    raise KeyboardInterrupt

@@ -6,6 +6,7 @@ A command's module has ``add_arguments(parser)`` and ``run(args) -> int`` (the e
 import argparse
 import errno
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -43,6 +44,29 @@ def main(
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, _end)
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(program, commands, words)
+    except PotvitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output has left, and so do we
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if error.errno not in _CURABLE:
+            raise
+        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("error: out of memory: take fewer pictures at a time", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(program: str, commands: Mapping[str, tuple[str, str]], words: list[str]) -> int:
+    """Import the chosen command's module (which may take seconds), parse and run."""
     chosen = next((word for word in words if not word.startswith("-")), None)
     parser = _Parser(prog=program)
     sub = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -53,19 +77,9 @@ def main(
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args(words)
-    try:
-        return int(args.run(args))
-    except PotvitError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno not in _CURABLE:
-            raise
-        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    status = int(args.run(args))
+    sys.stdout.flush()
+    return status
 
 
 def _end(number: int, frame: FrameType | None) -> None:

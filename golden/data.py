@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ from golden.preprocess import Preprocess
 #: The data set that needs no files; the default for vit_digits.
 DIGITS = "digits"
 T = TypeVar("T")
+#: Pictures of a train/ folder that calibrate by default; there may be a million.
+FOLDER_CALIBRATION = 200
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 
 
@@ -40,9 +43,13 @@ class Sample:
         """The model's input, uint8 [size, size, channels].
 
         Raises:
-            PotvitError: the file is missing, no picture, or truncated.
+            PotvitError: the file is missing, no picture, truncated, or too elongated to resize.
         """
-        return preprocess.pixels(self.open())
+        image = self.open()
+        try:
+            return preprocess.pixels(image)
+        except ValueError as error:
+            raise PotvitError(f"picture {self.name}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +59,16 @@ class Dataset:
     Attributes:
         origin: what the user called it, for reports.
         calibration, evaluation: in the data set's own order; `evaluation` may be empty.
+        default_count: calibration pictures drawn where no number is given; None for all.
     """
 
     origin: str
     calibration: Sequence[Sample]
     evaluation: Sequence[Sample]
+    default_count: int | None = None
 
     def calib(self, count: int | None = None, seed: int = 0) -> list[Sample]:
-        """`count` calibration pictures drawn with `seed`, all of them by default or if fewer.
+        """`count` calibration pictures drawn with `seed`, all of them if there are fewer.
 
         Raises:
             PotvitError: there is none, or `count` is not positive.
@@ -68,6 +77,7 @@ class Dataset:
             raise PotvitError(f"calibration needs at least one picture, not {count}")
         if not self.calibration:
             raise PotvitError(f"{self.origin} has no calibration pictures")
+        count = self.default_count if count is None else count
         if count is None or count >= len(self.calibration):
             return list(self.calibration)
         chosen = np.random.default_rng(seed).permutation(len(self.calibration))[:count]
@@ -155,19 +165,25 @@ def sample_photos() -> list[Sample]:
 
 
 def batches(
-    samples: Sequence[Sample], preprocess: Preprocess, batch: int, title: str = ""
+    samples: Sequence[Sample],
+    preprocess: Preprocess,
+    batch: int,
+    title: str = "",
+    workers: int = 1,
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
     """Decode in order: pixels uint8 [n, H, W, C] and labels int64 [n], n <= `batch`.
 
-    A progress bar named `title` shows on a terminal; without a title there is none.
+    `workers` threads decode the pictures of a batch. A progress bar named `title` shows on a
+    terminal; without a title there is none.
     """
     starts: Iterable[int] = range(0, len(samples), batch)
-    for start in progress(starts, title):
-        part = samples[start : start + batch]
-        yield (
-            np.stack([sample.pixels(preprocess) for sample in part]),
-            np.array([sample.label for sample in part], dtype=np.int64),
-        )
+    with ThreadPoolExecutor(workers) as pool:
+        for start in progress(starts, title):
+            part = samples[start : start + batch]
+            yield (
+                np.stack(list(pool.map(lambda sample: sample.pixels(preprocess), part))),
+                np.array([sample.label for sample in part], dtype=np.int64),
+            )
 
 
 def progress(items: Iterable[T], title: str) -> Iterable[T]:
@@ -193,8 +209,9 @@ def _from_csv(folder: Path, spec: ModelSpec) -> Dataset:
     table = folder / "labels.csv"
     splits: dict[str, list[Sample]] = {"calib": [], "dev": []}
     try:
-        with table.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
+        # A spreadsheet may put a byte-order mark in front and blanks after the commas.
+        with table.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, skipinitialspace=True)
             missing = {"file", "label", "split"} - set(reader.fieldnames or ())
             if missing:
                 raise PotvitError(f"{table} lacks the column {sorted(missing)[0]!r}")
@@ -239,7 +256,12 @@ def _from_class_folders(folder: Path, spec: ModelSpec) -> Dataset:
             if path.suffix.lower() in _SUFFIXES
         ]
 
-    found = Dataset(origin=str(folder), calibration=split("train"), evaluation=split("val"))
+    found = Dataset(
+        origin=str(folder),
+        calibration=split("train"),
+        evaluation=split("val"),
+        default_count=FOLDER_CALIBRATION,
+    )
     if not found.calibration and not found.evaluation:
         raise PotvitError(f"DATA {folder} has no pictures in train/<class>/ or val/<class>/")
     return found

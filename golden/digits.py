@@ -173,6 +173,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.epochs < 1:
         raise PotvitError(f"--epochs must be at least 1, not {args.epochs}")
+    if args.out.is_dir():
+        raise PotvitError(f"{args.out} is a folder: --out names a file")
     if not args.out.parent.is_dir() or not os.access(args.out.parent, os.W_OK):
         raise PotvitError(f"{args.out.parent} is no folder that may be written to")
     state, percent = train(args.epochs, args.seed)
@@ -180,6 +182,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         partial.write_bytes(save(state))
         os.replace(partial, args.out)
+    except OSError as error:
+        raise PotvitError(f"{args.out} cannot be written ({error.strerror})") from None
     finally:
         partial.unlink(missing_ok=True)
     print(f"vit_digits: {percent:.2f} % on the test pictures, weights in {args.out}")

@@ -44,12 +44,21 @@ def evaluate(
     samples: Sequence[Sample],
     batch: int = 16,
     title: str = "",
+    *,
+    device: torch.device | None = None,
+    workers: int = 1,
+    print_every: int | None = None,
 ) -> Accuracy:
     """Run both networks over ``samples``, batch by batch in turn, and compare.
 
-    Decoding is not timed. The first batch runs once beforehand, so that neither is timed cold.
+    ``device`` is where the float network runs when it is alone (the CPU; else the executor's),
+    ``workers`` how many threads decode, ``print_every`` after how many batches a line with the
+    accuracy so far is printed (never). Decoding is not timed. The first batch runs once
+    beforehand, so that neither is timed cold.
     """
-    device = torch.device("cpu") if executor is None else executor.device
+    if executor is not None:
+        device = executor.device
+    device = device or torch.device("cpu")
     module = model.module.to(device)
     seconds = {"fp": 0.0, "int": 0.0}
     ranks: dict[str, list[npt.NDArray[np.int64]]] = {"fp": [], "int": []}
@@ -69,7 +78,8 @@ def evaluate(
         return logits
 
     networks = ["fp"] if executor is None else ["fp", "int"]
-    for pixels, wanted in batches(samples, model.spec.preprocess, batch, title):
+    decoded = batches(samples, model.spec.preprocess, batch, title, workers)
+    for number, (pixels, wanted) in enumerate(decoded, 1):
         if not labels:
             for which in networks:
                 timed(which, pixels)
@@ -77,6 +87,11 @@ def evaluate(
         labels.append(wanted)
         for which in networks:
             ranks[which].append(ranked(timed(which, pixels)))
+        if print_every is not None and number % print_every == 0:
+            so_far = np.concatenate(labels)[:, None]
+            hits = np.concatenate(ranks[networks[-1]]) == so_far
+            top1, top5 = 100 * hits[:, 0].mean(), 100 * hits.any(1).mean()
+            print(f"{len(so_far)}/{len(samples)}: top-1 {top1:.2f} %, top-5 {top5:.2f} %")
     label = np.concatenate(labels)[:, None]
     count = len(label)
 

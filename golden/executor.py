@@ -26,6 +26,23 @@ Array = npt.NDArray[Any]
 CHUNK_ELEMENTS = 640_000
 
 
+def usable_device(name: str) -> torch.device:
+    """Return the torch device of that name after moving a number there and back.
+
+    Raises:
+        PotvitError: there is no such device, or this torch cannot compute on it.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, NotImplementedError, AssertionError) as error:
+        reason = str(error).splitlines()[0].split(". ")[0]
+        raise PotvitError(
+            f"device {name!r} cannot be used ({reason}): give one that this torch has, such as cpu"
+        ) from None
+    return device
+
+
 class Executor:
     """Runs ``graph`` on uint8 images; every accumulator width is proven at construction.
 
@@ -44,12 +61,7 @@ class Executor:
         chunk: int | None = None,
     ) -> None:
         self.graph = graph
-        try:
-            self.device = torch.device(device)
-            torch.empty(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise PotvitError(f"device {device!r} cannot be used ({reason})") from None
+        self.device = usable_device(device)
         require_exact_float32(self.device)
         largest = max(math.prod(tensor.shape) for tensor in graph.tensors.values())
         self._chunk = chunk or max(1, CHUNK_ELEMENTS // largest)

@@ -16,6 +16,9 @@ _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
 }
 
+#: Largest ratio of a picture's sides.
+_LONGEST = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
@@ -60,12 +63,15 @@ class Preprocess:
         """Resize the shorter side, crop the centre; uint8 [size, size, channels] (HWC).
 
         The longer side is truncated to an integer, the crop offset rounds half to even: the
-        pixels are those of torchvision's Resize and CenterCrop on a Pillow image.
+        pixels are those of torchvision's Resize and CenterCrop on a Pillow image. Raises
+        ``ValueError`` for a picture so elongated that resizing it whole would fill the memory.
         """
         image = image.convert("RGB" if self.channels == 3 else "L")
         width, height = image.size
         short = min(width, height)
         scaled = (int(self.resize * width / short), int(self.resize * height / short))
+        if max(scaled) > _LONGEST * self.resize:
+            raise ValueError(f"{width} x {height} pixels are too elongated: crop it first")
         if scaled != image.size:
             image = image.resize(scaled, _FILTERS[self.interpolation])
         left = round((scaled[0] - self.size) / 2)

@@ -9,6 +9,25 @@ from typing import Any
 from golden.errors import PotvitError
 
 
+def require_writable(path: Path) -> None:
+    """Try the place of a report before the minutes of work that it reports on.
+
+    Raises:
+        PotvitError: it is a folder, or no file can be made there.
+    """
+    if path.is_dir():
+        raise PotvitError(f"report {path} is a folder: --out names a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        os.unlink(partial)
+    except OSError as error:
+        raise PotvitError(
+            f"report {path} cannot be written ({error.strerror}): choose another place with --out"
+        ) from None
+
+
 def write_json(path: Path, report: dict[str, Any]) -> None:
     """Write ``report`` to ``path``, making the folders above it.
 

@@ -23,24 +23,31 @@ def read_weights(path: Path) -> StateDict:
     Raises:
         PotvitError: no such file, another kind of file, or a damaged one.
     """
+    if path.is_dir():
+        raise PotvitError(f"weights file {path} is a folder: name the file in it")
     if not path.is_file():
         raise PotvitError(f"weights file {path} does not exist")
+    suffix = path.suffix.lower()
     try:
-        if path.suffix == ".safetensors":
+        _refuse_other_content(path)
+        if suffix == ".safetensors":
             found: Any = load_file(path)
-        elif path.suffix in (".pth", ".pt", ".bin"):
+        elif suffix in (".pth", ".pt", ".bin"):
             found = torch.load(path, map_location="cpu", weights_only=True)
         else:
             raise PotvitError(f"weights file {path} is neither .safetensors nor .pth")
     except PermissionError:
         raise PotvitError(f"weights file {path} may not be read: check its permissions") from None
     except SafetensorError as error:
-        raise PotvitError(f"weights file {path} is damaged ({error})") from None
+        raise PotvitError(f"weights file {path} is damaged ({error}): get it again") from None
     except PotvitError:
         raise
     except Exception as error:  # torch.load raises whatever its unpickler meets
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PotvitError(f"weights file {path} cannot be read ({reason})") from None
+        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
+        raise PotvitError(
+            f"weights file {path} cannot be read ({reason}): get it again or convert it to "
+            ".safetensors"
+        ) from None
     for wrapper in ("model", "state_dict"):
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
             found = found[wrapper]
@@ -48,7 +55,21 @@ def read_weights(path: Path) -> StateDict:
         isinstance(value, torch.Tensor) for value in found.values()
     ):
         raise PotvitError(f"weights file {path} holds no dictionary of tensors")
+    for key, value in found.items():
+        if not value.is_floating_point():
+            kind = str(value.dtype).removeprefix("torch.")
+            raise PotvitError(f"weights file {path}: tensor {key} is {kind}, not floating point")
     return {str(key).removeprefix("module."): value.float() for key, value in found.items()}
+
+
+def _refuse_other_content(path: Path) -> None:
+    """Name the two things that downloads leave in place of weights: a page, or a pointer."""
+    with path.open("rb") as stream:
+        start = stream.read(256).lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise PotvitError(f"weights file {path} is a web page, not weights: download it again")
+    if start.startswith(b"version https://git-lfs"):
+        raise PotvitError(f"weights file {path} is a Git LFS pointer: run `git lfs pull`")
 
 
 def check_weights(found: StateDict, wanted: Mapping[str, torch.Tensor], origin: str) -> None:

@@ -3,9 +3,18 @@ import pytest
 import torch
 from PIL import Image
 
-from golden.data import batches, default_data, image_sample, open_dataset, open_image, sample_photos
+from golden.data import (
+    FOLDER_CALIBRATION,
+    batches,
+    default_data,
+    image_sample,
+    open_dataset,
+    open_image,
+    sample_photos,
+)
 from golden.errors import PotvitError
 from golden.models import MODELS, load_model
+from golden.noise_pictures import noise_pictures
 from golden.preprocess import Preprocess
 
 DEIT, DIGITS = MODELS["deit_tiny"], MODELS["vit_digits"]
@@ -208,9 +217,48 @@ def test_digits_are_the_default_of_their_model():
         open_dataset("digits", DEIT)
 
 
-def test_batches_keep_order_and_remainder():
+def test_spreadsheet_tables_are_read(tmp_path):
+    folder = csv_folder(tmp_path, "a.jpg, 7, calib", header="file, label, split")
+    text = (folder / "labels.csv").read_text().replace("\n", "\r\n")
+    (folder / "labels.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert [(s.name, s.label) for s in open_dataset(folder, DEIT).calib()] == [("a.jpg", 7)]
+
+
+def test_train_folders_are_drawn_from(tmp_path):
+    for i in range(FOLDER_CALIBRATION + 3):
+        photo(tmp_path / "train" / f"{i % 10}" / f"{i}.png", (8, 8))
+    found = open_dataset(tmp_path, DEIT)
+    assert len(found.calib()) == FOLDER_CALIBRATION
+    assert len(found.calib(FOLDER_CALIBRATION + 2)) == FOLDER_CALIBRATION + 2
+
+
+def test_elongated_pictures_are_refused_and_others_not(tmp_path):
+    with pytest.raises(PotvitError, match=r"a\.png: 9000 x 9 pixels are too elongated"):
+        image_sample(photo(tmp_path / "a.png", (9000, 9))).pixels(DEIT.preprocess)
+    with pytest.raises(PotvitError, match=r"9 x 9000 pixels"):
+        image_sample(photo(tmp_path / "a.png", (9, 9000))).pixels(DEIT.preprocess)
+    assert image_sample(photo(tmp_path / "a.png", (300, 9))).pixels(DEIT.preprocess).any()
+    assert image_sample(photo(tmp_path / "a.png", (1, 1))).pixels(DEIT.preprocess).any()
+
+
+@pytest.mark.parametrize("spec", [DEIT, DIGITS])
+def test_noise_pictures_are_standard_normal_once_normalized(spec):
+    found = noise_pictures(3, spec.preprocess, seed=1)
+    pixels = np.stack([s.pixels(spec.preprocess) for s in found])
+    again = np.stack([s.pixels(spec.preprocess) for s in noise_pictures(3, spec.preprocess, 1)])
+    other = np.stack([s.pixels(spec.preprocess) for s in noise_pictures(3, spec.preprocess, 2)])
+    assert np.array_equal(pixels, again)
+    assert not np.array_equal(pixels, other)
+    normal = spec.preprocess.normalize(pixels)
+    assert abs(float(normal.mean())) < 0.1
+    # Clipping to 0..255 cuts the tails: at one deviation each side where mean and std are 0.5.
+    assert (0.65 if spec is DIGITS else 0.9) < float(normal.std()) < 1.05
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_keep_order_and_remainder(workers):
     samples = open_dataset(None, DIGITS).eval_samples(7)
-    got = list(batches(samples, DIGITS.preprocess, 3))
+    got = list(batches(samples, DIGITS.preprocess, 3, workers=workers))
     assert [len(labels) for _, labels in got] == [3, 3, 1]
     assert np.concatenate([labels for _, labels in got]).tolist() == [s.label for s in samples]
     assert np.array_equal(got[2][0][0], samples[6].pixels(DIGITS.preprocess))

@@ -1,6 +1,7 @@
 """Bad input to the commands: one clear line, status 2, nothing half-written."""
 
 import csv
+import errno
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from golden.__main__ import COMMANDS
+from golden.bundle import load_bundle
 from golden.command_line import main
 from golden.models import build_module, model_spec
 
@@ -40,7 +42,10 @@ def photos(tmp_path):
 
 
 def golden(*arguments):
-    return main("golden", COMMANDS, [str(a) for a in arguments])
+    try:
+        return main("golden", COMMANDS, [str(a) for a in arguments])
+    except SystemExit as end:  # argparse's own refusals
+        return end.code
 
 
 def refused(capsys, *arguments):
@@ -113,6 +118,28 @@ def test_bad_weights(capsys, tmp_path, photos):
     (tmp_path / "c.safetensors").write_bytes(b"\x00" * 7)
     assert "is damaged" in refused(capsys, *run, tmp_path / "c.safetensors")
     assert "does not exist" in refused(capsys, *run, tmp_path / "d.safetensors")
+    assert "is a folder" in refused(capsys, *run, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_what_downloads_leave_in_place_of_weights(capsys, tmp_path, suffix):
+    path = tmp_path / f"w.{suffix}"
+    run = ["eval", "vit_digits", "--weights", path]
+    path.write_text("\n<!DOCTYPE html><html><body>404</body></html>")
+    assert "is a web page, not weights: download it again" in refused(capsys, *run)
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    assert "is a Git LFS pointer: run `git lfs pull`" in refused(capsys, *run)
+    path.write_bytes(b"")
+    assert "get it again" in refused(capsys, *run)
+
+
+def test_integer_tensors_are_no_weights(capsys, tmp_path):
+    def cast(state):
+        state["norm.bias"] = state["norm.bias"].to(torch.int8)
+
+    path = weights_file(tmp_path / "w.safetensors", cast)
+    line = refused(capsys, "eval", "vit_digits", "--weights", path)
+    assert "tensor norm.bias is int8, not floating point" in line
 
 
 def test_one_calibration_photo_and_an_all_black_one_work(photos, tmp_path, capsys):
@@ -125,11 +152,25 @@ def test_one_calibration_photo_and_an_all_black_one_work(photos, tmp_path, capsy
     assert "1 pictures" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("count", [0, -3])
-def test_impossible_counts(capsys, photos, count):
-    run = ["eval", "vit_digits", photos, *QUANT]
-    assert "at least one picture" in refused(capsys, *run, "--calib", count)
-    assert "at least one picture" in refused(capsys, *run, "--limit", count)
+@pytest.mark.parametrize("count", [0, -3, "x", "1.5"])
+@pytest.mark.parametrize(
+    "flag", ["--calib", "--limit", "--batch", "--calib-iter", "--calib-batchsize", "--print-freq"]
+)
+def test_impossible_counts(capsys, photos, flag, count):
+    line = refused(capsys, "eval", "vit_digits", photos, *QUANT, flag, count)
+    assert flag in line
+    assert f"must be a whole number of at least 1, not {count}" in line
+
+
+def test_contradicting_flags(capsys, photos):
+    run = ["eval", "vit_digits", photos, "--quant"]
+    assert "add --lis or drop it" in refused(capsys, *run, "--attn", "half")
+    assert "add --lis or drop it" in refused(capsys, *run, "--rule", "fq")
+    line = refused(capsys, *run, "--lis", "--calib", 3, "--calib-iter", 2)
+    assert "give --calib or --calib-batchsize and --calib-iter, not both" in line
+    assert "half-step codes need half" in refused(
+        capsys, *run, "--lis", "--attn", "half", "--rule", "fq"
+    )
 
 
 def test_bad_bit_maps(capsys, photos, tmp_path):
@@ -146,21 +187,66 @@ def test_places_that_cannot_be_written(capsys, photos):
     assert "report /proc/none/r.json cannot be written" in line
     line = refused(capsys, "export", "vit_digits", photos, "--out", "/proc/none/b")
     assert "/proc/none/b cannot be written" in line
+    assert "is a folder: --out names a file" in refused(
+        capsys, "eval", "vit_digits", photos, "--out", photos
+    )
+
+
+@pytest.mark.parametrize("command", ["eval", "export"])
+def test_places_are_tried_before_the_work(capsys, photos, monkeypatch, command):
+    def never(*_, **__):
+        raise AssertionError("quantized for nothing")
+
+    monkeypatch.setattr(f"golden.cli_{command}.quantize", never)
+    flags = QUANT if command == "eval" else []
+    line = refused(capsys, command, "vit_digits", photos, *flags, "--out", "/proc/none/x")
+    assert "cannot be written" in line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("command", ["eval", "export"])
+def test_a_read_only_folder(capsys, photos, tmp_path, command):
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o555)
+    line = refused(capsys, command, "vit_digits", photos, "--out", folder / "x")
+    assert "cannot be written (Permission denied)" in line
+
+
+def test_a_full_disk_is_one_line(capsys, photos, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("golden.bundle.Path.write_bytes", full)
+    line = refused(capsys, "export", "vit_digits", photos, "--out", tmp_path / "out" / "b")
+    assert "b cannot be written (No space left on device): nothing was left there" in line
+    monkeypatch.setattr("golden.report_file.json.dump", full)
+    line = refused(capsys, "eval", "vit_digits", photos, "--out", tmp_path / "out" / "r.json")
+    assert "r.json cannot be written (No space left on device)" in line
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_too_many_tensors(capsys, photos):
     run = ["export", "vit_digits", photos, "--tensors"]
     assert "has only 3 pictures" in refused(capsys, *run, 4)
-    assert "--tensors needs a number of pictures, not -1" in refused(capsys, *run, -1)
+    assert "--tensors: must be a whole number of at least 0, not -1" in refused(capsys, *run, -1)
 
 
-def test_unknown_device(capsys, photos):
-    line = refused(capsys, "eval", "vit_digits", photos, *QUANT, "--device", "abacus")
-    assert "device 'abacus' cannot be used" in line
+@pytest.mark.parametrize("device", ["abacus", "meta", "cuda:99"])
+@pytest.mark.parametrize("flags", [QUANT, []])
+def test_unusable_devices(capsys, photos, device, flags):
+    line = refused(capsys, "eval", "vit_digits", photos, *flags, "--device", device)
+    assert f"device '{device}' cannot be used" in line
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_export_leaves_nothing(tmp_path, photos, number):
+@pytest.mark.parametrize(
+    ("number", "status", "said", "left"),
+    [
+        (signal.SIGINT, 130, "interrupted", 0),
+        (signal.SIGTERM, 143, "", 0),
+        (signal.SIGKILL, -9, "", 1),  # nothing can tidy up, but the final name is free
+    ],
+)
+def test_an_interrupted_export_leaves_no_bundle(tmp_path, photos, number, status, said, left):
     out = tmp_path / "out" / "bundle"
     # The digest of the first part is slowed down, so that the signal meets a half-written bundle.
     code = (
@@ -190,8 +276,40 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, photos, number):
         assert (work[0] / "model.safetensors").is_file()
         process.send_signal(number)
         start = time.monotonic()
-        assert process.wait(30) == 130
+        assert process.wait(30) == status
         assert time.monotonic() - start < 30
         assert process.stderr is not None
-        assert process.stderr.read().strip() == "interrupted"
-    assert list(out.parent.iterdir()) == []
+        assert process.stderr.read().strip() == said
+    assert not out.exists()
+    assert len(list(out.parent.iterdir())) == left
+    assert golden("export", "vit_digits", photos, "--out", out) == 0
+    assert load_bundle(out).meta["model"] == "vit_digits"
+
+
+def test_an_interrupt_during_the_imports_is_one_line():
+    code = (
+        "import os, signal, sys\n"
+        "from golden.command_line import main\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'golden.cli_eval': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from golden.__main__ import COMMANDS\n"
+        "sys.exit(main('golden', COMMANDS, ['eval', 'vit_digits']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (130, -signal.SIGINT)
+    assert done.stderr == "interrupted\n"
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly(photos, tmp_path):
+    command = [sys.executable, "-m", "golden", "study", "--list"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (141, "")

@@ -150,6 +150,31 @@ def test_eval_writes_its_report(tmp_path, monkeypatch, capsys, flags, bits, attn
         assert "lowest SQNR" in out
 
 
+def test_the_seed_projects_flags(tmp_path, capsys):
+    """FQ-ViT's batches, workers, seed and running accuracy; P2-ViT's calibration on noise."""
+
+    def exported(*flags):
+        assert golden("export", "vit_digits", *flags, "--out", tmp_path / "b") == 0
+        return load_bundle(tmp_path / "b").meta["calibration"]
+
+    assert len(exported("--calib-batchsize", 5, "--calib-iter", 3)) == 15
+    assert len(exported("--calib-batchsize", 500, "--calib-iter", 9)) == 1000  # of 1352
+    drawn = exported("--calib", 9, "--seed", 1)
+    assert drawn == exported("--calib", 9, "--seed", 1)
+    assert drawn != exported("--calib", 9)
+    assert exported("--mode", 1, "--calib", 2, "--seed", 7) == ["noise/7/0000", "noise/7/0001"]
+    capsys.readouterr()
+    out = tmp_path / "r.json"
+    flags = ["--quant", "--ptf", "--lis", "--calib", 8, "--device", "cpu", "--num-workers", 2]
+    flags += ["--limit", 20, "--val-batchsize", 8, "--print-freq", 2, "--out", out]
+    assert golden("eval", "vit_digits", *flags) == 0
+    report = json.loads(out.read_text())
+    lines = [line for line in capsys.readouterr().out.splitlines() if "/20: top-1" in line]
+    assert len(lines) == 1  # three batches
+    assert lines[0].startswith("16/20: top-1 ")
+    assert report["images"] == 20
+
+
 def test_a_bit_map_file_names_its_report(tmp_path):
     (tmp_path / "mixed.json").write_text('{"blocks.*.fc1": 4}')
     out = tmp_path / "report.json"
