@@ -128,10 +128,10 @@ def show(report: dict[str, Any], outcome: Outcome) -> None:
     for name, top in zip(report["images"], report["top5"], strict=False):
         line = ", ".join(f"{t['name']} ({t['logit']})" for t in top)
         print(f"{name}: {line}")
-    print(
-        f"{report['tensors_checked']} of {report['tensors_expected']} tensors equal, "
-        f"{report['elements_checked']} elements; weights: {report['weights']}"
-    )
+    found = f"{report['tensors_checked']} of {report['tensors_expected']} tensors equal"
+    if not outcome.of("checkpointed"):
+        found = "logits differ or are missing" if outcome.failure else "logits equal"
+    print(f"{found}, {report['elements_checked']} elements; weights: {report['weights']}")
     print(
         f"{report['cycles']} cycles (predicted {report['predicted_cycles']}), "
         f"array utilisation {report['array_utilisation']:.4f}, "

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from golden.command_line import main
+from golden.data import open_dataset
+from golden.models import model_spec
 from sim import run_command, whole
 from sim.__main__ import COMMANDS
 
@@ -92,6 +94,19 @@ def test_a_stalled_run_leaves_the_plain_report_alone(reports, capsys):
     assert sorted(p.name for p in reports.iterdir()) == [stalled.name, plain.name]
     assert cycles[0] == cycles[1], "the seed must make a run repeatable"
     assert len({json.loads(before)["cycles"], cycles[0], cycles[2]}) == 3
+
+
+def test_a_picture_of_the_users_own(tmp_path, monkeypatch, capsys):
+    """A digit in, its class out; only logits are compared, and the output says so."""
+    monkeypatch.chdir(ROOT)
+    sample = open_dataset(None, model_spec("vit_digits")).evaluation[3]
+    picture = tmp_path / "digit.png"
+    sample.open().save(picture)
+    assert command("classify", str(picture), *DIGITS) == 0
+    output = capsys.readouterr().out
+    assert f"digit.png: {sample.label} (" in output
+    assert "logits equal, " in output
+    assert "tensors equal" not in output
 
 
 def test_no_place_for_the_report_is_one_line(reports, capsys):
