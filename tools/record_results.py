@@ -28,10 +28,10 @@ RUN_FIELDS = (
 SYNTH_FIELDS = {
     "generic": (
         "config", "macs", "area_unit", "totals", "parts", "special_share", "kge_per_mac",
-        "sram_bits", "ablations", "seconds",
+        "sram_bits", "ablations", "verilog_sha256",
     ),
-    "xcup": ("config", "macs", "totals", "sram_bits"),
-    "ecp5": ("config", "macs", "part", "fmax_mhz", "totals", "critical_path", "seconds"),
+    "xcup": ("config", "macs", "totals", "sram_bits", "verilog_sha256"),
+    "ecp5": ("config", "macs", "part", "fmax_mhz", "totals", "critical_path", "verilog_sha256"),
 }  # fmt: skip
 
 #: What is kept of a point of an exploration (see `sim.explore.evaluate`).
