@@ -2,8 +2,9 @@
 
 A graph may keep a tensor in a form that a later layer undoes exactly. Those forms are undone
 here before comparing: LayerNorm outputs up to a power of two per channel (smoothing), q and the
-logits without the folded ``log2(e)/sqrt(d)``, v and attention's output up to a constant per
-channel (it returns through the projection's bias).
+logits without the folded ``log2(e)/sqrt(d)``, k, v and attention's output up to a constant per
+channel (k's adds the same to all logits of a row, the others' returns through the projection's
+bias) and up to powers of two that q and the projection undo, logits up to a constant per row.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def ledger(
     got = executor.trace(pixels, names)
     nodes = {node.output: node for node in graph.nodes}
     entries = []
+    factors: dict[str, npt.NDArray[np.int64]] = {}
     for name in names:
         reference = wanted.pop(name).double().numpy()
         value = got.pop(name)
@@ -61,7 +63,7 @@ def ledger(
         entries.append(
             Entry(
                 tensor=name,
-                sqnr_db=sqnr_db(reference, _undone(name, real, reference)),
+                sqnr_db=sqnr_db(reference, _undone(name, real, reference, factors)),
                 saturated=_saturated(value),
                 elements=value.size,
             )
@@ -105,16 +107,38 @@ def _attention_of(node: ir.Node, graph: ir.Graph) -> tuple[ir.Scores, ir.Softmax
     return None
 
 
-def _undone(name: str, real: Floats, reference: Floats) -> Floats:
-    """Undo the forms that later layers undo exactly (see the module's first lines)."""
+def _undone(
+    name: str, real: Floats, reference: Floats, factors: dict[str, npt.NDArray[np.int64]]
+) -> Floats:
+    """Undo the forms that later layers undo exactly (see the module's first lines).
+
+    k takes its powers of two from q and attention's output from v (``factors``, by edge name),
+    not from itself: a wrong exponent of either must show.
+    """
     axes = tuple(range(real.ndim - 1))
-    if name.endswith((".ln1", ".ln2")):
-        cross, power = (real * reference).sum(axes), (real * real).sum(axes)
-        ratio = np.where((cross > 0) & (power > 0), cross, 1.0) / np.where(power > 0, power, 1.0)
-        return np.asarray(np.ldexp(real, np.rint(np.log2(ratio)).astype(np.int64)))
-    if name.endswith((".v", ".attn")):
-        return np.asarray(real + (reference - real).mean(axes))
-    return real
+    block, _, kind = name.rpartition(".")
+    if kind in ("ln1", "ln2", "q"):
+        factors[name] = _factor(real, reference)
+        return np.asarray(np.ldexp(real, factors[name]))
+    if kind == "scores":
+        return np.asarray(real + (reference - real).mean(-1, keepdims=True))
+    if kind not in ("k", "v", "attn"):
+        return real
+    mean = reference.mean(axes)
+    real = real - real.mean(axes)
+    if kind == "v":
+        factors[name] = _factor(real, reference - mean)
+    factor = -factors[f"{block}.q"] if kind == "k" else factors[f"{block}.v"]
+    return np.asarray(np.ldexp(real, factor) + mean)
+
+
+def _factor(real: Floats, reference: Floats) -> npt.NDArray[np.int64]:
+    """Return the power of two per channel that brings ``real`` closest to ``reference``."""
+    axes = tuple(range(real.ndim - 1))
+    cross, power = (real * reference).sum(axes), (real * real).sum(axes)
+    known = (cross > 0) & (power > 0)
+    ratio = np.where(known, cross, 1.0) / np.where(known, power, 1.0)
+    return np.rint(np.log2(ratio)).astype(np.int64)
 
 
 def _saturated(value: npt.NDArray[Any]) -> float | None:
