@@ -19,7 +19,7 @@ from golden.data import open_dataset
 from golden.evaluate import evaluate, ranked
 from golden.executor import Executor
 from golden.float_trace import float_trace
-from golden.ledger import ledger, sqnr_db
+from golden.ledger import _undone, ledger, sqnr_db
 from golden.models import load_model
 from golden.ops.softmax import AttnFormat
 from golden.quant import QuantOptions, quantize
@@ -92,6 +92,26 @@ def test_ledger_names_every_tensor_and_sees_a_fault(digits):
     assert not any(name.startswith("blocks.0") for name in changed)
     worse = {e["tensor"]: e["sqnr_db"] for e in broken}
     assert worse["blocks.1.k"] < 10 < entries["blocks.1.k"]["sqnr_db"]
+
+
+def test_ledger_undoes_what_later_layers_undo_and_nothing_else():
+    rng = np.random.default_rng(0)
+    turn, shift, row = rng.integers(-3, 4, 8), rng.normal(size=8), rng.normal(size=(2, 3, 5, 1))
+    exact = {f"b.{n}": rng.normal(size=(2, 5, 8)) for n in ("q", "k", "v", "attn")}
+    exact["b.scores"] = rng.normal(size=(2, 3, 5, 5))
+    kept = {
+        "b.q": np.ldexp(exact["b.q"], turn),
+        "b.k": np.ldexp(exact["b.k"] - shift, -turn),
+        "b.v": np.ldexp(exact["b.v"] - shift, turn),
+        "b.attn": np.ldexp(exact["b.attn"] - shift, turn),
+        "b.scores": exact["b.scores"] + row,
+    }
+    factors = {}
+    for name, value in kept.items():
+        assert np.allclose(_undone(name, value, exact[name], factors), exact[name]), name
+    for name in ("b.k", "b.attn", "b.scores"):  # a wrong exponent shows
+        wrong = _undone(name, 2 * kept[name], exact[name], factors)
+        assert sqnr_db(exact[name], wrong) < 3
 
 
 def test_evaluation_counts_pictures(digits):
