@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from golden import ir
+from golden.errors import PotvitError
 from golden.exec_steps import StepBuilder
 from golden.quant import statistics, weights
 from golden.quant.float_model import LinearParameters, in_chunks
@@ -77,7 +78,10 @@ class Calibrator:
         """Append a node and run it on the calibration pictures; its output edge's name."""
         shift = getattr(node, "shift", None)
         if shift is not None and (np.min(shift) < SHIFT_MIN or np.max(shift) > SHIFT_MAX):
-            raise OverflowError(f"{node.name}: a shift is outside {SHIFT_MIN}..{SHIFT_MAX}")
+            raise PotvitError(
+                f"{node.name}: a shift is outside the hardware's {SHIFT_MIN}..{SHIFT_MAX}: "
+                "are the weights those of a trained network?"
+            )
         self.nodes.append(node)
         self._edge(node.output, self.run(node), exponent, wire)
         return node.output
@@ -151,6 +155,11 @@ class Calibrator:
             trust = seen.tokens / (seen.tokens + BIAS_PRIOR)
             bias = bias + trust * (statistics.centred_bias(seen, made.real) - bias)
         whole = np.floor(np.ldexp(bias, -(x_exp + made.exponent)) + 0.5)
+        if np.abs(whole).max() >= 2.0**31:
+            raise PotvitError(
+                f"{name}: a bias exceeds 32 bits at its layer's scale: "
+                "are the weights those of a trained network?"
+            )
         return ir.Linear(
             name=name,
             inputs=(source,),

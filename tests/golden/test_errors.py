@@ -133,6 +133,21 @@ def test_what_downloads_leave_in_place_of_weights(capsys, tmp_path, suffix):
     assert "get it again" in refused(capsys, *run)
 
 
+def test_weights_of_impossible_scale(capsys, tmp_path, photos):
+    def erase(state):
+        for tensor in state.values():
+            tensor.zero_()
+
+    def explode(state):
+        state["head.bias"][2] = 1e30
+
+    run = ["eval", "vit_digits", photos, *QUANT, "--weights"]
+    for change, said in ((erase, "a shift is outside"), (explode, "head: a bias exceeds 32 bits")):
+        line = refused(capsys, *run, weights_file(tmp_path / "w.safetensors", change))
+        assert said in line
+        assert "are the weights those of a trained network?" in line
+
+
 def test_integer_tensors_are_no_weights(capsys, tmp_path):
     def cast(state):
         state["norm.bias"] = state["norm.bias"].to(torch.int8)
