@@ -90,3 +90,18 @@ def test_what_is_no_liberty_file_is_refused(tmp_path, text):
         check_liberty(path)
     with pytest.raises(PotvitError, match="No such file"):
         check_liberty(tmp_path / "missing.lib")
+
+
+def test_what_cannot_be_read_as_text_is_refused(tmp_path):
+    (tmp_path / "binary.lib").write_bytes(bytes(range(256)) * 8)
+    with pytest.raises(PotvitError, match=r"binary.lib: no cell found; is it a .lib text file"):
+        check_liberty(tmp_path / "binary.lib")
+    with pytest.raises(PotvitError, match="Is a directory"):
+        check_liberty(tmp_path)
+
+
+def test_cells_without_an_area_do_not_count(tmp_path):
+    path = tmp_path / "free.lib"
+    path.write_text(re.sub(r"cell\(INV\) \{ area : [\d.]+;", "cell(INV) {", liberty_text()))
+    with pytest.raises(PotvitError, match="lacks an inverter"):
+        check_liberty(path)
