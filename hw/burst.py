@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import C, Cat, Module, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -49,9 +49,16 @@ class BurstSplitter(wiring.Component):
         size = (self.config.axi_bytes - 1).bit_length()
         page_beats = PAGE_BYTES >> size
         addr, left = Signal(ADDR_BITS), Signal.like(self.i.p.beats)
+        # Registers of the burst on offer: beats up to the page's end, and its own.
         to_page = Signal(range(page_beats + 1))
         count = Signal(range(min(self.config.burst_beats, page_beats) + 1))
         burst = self.o.p.address
+
+        def begin(beats: Value, room: Value) -> list[Any]:
+            short = Mux(room < self.config.burst_beats, room, self.config.burst_beats)
+            fits = (beats <= room) & (beats <= self.config.burst_beats)
+            return [left.eq(beats), to_page.eq(room), count.eq(Mux(fits, beats, short))]
+
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.idle.eq(1), self.i.ready.eq(1)]
@@ -61,7 +68,12 @@ class BurstSplitter(wiring.Component):
             with m.State("CHECK"):
                 end = addr[:32] + Cat(C(0, size), left)
                 ragged = (addr | self.base)[:size] if size else C(0, 1)
-                m.d.sync += addr.eq(self.base + addr)
+                start = Signal(ADDR_BITS)
+                m.d.comb += start.eq(self.base + addr)
+                m.d.sync += [
+                    addr.eq(start),
+                    *begin(left, (page_beats - start[size:12])[: len(to_page)]),
+                ]
                 m.next = "SPLIT"
                 with m.If(end > self.limit):
                     m.next = "OUTSIDE"
@@ -70,7 +82,11 @@ class BurstSplitter(wiring.Component):
             with m.State("SPLIT"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.d.sync += [addr.eq(addr + (count << size)), left.eq(left - count)]
+                    rest, room = (left - count)[: len(left)], (to_page - count)[: len(to_page)]
+                    m.d.sync += [
+                        addr.eq(addr + (count << size)),
+                        *begin(rest, Mux(to_page == count, page_beats, room)),
+                    ]
                     with m.If(self.o.p.last):
                         m.next = "IDLE"
             with m.State("OUTSIDE"):
@@ -79,16 +95,10 @@ class BurstSplitter(wiring.Component):
                 m.d.comb += self.misaligned.eq(1)
 
         m.d.comb += [
-            to_page.eq(page_beats - addr[size:12]),
-            count.eq(self.config.burst_beats),
             self.o.p.last.eq(count == left),
             burst.addr.eq(addr),
             burst.len.eq(count - 1),
             burst.size.eq(size),
             burst.burst.eq(BURST_INCR),
         ]
-        with m.If(to_page < self.config.burst_beats):
-            m.d.comb += count.eq(to_page)
-        with m.If((left <= to_page) & (left <= self.config.burst_beats)):
-            m.d.comb += count.eq(left)
         return m

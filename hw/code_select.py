@@ -92,17 +92,19 @@ class CodeSelect(wiring.Component):
                 position.eq(self.exponent + self.shift),
             ]
         # Stage 2: compare and count.
-        count_odd, top_equal = self._count(m, odd, rule.odd.bias, position, q, "odd", twice=True)
-        count_even, _ = self._count(m, even, rule.even.bias, position, self.normal << 2, "even")
+        count_odd, top_equal = self._count(
+            m, odd, rule.odd.bias, position, q, "odd", most=15 + rule.half, twice=True
+        )
+        count_even, _ = self._count(
+            m, even, rule.even.bias, position, self.normal << 2, "even", most=Const(15)
+        )
         code = Signal(5)
         with m.If(rule.half):
-            m.d.comb += code.eq(_at_most(count_odd, 16) + _at_most(count_even, 15))
+            m.d.comb += code.eq(count_odd + count_even)
         with m.Elif(rule.fq):
-            m.d.comb += code.eq(
-                Mux(count_even == 0, 0, _at_most(count_odd, 15) - ((count_odd == 2) & top_equal))
-            )
+            m.d.comb += code.eq(Mux(count_even == 0, 0, count_odd - ((count_odd == 2) & top_equal)))
         with m.Else():
-            m.d.comb += code.eq(_at_most(count_odd, 15))
+            m.d.comb += code.eq(count_odd)
         with m.If(self.en):
             m.d.sync += self.code.eq(code | Mux(zero, Cat(Const(15, 4), rule.half), 0))
         return m
@@ -116,25 +118,35 @@ class CodeSelect(wiring.Component):
         q: Value,
         name: str,
         *,
+        most: Value,
         twice: bool = False,
     ) -> tuple[Signal, Value]:
-        """Number of n >= 0 with product * 2**n <= q, and whether the last one is an equality."""
+        """Number of n >= 0 with product * 2**n <= q, and whether the last one is an equality.
+
+        The number is at most ``most`` (15 or 16). The compares come late: they choose among
+        counts that are ready.
+        """
         u = Signal(PRODUCT_BITS, name=f"u_{name}")
         low = ~product[-1]  # 10 x 16 normalised bits: the leading one is bit 24 or 25
         reached = Signal(name=f"reached_{name}")
         again = Signal(name=f"again_{name}")
         raw = Signal(signed(7), name=f"raw_{name}")
-        count = Signal(6, name=f"count_{name}")
+        count = Signal(5, name=f"count_{name}")
         m.d.comb += [
             u.eq(Mux(low, product << 1, product)),
             reached.eq(u <= q),
-            raw.eq(position + bias + low + reached + again),
-            count.eq(Mux(raw < 0, 0, raw)),
+            raw.eq(position + bias + low),
+            count.eq(Mux(reached, _within(m, raw + 1, most), _within(m, raw, most))),
         ]
         if twice:
             m.d.comb += again.eq((u << 1) <= q)
+            with m.If(again):
+                m.d.comb += count.eq(_within(m, raw + 2, most))
         return count, Mux(again, (u << 1) == q, u == q)
 
 
-def _at_most(x: Value, limit: int) -> Value:
-    return Mux(x > limit, limit, x)
+def _within(m: Module, x: Value, most: Value) -> Value:
+    """``x`` clamped to 0..``most``, where ``most`` is 15 or 16."""
+    value = Signal(signed(8))
+    m.d.comb += value.eq(x)
+    return Mux(value[-1], 0, Mux(value[4:7].any(), most, value[:4]))

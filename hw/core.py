@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -205,7 +205,9 @@ class Core(wiring.Component):
         ]
         load, store = self.units[Unit.LOAD], self.units[Unit.STORE]
         self._faults(m, Error.ILLEGAL_INSTRUCTION, {len(Unit): sequencer.illegal})
-        self._faults(m, Error.SEMAPHORE_OVERFLOW, {len(Unit): sequencer.overflow})
+        overflow = Signal()  # a cycle later: else the longest path of all ends here
+        m.d.sync += overflow.eq(sequencer.overflow)
+        self._faults(m, Error.SEMAPHORE_OVERFLOW, {len(Unit): overflow})
         self._faults(m, Error.ILLEGAL_ADDRESS, {u: unit.fault for u, unit in self.units.items()})
         self._faults(
             m,

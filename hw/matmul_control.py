@@ -64,11 +64,9 @@ class MatmulControl(wiring.Component):
         busy = Signal()
         chunk, group, tile = Signal(10), Signal(8), Signal(8)
         started = Signal()  # the instruction's first tile has been issued
+        # Registers beside the counters: everything else of a cycle follows from them.
         last_chunk, last_group, last_tile, last = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            last_chunk.eq(chunk + 1 == cur.chunks),
-            last_group.eq(group + 1 == cur.groups),
-            last_tile.eq(tile + 1 == cur.tiles),
             last.eq(last_chunk & last_group & last_tile),
             self.busy.eq(busy),
         ]
@@ -129,27 +127,30 @@ class MatmulControl(wiring.Component):
             m.d.comb += [next_w.eq(cur.w_addr), next_p.eq(cur.p_addr)]
         with m.If(issue):
             m.d.sync += [
-                chunk.eq(chunk + 1), w_at.eq(w_at + 1),
+                chunk.eq(chunk + 1), last_chunk.eq(chunk + 2 == cur.chunks), w_at.eq(w_at + 1),
                 half.eq(~half & ~cur.w4), a_at.eq(a_at + (half | cur.w4)),
             ]  # fmt: skip
         with m.If(finish):
             m.d.sync += [
-                chunk.eq(0), half.eq(0), started.eq(1), busy.eq(~last),
+                chunk.eq(0), last_chunk.eq(cur.chunks == 1), half.eq(0), started.eq(1),
+                busy.eq(~last),
                 a_base.eq(next_a), a_at.eq(next_a), w_base.eq(next_w), w_at.eq(next_w),
                 p_base.eq(next_p),
                 pending.eq(~cur.shared_params & Mux(cur.group_outer, cur.tiles != 1, last_group)),
             ]  # fmt: skip
             with m.If(new_group):
-                m.d.sync += group.eq(group + 1)
+                m.d.sync += [group.eq(group + 1), last_group.eq(group + 2 == cur.groups)]
             with m.Elif(~cur.group_outer):
-                m.d.sync += group.eq(0)
+                m.d.sync += [group.eq(0), last_group.eq(cur.groups == 1)]
             with m.If(new_tile):
-                m.d.sync += tile.eq(tile + 1)
+                m.d.sync += [tile.eq(tile + 1), last_tile.eq(tile + 2 == cur.tiles)]
             with m.Elif(cur.group_outer):
-                m.d.sync += tile.eq(0)
+                m.d.sync += [tile.eq(0), last_tile.eq(cur.tiles == 1)]
         with m.If(take):
             m.d.sync += [
                 cur.eq(new), busy.eq(1), chunk.eq(0), group.eq(0), tile.eq(0), started.eq(0),
+                last_chunk.eq(new.chunks == 1), last_group.eq(new.groups == 1),
+                last_tile.eq(new.tiles == 1),
                 half.eq(0), pending.eq(~new.keep_params), a_base.eq(new.a_addr),
                 a_at.eq(new.a_addr), w_base.eq(new.w_addr), w_at.eq(new.w_addr),
                 p_base.eq(new.p_addr),

@@ -46,15 +46,16 @@ class Semaphores(wiring.Component):
         for c in range(UNITS):
             for p in range(UNITS):
                 count = Signal(COUNT_BITS, name=f"count_{p}_{c}")
-                rest, total = Signal(COUNT_BITS), Signal(COUNT_BITS + 1)
-                full = Signal()
+                rest, full = Signal(COUNT_BITS), Signal()
                 m.d.comb += [
                     self.fits[c][p].eq(count >= self.wait[c][p]),
                     rest.eq(count - Mux(self.take[c], self.wait[c][p], 0)),
-                    total.eq(rest + self.signal[p][c]),
-                    full.eq(total[COUNT_BITS]),
+                    # What the sum's carry would say, without waiting for the sum.
+                    full.eq(
+                        count.all() & self.signal[p][c] & ~(self.take[c] & self.wait[c][p].any())
+                    ),
                 ]
-                m.d.sync += count.eq(Mux(full, count, total))
+                m.d.sync += count.eq(Mux(full, count, rest + self.signal[p][c]))
                 overflows.append(full)
         m.d.comb += self.overflow.eq(Cat(overflows).any())
         return m

@@ -17,8 +17,8 @@ def test_a_missing_compare_is_caught(monkeypatch):
     """Without its second compare FQ-ViT's rule loses codes where adding E carries."""
     count = CodeSelect._count
 
-    def once(self, m, product, bias, position, q, name, *, twice=False):
-        return count(self, m, product, bias, position, q, name)
+    def once(self, m, product, bias, position, q, name, *, most, twice=False):
+        return count(self, m, product, bias, position, q, name, most=most)
 
     monkeypatch.setattr(CodeSelect, "_count", once)
     simulator = compile_parts({"select": CodeSelectBank()}, "potvit_code_select")
