@@ -8,20 +8,14 @@ saturate and attention codes spread from 0 to the zero code.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from golden import ir
-from golden.ops.gelu import Gelu
 from golden.ops.softmax import RULE_CENTRED, RULE_HALF, AttnFormat, CodeRule, ExpForm
-from golden.reference import compute_node, split_heads
+from golden.synthetic_builder import GraphBuilder
 
-Array = npt.NDArray[Any]
-GAMMA_FRACTION = 10
-GELU_ZERO = 96
 SAMPLES = 2
 
 
@@ -38,230 +32,9 @@ def _image(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.u
     return np.clip(128 + 90 * smooth + noise, 0, 255).astype(np.uint8)
 
 
-def _exp(exponent: int) -> Array:
-    return np.array([exponent], np.int32)
-
-
 def _grid(patches: int) -> tuple[int, int]:
     height = max(h for h in range(1, math.isqrt(patches) + 1) if patches % h == 0)
     return height, patches // height
-
-
-class _Builder:
-    """Adds nodes one by one and carries sample values along to choose the exponents."""
-
-    def __init__(self, rng: np.random.Generator, samples: list[Array]) -> None:
-        self.rng = rng
-        shape = samples[0].shape
-        pixels = ir.Tensor(name="image", shape=shape, dtype="uint8", exponent=_exp(0))
-        self.tensors = {"image": pixels}
-        self.nodes: list[ir.Node] = []
-        self.values: dict[str, list[Array]] = {"image": samples}
-
-    def trial(self, node: ir.Node) -> list[Array]:
-        """What ``node`` would make on the samples."""
-        columns = zip(*(self.values[name] for name in node.inputs), strict=True)
-        return [compute_node(node, list(column)) for column in columns]
-
-    def add(self, node: ir.Node, exponent: Array, dtype: str = "int8", wire: bool = False) -> str:
-        made = self.trial(node)
-        self.tensors[node.output] = ir.Tensor(
-            name=node.output,
-            shape=made[0].shape,
-            dtype=dtype,
-            exponent=exponent.astype(np.int32),
-            kind=ir.Kind.WIRE if wire else ir.Kind.STORED,
-        )
-        self.nodes.append(node)
-        self.values[node.output] = [value.astype(dtype) for value in made]
-        return node.output
-
-    def exponent(self, tensor: str) -> Array:
-        return self.tensors[tensor].exponent
-
-    def weights(self, rows: int, columns: int, bits: int) -> tuple[Array, Array]:
-        """Int weights whose rows differ in size, and exponents that even most of it out."""
-        limit = 1 << (bits - 1)
-        spread = self.rng.integers(0, 3, rows)
-        sigma = limit / 3 / 2.0**spread
-        raw = np.rint(self.rng.normal(0, 1, (rows, columns)) * sigma[:, None])
-        raw[self.rng.integers(rows), self.rng.integers(columns)] = -limit
-        weight = np.clip(raw, -limit, limit - 1).astype(np.int8)
-        return weight, (spread - bits).astype(np.int32)
-
-    def fit(self, accs: list[Array], exponents: Array, target: float = 44.0) -> int:
-        """The output exponent that gives the real values a deviation of about ``target``."""
-        real = np.concatenate([(a * 2.0**exponents).ravel() for a in accs])
-        return round(math.log2(max(float(real.std()), 1e-9) / target))
-
-    def linear(
-        self,
-        name: str,
-        source: str,
-        rows: int,
-        bits: int,
-        *,
-        heads: int = 0,
-        wire: bool = False,
-        output: str | None = None,
-    ) -> str:
-        weight, weight_exp = self.weights(rows, self.values[source][0].shape[-1], bits)
-        exps = weight_exp + self.exponent(source)
-        node = ir.Linear(
-            name=name,
-            inputs=(source,),
-            output=output or name,
-            weight=weight,
-            bias=np.zeros(rows, np.int32),
-            weight_exp=weight_exp,
-            bits=bits,
-        )
-        deviation = np.concatenate(self.trial(node)).std(0)
-        bias = np.rint(self.rng.normal(0, 0.4, rows) * deviation).astype(np.int32)
-        node = replace(node, bias=bias)
-        if output is not None:  # the accumulator itself feeds a residual adder
-            return self.add(node, exps, "int32", wire=True)
-        accs = self.trial(node)
-        if heads:
-            groups = np.split(np.arange(rows), heads)
-            fits = [self.fit([a[:, g] for a in accs], exps[g]) for g in groups]
-            out_exp: Array = np.repeat(fits, rows // heads)
-        else:
-            out_exp = _exp(self.fit(accs, exps))
-        shift = np.broadcast_to(out_exp - exps, (rows,)).astype(np.int32)
-        node = replace(node, shift=shift)
-        return self.add(node, out_exp, wire=wire)
-
-    def residual(self, name: str, acc: str, old: str | None, constant_exp: int = 0) -> str:
-        """Residual addition of ``acc`` and ``old``, or of a random position constant."""
-        acc_exp = self.exponent(acc)
-        constant = None
-        olds: list[Array]
-        if old is None:
-            shape = self.values[acc][0].shape
-            size = self.fit(self.values[acc], acc_exp, 1.0) - constant_exp
-            values = self.rng.normal(0, 2.0**size, shape)
-            constant = np.clip(np.rint(values), -(1 << 15), (1 << 15) - 1).astype(np.int16)
-            old_exp, olds = _exp(constant_exp), [constant] * SAMPLES
-        else:
-            old_exp, olds = self.exponent(old), self.values[old]
-        fine = np.minimum(acc_exp, old_exp)
-        la, lo = acc_exp - fine, old_exp - fine
-        sums = [
-            (a.astype(np.int64) << la) + (o.astype(np.int64) << lo)
-            for a, o in zip(self.values[acc], olds, strict=True)
-        ]
-        base = self.fit(sums, fine, 30.0) - 1
-        alpha = self.rng.integers(0, 4, size=fine.shape)
-        inputs = (acc,) if old is None else (acc, old)
-        node = ir.Residual(
-            name=name,
-            inputs=inputs,
-            output=name,
-            la=la.astype(np.int32),
-            lo=lo.astype(np.int32),
-            shift=(base + alpha - fine).astype(np.int32),
-            constant=constant,
-        )
-        return self.add(node, base + alpha)
-
-    def layer_norm(self, name: str, source: str, target: float = 40.0) -> str:
-        exps = self.exponent(source)
-        alpha = (exps - exps.min()).astype(np.int32)
-        channels = exps.shape[0]
-        one = 1 << GAMMA_FRACTION
-        gamma = np.rint(self.rng.normal(1, 0.4, channels) * one).astype(np.int16)
-        beta = np.rint(self.rng.normal(0, 0.3, channels) * one * 65536).astype(np.int32)
-        out_exp = round(-math.log2(target))
-        node = ir.LayerNorm(
-            name=name,
-            inputs=(source,),
-            output=name,
-            alpha=alpha,
-            gamma=gamma,
-            beta=beta,
-            shift=16 + GAMMA_FRACTION + out_exp,
-        )
-        return self.add(node, _exp(out_exp))
-
-    def attention(
-        self,
-        prefix: str,
-        source: str,
-        heads: int,
-        bits: int,
-        form: ExpForm,
-        fmt: AttnFormat | None,
-        rule: CodeRule,
-    ) -> str:
-        channels = self.values[source][0].shape[-1]
-        q, k, v = (self.linear(f"{prefix}.{x}", source, channels, bits, heads=heads) for x in "qkv")
-        logit_exp = np.array([-2 - h % 3 for h in range(heads)], np.int32)
-        accs = [
-            split_heads(a.astype(np.int64), heads) @ split_heads(b, heads).transpose(0, 2, 1)
-            for a, b in zip(self.values[q], self.values[k], strict=True)
-        ]
-        shift = np.array([self.fit([a[h] for a in accs], _exp(0)) for h in range(heads)], np.int32)
-        scores = self.add(
-            ir.Scores(
-                name=f"{prefix}.scores",
-                inputs=(q, k),
-                output=f"{prefix}.scores",
-                heads=heads,
-                shift=shift,
-            ),
-            logit_exp,
-        )
-        codes = self.add(
-            ir.Softmax(
-                name=f"{prefix}.codes",
-                inputs=(scores,),
-                output=f"{prefix}.codes",
-                logit_exp=logit_exp,
-                form=form,
-                fmt=fmt,
-                rule=rule,
-            ),
-            _exp(0),
-            "uint8",
-        )
-        v_exp = self.exponent(v)[:: channels // heads]
-        out_exp = int(v_exp.max()) - 1
-        return self.add(
-            ir.AttnValue(
-                name=f"{prefix}.attn",
-                inputs=(codes, v),
-                output=f"{prefix}.attn",
-                heads=heads,
-                shift=(out_exp - v_exp).astype(np.int32),
-                fmt=fmt,
-            ),
-            _exp(out_exp),
-        )
-
-    def mlp(self, prefix: str, source: str, hidden: int, bits: int) -> str:
-        fc1 = self.linear(f"{prefix}.fc1", source, hidden, bits, wire=True)
-        in_exp = int(self.exponent(fc1)[0])
-        out_exp = in_exp - 1
-        table = Gelu(in_exp=in_exp, out_exp=out_exp, zero=GELU_ZERO).table()
-        gelu = self.add(
-            ir.Gelu(
-                name=f"{prefix}.gelu",
-                inputs=(fc1,),
-                output=f"{prefix}.gelu",
-                table=table,
-                zero=GELU_ZERO,
-            ),
-            _exp(out_exp),
-        )
-        return self.linear(
-            f"{prefix}.fc2",
-            gelu,
-            self.values[source][0].shape[-1],
-            bits,
-            output=f"{prefix}.fc2.acc",
-            wire=True,
-        )
 
 
 def random_graph(
@@ -293,7 +66,7 @@ def random_graph(
     rng = np.random.default_rng(seed)
     height, width = _grid(tokens - 1)
     shape = (height * patch, width * patch, image_channels)
-    build = _Builder(rng, [_image(shape, rng) for _ in range(SAMPLES)])
+    build = GraphBuilder(rng, [_image(shape, rng) for _ in range(SAMPLES)])
     weight, weight_exp = build.weights(channels, patch * patch * image_channels, 8)
     acc = build.add(
         ir.PatchEmbed(

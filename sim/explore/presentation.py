@@ -6,8 +6,7 @@ from collections import Counter
 from typing import Any
 
 from sim.explore.area_model import SRAM_GE_PER_BIT
-from sim.report.document import Figure, Section, Table
-from sim.report.sections import percent
+from sim.report.document import Figure, Section, Table, percent
 from sim.report.style import COLORS, INK, SERIES, canvas, finish, legend_right
 
 

@@ -16,6 +16,11 @@ from golden.errors import PotvitError
 TEMPLATE = "page.html.j2"
 
 
+def percent(share: float, digits: int = 2) -> str:
+    """A fraction as a percentage."""
+    return f"{100 * share:.{digits}f} %"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figure:
     """A drawing: ``name`` for its file, ``svg`` text, ``alt`` what it shows."""
