@@ -1,8 +1,8 @@
 """Keep the figures that the README shows: from the reports in build/ to docs/data/.
 
-Run from the repository's root after `make sim`, `make synth`, `make explore`:
-``python -m tools.record_results``. A run replaces the record of the same name; runs that were not
-bit-exact, or had random stalls, are left out.
+Run from the repository's root after `make eval`, `make sim`, `make synth`, `make explore`:
+``python -m tools.record_results``. A run replaces the record of the same name. Left out: runs
+that were not bit-exact or had random stalls, evaluations of random weights or few pictures.
 """
 
 import json
@@ -23,6 +23,14 @@ RUN_FIELDS = (
     "precision_weighted_utilisation", "array_cycles", "tensors_checked", "elements_checked",
     "dram_bytes",
 )  # fmt: skip
+
+#: What is kept of an evaluation (see `golden.cli_eval`).
+EVAL_FIELDS = (
+    "model", "bits", "attn", "weights", "images", "fp_top1", "fp_top5", "int_top1", "int_top5",
+    "agreement", "images_per_second", "fp_images_per_second",
+)  # fmt: skip
+#: Evaluations on fewer pictures say little.
+EVAL_PICTURES = 200
 
 #: What is kept of a synthesis report, by target (see `synth.report`, `synth.xcup`, `synth.ecp5`).
 SYNTH_FIELDS = {
@@ -45,13 +53,15 @@ def main() -> int:
     """Rewrite the records in docs/data with what build/ has; status 2 if it has nothing."""
     try:
         found = {
+            ("accuracy", "runs"): evaluations(),
             ("performance", "runs"): runs(),
             ("exploration", "models"): explorations(),
             ("area_units", "units"): areas(),
         } | {("synthesis", target): synthesis(target) for target in SYNTH_FIELDS}
         if not any(found.values()):
             raise PotvitError(
-                f"{BUILD} has nothing to record: run `make sim`, `make synth` or `make explore`"
+                f"{BUILD} has nothing to record: run `make eval`, `make sim`, `make synth` or "
+                "`make explore`"
             )
         for (name, key), records in found.items():
             print(update(name, key, records))
@@ -68,6 +78,17 @@ def update(name: str, key: str, found: dict[str, Any]) -> str:
     records = content.get(key, {}) | found
     write_json(path, content | {key: dict(sorted(records.items()))})
     return f"{path}: {len(found)} of {len(records)} {key} from {BUILD}"
+
+
+def evaluations() -> dict[str, Any]:
+    """Integer networks of trained weights on enough pictures."""
+    return {
+        path.stem: kept(path, report, EVAL_FIELDS)
+        for path, report in reports("eval/*.json", "images")
+        if report.get("int_top1") is not None
+        and report["images"] >= EVAL_PICTURES
+        and not report["weights"].startswith("random")
+    }
 
 
 def runs() -> dict[str, Any]:

@@ -24,6 +24,11 @@ def test_what_is_kept(tmp_path, monkeypatch, capsys):
     area = dict.fromkeys(record_results.SYNTH_FIELDS["generic"], 3)
     area |= {"config": "tiny", "units": units, "area_unit": "NAND2", "unit": None}
     area["eight_bit_only"] = {"kge_per_mac": 1, "cost": 0.1, "units": {"pe": 4.0}, "area": 9}
+    scored = dict.fromkeys(record_results.EVAL_FIELDS, 6) | {"images": 400, "weights": "data"}
+    put(tmp_path, "eval/full.json", scored | {"data": "/home/me"})
+    put(tmp_path, "eval/few.json", scored | {"images": 20})
+    put(tmp_path, "eval/float.json", scored | {"int_top1": None})
+    put(tmp_path, "eval/random.json", scored | {"weights": "random seed 0"})
     put(tmp_path, "synth/tiny-generic.json", area)
     put(tmp_path, "synth/tiny-generic-pe.json", area)
     put(tmp_path, "synth/odd-generic.json", area | {"config": "tiny-rows3"})
@@ -41,6 +46,7 @@ def test_what_is_kept(tmp_path, monkeypatch, capsys):
                                       "points": points})  # fmt: skip
     assert record_results.main() == 0
     data = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "docs/data").iterdir()}
+    assert data["accuracy"]["runs"] == {"full": scored}
     assert list(data["performance"]["runs"]) == ["a"]
     assert data["performance"]["runs"]["a"]["cycles"] == 7
     assert abs(data["performance"]["runs"]["a"]["worst_layer_error"] - 0.02) < 1e-9
@@ -84,7 +90,7 @@ def refused(capsys):
 
 def test_nothing_to_record_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert "build has nothing to record: run `make sim`" in refused(capsys)
+    assert "build has nothing to record: run `make eval`" in refused(capsys)
     assert not (tmp_path / "docs").exists()
 
 
