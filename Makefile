@@ -66,9 +66,10 @@ eval: $(READY) ## accuracy: MODEL= DATA= BITS=w8a8|w4a8|FILE ATTN=log2|half WEIG
 	$(PY) -m golden eval $(MODEL) $(if $(DATA),"$(DATA)") --quant --ptf --lis \
 		--bits "$(BITS)" --attn $(ATTN) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-export: $(READY) ## integer bundle: MODEL= DATA= BITS= ATTN= WEIGHTS= OUT=folder
+export: $(READY) ## integer bundle: MODEL= DATA= BITS= ATTN= WEIGHTS= OUT=folder TENSORS=n
 	$(PY) -m golden export $(MODEL) $(if $(DATA),"$(DATA)") --bits "$(BITS)" --attn $(ATTN) \
-		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(OUT),--out "$(OUT)")
+		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(OUT),--out "$(OUT)") \
+		$(if $(TENSORS),--tensors "$(TENSORS)")
 
 verilog: $(READY) ## build/verilog/<config>: CONFIG=tiny|edge|base
 	$(PY) -m hw verilog --config $(CONFIG)

@@ -29,7 +29,7 @@ from golden.models import MODELS, LoadedModel, load_model
 from golden.ops.softmax import ExpForm, LogIntSoftmax
 from golden.quant import QuantOptions, quantize_pixels
 from golden.quant.observers import METHODS
-from golden.report_file import write_json
+from golden.report_file import require_writable, write_json
 from golden.study_rows import ROWS, Row, select
 from golden.study_table import document
 
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(row.slug for row in ROWS))
         return 0
     chosen = select(args.rows)
+    require_writable(args.out)
     study = Study(args.model, args.data, args.calib, args.limit, fresh=args.fresh)
     for row in progress(chosen, "study"):
         study.row(row)

@@ -83,3 +83,11 @@ def _with(value, **changes):
 def test_sqnr_is_power_over_error():
     wanted = np.array([[3.0, 4.0]])
     assert study.sqnr(np.array([[3.5, 4.0]]), wanted) == pytest.approx(20)
+
+
+def test_a_document_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "FOLDER", tmp_path / "study")
+    (tmp_path / "accuracy.md").mkdir()
+    with pytest.raises(PotvitError, match="is a folder"):
+        run(tmp_path, "defaults-w8a8-4-bit")
+    assert not (tmp_path / "study").exists()
