@@ -136,9 +136,10 @@ class Calibrator:
         if options.refit or options.bias_correction or rounding == "compensated":
             if source not in self._moments:
                 self._moments[source] = statistics.second_moments(inputs)
-            seen = statistics.moments(
-                inputs, x_exp, target, self._moments[source], self.class_weight
-            )
+            # Rounding to 4 bits takes so much from the statistics that it would learn the few
+            # class tokens by heart.
+            weight = self.class_weight if bits == 8 else options.class_weight
+            seen = statistics.moments(inputs, x_exp, target, self._moments[source], weight)
             # Too few tokens say little about a large layer, which also costs the most.
             enough = seen.tokens >= 2 * inputs.shape[-1]
             if options.refit and (enough or bits == 4):

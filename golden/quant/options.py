@@ -90,7 +90,8 @@ class QuantOptions:
         prior: tokens' worth of trust in the float weights when refitting.
         class_weight: tokens that the class token counts for in every fit and search: only its
             last value is read.
-        read_weight: the same in the last block from its logits on, where no other token is read.
+        read_weight: the same in the last block from its logits on, where no other token is read
+            (not for fitting 4-bit weights).
         stream_target: layers that add to the residual stream are fitted to bring the stream
             itself to the float one, not only to their own float output.
         centre_values: V is shifted so that attention's code errors act on the least of it; the
