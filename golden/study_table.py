@@ -33,20 +33,21 @@ def _introduction(facts: dict[str, Any]) -> str:
     return f"""\
 # Accuracy: every option, measured
 
-Written by `python -m golden study --calib {calib} --matrix`; do not edit.
+Written by `python -m golden study --matrix`; do not edit.
 Model `{facts["model"]}`, weights: {facts["weights"]} (sha256 {facts["weights_sha256"][:16]}),
 data set `{facts["data"]}`.
 
 - **dev**: quantized on {calib} calibration pictures, evaluated on {dev} others. fp32 top-1 there
   is {facts["fp_top1"]:.2f} %; one picture is {100 / dev:.2f} %, the noise about one point.
 - **fold**: quantized on one half of the calibration pictures, scored on the other, both ways.
-  Defaults are chosen by these two columns; dev only reports.
+  Defaults follow these two columns where they differ by more than their noise (one picture
+  is {100 / calib:.2f} %; 0.2 dB); dev only reports.
 - **agreement**: same top-1 as fp32. **SQNR**: of the logits against fp32.
 - **codes off**: attention codes that exact exponentials of the same logits would make another.
 
 Every row changes the defaults (first section) only in what it names; a section's title says which
-default it starts from. The project's bars are measured with `make eval`, on all calibration
-pictures.
+default it starts from. Observers that end in the same exponents give equal rows: each is only
+where the search for the power of two of least error begins.
 """
 
 

@@ -1,6 +1,7 @@
 """Settings every test shares."""
 
 import os
+import signal
 from pathlib import Path
 
 # Before torch is imported: two workers share the machine, so each keeps to one thread.
@@ -9,6 +10,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+
+# A shell's background job ignores Ctrl-C, and so would every command that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ def test_moments_match_numpy(problem):
     rows = np.concatenate([rows, rows[:, :1], rows[:, :1]], 1).reshape(-1, 24)
     wanted = target.numpy().astype(np.float64)
     wanted = np.concatenate([wanted, wanted[:, :1], wanted[:, :1]], 1).reshape(-1, 10)
-    assert seen.count == len(rows)
+    assert seen.tokens == x.shape[0] * x.shape[1]
     assert np.allclose(seen.mean_x, rows.mean(0))
     assert np.allclose(seen.cov_xx, np.cov(rows.T, bias=True), atol=1e-9)
     centred = rows - rows.mean(0)
