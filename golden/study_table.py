@@ -41,7 +41,8 @@ data set `{facts["data"]}`.
   is {facts["fp_top1"]:.2f} %; one picture is {100 / dev:.2f} %, the noise about one point.
 - **fold**: quantized on one half of the calibration pictures, scored on the other, both ways.
   Defaults follow these two columns: SQNR decides from 0.2 dB on; agreement (one picture is
-  {100 / calib:.2f} %) moves by up to four points between rows of nearly equal SQNR. dev only reports.
+  {100 / calib:.2f} %) moves by up to four points between rows of nearly equal SQNR. dev
+  only reports.
 - **agreement**: same top-1 as fp32. **SQNR**: of the logits against fp32.
 - **codes off**: attention codes that exact exponentials of the same logits would make another.
 
