@@ -1,4 +1,4 @@
-"""JSON reports that appear complete or not at all."""
+"""Reports that appear complete or not at all."""
 
 import json
 import os
@@ -29,7 +29,12 @@ def require_writable(path: Path) -> None:
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:
-    """Write ``report`` to ``path``, making the folders above it.
+    """Write ``report`` to ``path`` as ``write_text`` does."""
+    write_text(path, json.dumps(report, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, making the folders above it.
 
     Raises:
         PotvitError: the place cannot be written; an older report stays as it was.
@@ -39,8 +44,7 @@ def write_json(path: Path, report: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(report, stream, indent=1)
-            stream.write("\n")
+            stream.write(text)
         os.chmod(partial, 0o644)
         os.replace(partial, path)
     except OSError as error:

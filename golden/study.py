@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +22,12 @@ import torch
 
 from golden import ir
 from golden.data import Sample, default_data, open_dataset, progress
-from golden.errors import PotvitError
 from golden.executor import Executor
 from golden.models import MODELS, LoadedModel, load_model
 from golden.ops.softmax import ExpForm, LogIntSoftmax
 from golden.quant import QuantOptions, quantize_pixels
 from golden.quant.observers import METHODS
-from golden.report_file import require_writable, write_json
+from golden.report_file import require_writable, write_json, write_text
 from golden.study_rows import ROWS, Row, select
 from golden.study_table import document
 
@@ -69,13 +67,7 @@ def run(args: argparse.Namespace) -> int:
     rows = [(row, found) for row in ROWS if (found := study.stored(row)) is not None]
     matrix = {name: found for name in MODELS if (found := _read(_matrix_path(name))) is not None}
     text = document(study.facts(), rows, matrix)
-    try:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        partial = args.out.with_name(f".{args.out.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, args.out)
-    except OSError as error:
-        raise PotvitError(f"{args.out} cannot be written ({error.strerror})") from None
+    write_text(args.out, text)
     print(f"{len(rows)} of {len(ROWS)} rows in {args.out}")
     return 0
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from golden.errors import PotvitError
-from golden.report_file import write_json
+from golden.report_file import write_json, write_text
 from synth.generic import Area, Library
 from synth.units import PARTS, Part, memory_table
 
@@ -97,14 +94,7 @@ def write_report(folder: Path, name: str, report: dict[str, Any], text: str) -> 
     """
     write_json(folder / f"{name}.json", report)
     path = folder / f"{name}.md"
-    try:
-        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=folder)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except OSError as error:
-        raise PotvitError(f"report {path} cannot be written ({error.strerror})") from None
+    write_text(path, text)
     return [folder / f"{name}.json", path]
 
 

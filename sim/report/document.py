@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from golden.errors import PotvitError
+from golden.report_file import write_text
 
 TEMPLATE = "page.html.j2"
 
@@ -100,20 +98,3 @@ def write(folder: Path, stem: str, title: str, sections: Sequence[Section]) -> l
     for name, text in texts.items():
         write_text(folder / name, text)
     return [folder / f"{stem}.html", folder / f"{stem}.md"]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` whole or not at all; ``PotvitError`` if that cannot be."""
-    partial = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except OSError as error:
-        raise PotvitError(f"report {path} cannot be written ({error.strerror})") from None
-    finally:
-        if partial is not None and os.path.exists(partial):
-            os.unlink(partial)

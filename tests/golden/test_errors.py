@@ -234,7 +234,7 @@ def test_a_full_disk_is_one_line(capsys, photos, tmp_path, monkeypatch):
     monkeypatch.setattr("golden.bundle.Path.write_bytes", full)
     line = refused(capsys, "export", "vit_digits", photos, "--out", tmp_path / "out" / "b")
     assert "b cannot be written (No space left on device): nothing was left there" in line
-    monkeypatch.setattr("golden.report_file.json.dump", full)
+    monkeypatch.setattr("golden.report_file.os.replace", full)
     line = refused(capsys, "eval", "vit_digits", photos, "--out", tmp_path / "out" / "r.json")
     assert "r.json cannot be written (No space left on device)" in line
     assert list((tmp_path / "out").iterdir()) == []
