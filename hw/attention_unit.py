@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from golden.ops.shift_attention import ShiftAttention
 from golden.ops.softmax import LUT_BITS, LogIntSoftmax
+from hw.code_store import CodeStore
 from hw.code_writer import CodeWriter
 from hw.config import Config
 from hw.isa import Op, payload_layout
 from hw.logit_feed import LogitFeed
 from hw.ports import ReadPort, ReadRequest, addr_data, write_stream
-from hw.shifter_array import ShifterArray
 from hw.softmax import CODE_LATENCY, SUM_LATENCY, SoftmaxUnit
+from hw.value_pass import ValuePass
 
 STALL = data.StructLayout({"no_instr": 1, "logit_read": 1, "act_write": 1, "code_write": 1})
 
@@ -27,18 +27,19 @@ class AttentionUnit(wiring.Component):
 
     ```
     instr ─► summing pass (LogitFeed ─► E ─► S) ──take──► coding pass (LogitFeed ─► E ─► code)
-                                                               V[key] ─► ShifterArray ─► act_write
-                                                         codes ─► CodeWriter ─► code_write
+                                                     codes ─► CodeWriter ─► code_write
+                                                     codes ─► CodeStore
+                                                                  └─► ValuePass ─► act_write
     ```
-    The passes work on successive instructions at one key of R rows per cycle. Back to back and
-    without waits an instruction of ``n`` keys takes ``n + max(4, D/2K)`` cycles (the ``D/2K``
-    cycles of draining the accumulators overlap the change of groups), and the first result leaves
-    ``2n + 11`` cycles after the instruction. A waiting write holds the coding pass.
+    The passes work on successive instructions, the first two at one key of R rows per cycle, the
+    third at P keys of 2K channels (P = D/2K). Back to back and without waits an instruction of
+    ``n`` keys takes the larger of ``n + 5`` and ``w * (ceil(n/P) + 1) + 1`` cycles for ``w``
+    words of the head, and is done ``2n + 12 + w * (ceil(n/P) + 1)`` cycles after its transfer. A waiting code word or a third pass still at work holds the coding pass.
 
     ``stall`` bits: no instruction while the summing pass is free, a logit read not granted, a
     result or a code word not taken. ``fault`` stays up after an instruction that names words
-    beyond a memory, no keys, too many keys or words, or a logit exponent below -5; it is not
-    executed and no further one is taken until reset.
+    beyond a memory, no keys, too many keys or words, values that do not begin in bank 0, or a
+    logit exponent below -5; it is not executed and no further one is taken until reset.
     """
 
     def __init__(self, config: Config) -> None:
@@ -68,15 +69,17 @@ class AttentionUnit(wiring.Component):
         m = Module()
         c = self.config
         m.submodules.softmax = softmax = SoftmaxUnit(LogIntSoftmax(form=c.exp_form), rows=c.rows)
-        m.submodules.shifters = shifters = ShifterArray(
-            ShiftAttention(), rows=c.rows, lanes=c.head_lanes, word=c.act_bytes
-        )
+        m.submodules.store = store = CodeStore(c)
+        m.submodules.values = values = ValuePass(c)
         m.submodules.sum_feed = sum_feed = LogitFeed(c, waits=False)
         m.submodules.code_feed = code_feed = LogitFeed(c)
         m.submodules.writer = writer = CodeWriter(c)
         wiring.connect(m, sum_feed.read, wiring.flipped(self.logit_sum_read))
         wiring.connect(m, code_feed.read, wiring.flipped(self.logit_code_read))
         wiring.connect(m, writer.write, wiring.flipped(self.code_write))
+        wiring.connect(m, values.code_read, store.read)
+        wiring.connect(m, values.value_read, wiring.flipped(self.value_read))
+        wiring.connect(m, values.act_write, wiring.flipped(self.act_write))
 
         # Summing pass, one instruction (`group`) at a time until the coding pass takes it.
         group = Signal(payload_layout(Op.ATTEND), reset_less=True)
@@ -105,17 +108,14 @@ class AttentionUnit(wiring.Component):
         with m.If(start):
             m.d.sync += group.eq(self.instr.p)
 
-        # Coding pass: key flags move with the keys; bit 2 goes with the code being chosen, bit 3
-        # with the code and value that enter the shifter array, bit 4 with their addition.
+        # Coding pass: flags move with the keys; bit 3 is with the code that leaves. The group is
+        # complete with its last one (`leaving`): values are next, and another group may come.
         coding = Signal(payload_layout(Op.ATTEND), reset_less=True)
-        code_busy, advance = Signal(), Signal()
-        key, first, last = Signal(CODE_LATENCY + 1), Signal(3), Signal(CODE_LATENCY + 1)
-        entering = Signal(data.StructLayout({"half": 1, "write_codes": 1}))  # of the key in bit 3
-        value_next = Signal.like(self.value_read.addr, reset_less=True)
-        value_last = Signal.like(self.value_read.addr, reset_less=True)
-        leaving = Signal()  # the last key of the group gets its code: the next group may come
+        code_busy, advance, leaving, unfinished = Signal(), Signal(), Signal(), Signal()
+        key, first, last = Signal(CODE_LATENCY), Signal(3), Signal(CODE_LATENCY)
         m.d.comb += [
-            leaving.eq(advance & last[2]),
+            advance.eq(~(last[3] & values.busy) & (writer.ready | ~(key[3] | first[2]))),
+            leaving.eq(advance & last[3]),
             take.eq(sum_done & (~code_busy | leaving)),
             softmax.take.eq(take),
             *(getattr(softmax, f).eq(group[f]) for f in ("half", "fq", "odd", "even")),
@@ -125,72 +125,33 @@ class AttentionUnit(wiring.Component):
             code_feed.en.eq(advance),
             softmax.en.eq(advance),
             softmax.code_logits.eq(code_feed.logits),
-            # While keys wait, the value of the key in bit 3 is read again: others may read too.
-            self.value_read.en.eq(Mux(advance, key[2], key[3])),
-            self.value_read.addr.eq(Mux(advance, value_next, value_last)),
-            shifters.load.eq(advance & key[3]),
-            shifters.values.eq(self.value_read.data),
-            shifters.half.eq(entering.half),
-            shifters.codes.eq(softmax.codes),
-            shifters.add.eq(advance & key[4]),
             writer.begin.eq(advance & first[2]),
             writer.addr.eq(coding.l_addr),
-            writer.put.eq(advance & key[3] & entering.write_codes),
+            writer.put.eq(advance & key[3] & coding.write_codes),
             writer.last.eq(last[3]),
             writer.codes.eq(softmax.codes),
+            store.put.eq(advance & key[3]),
+            store.last.eq(last[3]),
+            store.codes.eq(softmax.codes),
+            store.release.eq(values.last_read),
+            values.start.eq(leaving),
+            values.instr.eq(coding),
+            values.hold.eq(unfinished),
+            self.done.eq(unfinished & writer.ready),
+            self.busy.eq(sum_busy | code_busy | values.pending | unfinished),
         ]
-        m.d.sync += code_busy.eq((code_busy & ~leaving) | take)
+        m.d.sync += [
+            code_busy.eq((code_busy & ~leaving) | take),
+            unfinished.eq((unfinished & ~writer.ready) | values.finish),
+        ]
         with m.If(advance):
             m.d.sync += [
                 key.eq(Cat(code_feed.valid, key)),
                 first.eq(Cat(code_feed.valid & code_feed.first, first)),
                 last.eq(Cat(code_feed.valid & code_feed.last, last)),
-                entering.half.eq(coding.half),
-                entering.write_codes.eq(coding.write_codes),
             ]
-            with m.If(key[2]):
-                m.d.sync += [value_last.eq(value_next), value_next.eq(value_next + 1)]
         with m.If(take):
-            m.d.sync += [coding.eq(group), value_next.eq(group.v_addr)]
-
-        # Results: a word of every row per step; keys of the next group come as far as the array.
-        # The steps after reset clear the accumulators.
-        words = c.head_lanes // c.act_bytes
-        result = Signal(
-            data.StructLayout({"shift": 6, "addr": len(self.act_write.p.addr), "words": 6}),
-            reset_less=True,
-        )
-        draining, clearing, unfinished = Signal(), Signal(init=1), Signal()
-        step, final = Signal(), Signal()
-        index = Signal(range(words))
-        m.d.comb += [
-            advance.eq(
-                ~((draining | clearing) & (key[4] | last[2]))
-                & (writer.ready | ~(key[3] | first[2]))
-            ),
-            self.act_write.valid.eq(draining & (index < result.words)),
-            self.act_write.p.addr.eq(result.addr + index),
-            self.act_write.p.data.eq(shifters.words),
-            step.eq(clearing | (draining & (~self.act_write.valid | self.act_write.ready))),
-            final.eq(step & (index == words - 1)),
-            shifters.step.eq(step),
-            shifters.shift.eq(result.shift),
-            self.done.eq(unfinished & writer.ready),
-            self.busy.eq(sum_busy | code_busy | key.any() | draining | unfinished),
-        ]
-        m.d.sync += [
-            clearing.eq(clearing & ~final),
-            draining.eq((draining & ~final) | (advance & last[4])),
-            unfinished.eq((unfinished & ~writer.ready) | (draining & final)),
-        ]
-        with m.If(step):
-            m.d.sync += index.eq(Mux(final, 0, index + 1))
-        with m.If(leaving):
-            m.d.sync += [
-                result.shift.eq(coding.shift),
-                result.addr.eq(coding.d_addr),
-                result.words.eq(coding.d_words),
-            ]
+            m.d.sync += coding.eq(group)
 
         def waits(port: Any) -> Value:
             return port.valid & ~port.ready
@@ -217,6 +178,7 @@ class AttentionUnit(wiring.Component):
             & (p.slot < c.slots)
             & (p.l_addr + logit_words <= c.logit_words)
             & (p.v_addr + p.keys <= c.value_words)
+            & ((p.v_addr & (c.keys_per_cycle - 1)) == 0)
             & (p.d_words != 0)
             & (p.d_words <= c.head_lanes // c.act_bytes)
             & (p.d_addr + p.d_words <= c.act_words)

@@ -8,6 +8,8 @@ from functools import cached_property
 from golden.errors import PotvitError
 from golden.ops.softmax import ExpForm
 
+CODE_BITS = 5
+
 
 def _bits(count: int) -> int:
     """Number of address bits for ``count`` words (at least one)."""
@@ -20,7 +22,7 @@ class Config:
 
     ``rows`` (R) tokens in a row group; ``cols`` (Cn) output channels of a tile; ``lanes`` (K)
     8x8 products per PE and cycle; ``axi_bytes`` data bus width; ``head_lanes`` (D) shifters per
-    row, the largest head dimension; ``max_keys`` the longest attention row; ``max_channels`` the
+    row and the largest head dimension; ``max_keys`` the longest attention row; ``max_channels`` the
     widest LayerNorm; ``four_bit=False`` removes the W4 mode (an area ablation).
 
     Raises ``PotvitError`` for an illegal combination, with the rule it breaks.
@@ -68,6 +70,15 @@ class Config:
             self.head_lanes % self.act_bytes == 0 and self.head_lanes % self.cols == 0,
             f"head_lanes must be a multiple of 2*lanes = {self.act_bytes}",
         )
+        keys = self.keys_per_cycle
+        require(
+            keys & (keys - 1) == 0,
+            f"head_lanes must be a power of two times 2*lanes = {self.act_bytes}",
+        )
+        require(
+            self.value_words % keys == 0,
+            f"value_words must be a multiple of head_lanes/(2*lanes) = {keys}",
+        )
         require(self.max_keys <= 256, "max_keys above 256 would overflow 24-bit row sums")
         require(self.max_channels <= 1024, "max_channels above 1024 would overflow LayerNorm sums")
         require(self.const_rows >= 2 * self.rows, "const_rows must hold two row groups")
@@ -85,6 +96,16 @@ class Config:
     def act_bytes(self) -> int:
         """Bytes of one activation word of one bank: two chunks, ``2K``."""
         return 2 * self.lanes
+
+    @cached_property
+    def keys_per_cycle(self) -> int:
+        """Keys that attention x V takes at a time, ``D/2K`` (P): each for ``2K`` channels."""
+        return self.head_lanes // self.act_bytes
+
+    @cached_property
+    def code_words(self) -> int:
+        """Words of a code bank: every P-th key of two row groups, each from a power of two on."""
+        return 2 << _bits(-(-self.max_keys // self.keys_per_cycle))
 
     @cached_property
     def stream_bytes(self) -> int:
@@ -121,7 +142,11 @@ class Config:
         """Address width of each memory by name."""
         names = ("act", "stream", "residual", "value", "logit", "out", "norm")
         widths = {n: _bits(getattr(self, f"{n}_words")) for n in names}
-        return widths | {"token": _bits(self.max_tokens), "slot": _bits(self.slots)}
+        return widths | {
+            "token": _bits(self.max_tokens),
+            "slot": _bits(self.slots),
+            "code": _bits(self.code_words // 2),
+        }
 
     @cached_property
     def memory_bytes(self) -> dict[str, int]:
@@ -132,6 +157,7 @@ class Config:
             "residual": self.residual_words * self.cols,
             "value": self.value_words * self.head_lanes,
             "logit": self.logit_words * self.rows * self.cols,
+            "code": -(-self.code_words * self.keys_per_cycle * self.rows * CODE_BITS // 8),
             "out": self.out_words * self.cols * 4,
             "norm": self.norm_words * self.norm_bytes,
             "const": self.const_rows * self.const_bytes,

@@ -1,4 +1,4 @@
-"""Attention x V without multipliers: every lane adds a value shifted by its row's code."""
+"""Attention x V without multipliers: values shifted by their row's codes, summed over keys."""
 
 from __future__ import annotations
 
@@ -13,94 +13,101 @@ from hw.rounding import round_shift
 
 
 class ShifterArray(wiring.Component):
-    """``rows x lanes`` accumulators of `ShiftAttention`; one key for all rows per cycle.
+    """``rows x lanes`` accumulators of `ShiftAttention`; ``keys`` keys for all rows per cycle.
 
-    ``load`` registers the values and codes of a key and prepares ``rshr(181 * V, 8)``, which odd
-    half-step codes use; with ``add`` in a later cycle they enter all accumulators. The format is
-    an input (a program field), so one array serves every ``params``.
-    The sums leave ``word`` lanes per row at a time: ``words`` shows lanes 0.. requantized by
-    ``shift``, ``step`` moves on to the next ones; after ``lanes / word`` steps every accumulator
-    is zero again. ``add`` and ``step`` exclude each other. Nothing is cleared by reset: make
-    those steps first.
+    ```
+    values ─► V, rshr(181 V, 8) ─┐  per row and key: select, shift
+    codes  ─► masks, shifts ─────┴─► sum over keys ─► accumulator ─► requantize ─► words
+    ```
+    A lane is one channel. Several keys share its accumulator and its requantizer, which are larger
+    than what selects and shifts a value.
+
+    What comes with ``valid`` is added in the cycle after; with ``first`` it takes the place of
+    the sums. The format is an input (a program field), so one array serves every ``params``.
+    ``words``, two cycles after ``valid``, shows the sums requantized by ``shift``.
 
     Members
     -------
-    load, values : In, ``lanes`` signed bytes.
-    half, codes : In, with ``load``: the format, and 5 bits per row.
-    add : In(1).
-    step : In(1).
+    valid, first : In(1).
+    values : In, signed bytes, [key][lane].
+    half, codes : In, the format, and 5 bits, [row][key].
+    real : In, a bit per key; the others add nothing.
     shift : In(6), includes the fraction bits of the format (14, or 15 for half steps).
-    words : Out, ``rows * word`` signed bytes, [row][word].
+    words : Out, signed bytes, [row][lane].
     """
 
     def __init__(
-        self, params: ShiftAttention, *, rows: int = 1, lanes: int = 16, word: int = 16
+        self, params: ShiftAttention, *, rows: int = 1, keys: int = 1, lanes: int = 16
     ) -> None:
-        if lanes % word:
-            raise ValueError(f"{lanes} lanes do not divide into words of {word}")
         self.params = params
-        self.rows, self.lanes, self.word = rows, lanes, word
+        self.rows, self.keys, self.lanes = rows, keys, lanes
         super().__init__(
             {
-                "load": In(1),
-                "values": In(data.ArrayLayout(signed(8), lanes)),
+                "valid": In(1),
+                "first": In(1),
+                "values": In(data.ArrayLayout(signed(8), keys * lanes)),
                 "half": In(1),
-                "codes": In(data.ArrayLayout(5, rows)),
-                "add": In(1),
-                "step": In(1),
+                "codes": In(data.ArrayLayout(5, rows * keys)),
+                "real": In(keys),
                 "shift": In(6),
-                "words": Out(data.ArrayLayout(signed(8), rows * word)),
+                "words": Out(data.ArrayLayout(signed(8), rows * lanes)),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-
-        def register(bits: int, name: str) -> Signal:
-            return Signal(bits, name=name, reset_less=True)
-
-        plain = [register(8, f"plain{i}") for i in range(self.lanes)]
-        scaled = [register(8, f"scaled{i}") for i in range(self.lanes)]
-        half_steps = [_half_step(m, self.values[i], i) for i in range(self.lanes)]
-        with m.If(self.load):
-            for i in range(self.lanes):
-                m.d.sync += [plain[i].eq(self.values[i]), scaled[i].eq(half_steps[i])]
+        plain, scaled = self._values(m)
         amount = Signal(5)
         m.d.comb += amount.eq(Mux(self.shift[5], 31, self.shift))
+        # Copies of `first` as wide as the sums that it clears.
+        keep = Signal(ACC_BITS, reset_less=True)
+        m.d.sync += keep.eq((~(self.valid & self.first)).replicate(ACC_BITS))
         for row in range(self.rows):
-            code = self.codes[row]
-            some = ~(code[:4].all() & (code[4] | ~self.half))
-            odd = self.half & code[0]
-            # Masks as wide as a value, so that a lane is two ANDs, an OR, a shift and an add.
-            up = register(4, f"up{row}")
-            use_plain = register(8, f"use_plain{row}")
-            use_scaled = register(8, f"use_scaled{row}")
-            with m.If(self.load):
-                m.d.sync += [
-                    up.eq(Mux(self.half, ~code[1:5], 14 - code[:4])),
-                    use_plain.eq((some & ~odd).replicate(8)),
-                    use_scaled.eq((some & odd).replicate(8)),
-                ]
-            now_plain, now_scaled = (
-                Signal(8, name=f"plain_row{row}"),
-                Signal(8, name=f"odd_row{row}"),
-            )
-            m.d.comb += [
-                now_plain.eq(Mux(self.add, use_plain, 0)),
-                now_scaled.eq(Mux(self.add, use_scaled, 0)),
-            ]
-            acc = [
-                Signal(signed(ACC_BITS), name=f"acc{row}_{i}", reset_less=True)
-                for i in range(self.lanes)
-            ]
-            for i in range(self.lanes):
-                value = (plain[i] & now_plain) | (scaled[i] & now_scaled)
-                after = acc[i + self.word] if i + self.word < self.lanes else 0
-                m.d.sync += acc[i].eq(Mux(self.step, after, acc[i] + (value.as_signed() << up)))
-            for i in range(self.word):
-                word = round_shift(m, acc[i] << 1, amount, 8, f"{row}_{i}")
-                m.d.comb += self.words[row * self.word + i].eq(word)
+            selects = [self._code(m, row, key) for key in range(self.keys)]
+            for lane in range(self.lanes):
+                acc = Signal(signed(ACC_BITS), name=f"acc{row}_{lane}", reset_less=True)
+                total: Any = (acc & keep).as_signed()
+                for key, (use_plain, use_scaled, up) in enumerate(selects):
+                    at = key * self.lanes + lane
+                    value = (plain[at] & use_plain) | (scaled[at] & use_scaled)
+                    total += value.as_signed() << up
+                m.d.sync += acc.eq(total)
+                word = round_shift(m, acc << 1, amount, 8, f"{row}_{lane}")
+                m.d.comb += self.words[row * self.lanes + lane].eq(word)
         return m
+
+    def _values(self, m: Module) -> tuple[list[Signal], list[Signal]]:
+        """Registers of the values and of what stands in for them at odd half-step codes."""
+        plain, scaled = [], []
+        for i in range(self.keys * self.lanes):
+            plain.append(Signal(8, name=f"plain{i}", reset_less=True))
+            scaled.append(Signal(8, name=f"scaled{i}", reset_less=True))
+            half_step = _half_step(m, self.values[i], i)
+            m.d.sync += [plain[i].eq(self.values[i]), scaled[i].eq(half_step)]
+        return plain, scaled
+
+    def _code(self, m: Module, row: int, key: int) -> tuple[Signal, Signal, Signal]:
+        """Registers of what a code means: masks of the two values, and the shift.
+
+        Masks are as wide as a value, so that a shifter is two ANDs, an OR and a shift; both are
+        zero where nothing is to be added.
+        """
+        code = self.codes[row * self.keys + key]
+        zero = code[:4].all() & (code[4] | ~self.half)
+        some = self.valid & self.real[key] & ~zero
+        odd = self.half & code[0]
+
+        def register(bits: int, name: str) -> Signal:
+            return Signal(bits, name=f"{name}{row}_{key}", reset_less=True)
+
+        use_plain, use_scaled = register(8, "use_plain"), register(8, "use_scaled")
+        up = register(4, "up")
+        m.d.sync += [
+            up.eq(Mux(self.half, ~code[1:5], 14 - code[:4])),
+            use_plain.eq((some & ~odd).replicate(8)),
+            use_scaled.eq((some & odd).replicate(8)),
+        ]
+        return use_plain, use_scaled, up
 
 
 def _half_step(m: Module, v: Value, lane: int) -> Value:

@@ -1,11 +1,11 @@
-"""Value buffer: V of one head, one token a word."""
+"""Value buffer: V of the heads in flight, a bank for every P-th key."""
 
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
-from amaranth.utils import bits_for
+from amaranth.utils import bits_for, ceil_log2
 
 from hw.config import Config
 from hw.memory import Memory
@@ -14,9 +14,16 @@ from hw.read_priority import share_read
 
 
 class ValueBuffer(wiring.Component):
-    """``value_words`` words of D bytes, written in ``D/Cn`` parts.
+    """``value_words`` tokens of D bytes, written in ``D/Cn`` parts and read P tokens at a time.
 
-    ``read`` (attention) never waits, ``store_read`` waits for it; ``drain_write`` never waits.
+    Token ``t`` is in bank ``t mod P`` (P = D/2K), its bytes ``2K*w`` onward in word
+    ``t - t mod P + w``. A read shows one word of every bank: P successive tokens, 2K channels of
+    each.
+
+    Members
+    -------
+    read : attention; never waits; a word in every bank, [bank][2K]. store_read : waits for it.
+    drain_write : a token's part of Cn bytes; never waits.
     """
 
     def __init__(self, config: Config) -> None:
@@ -36,18 +43,26 @@ class ValueBuffer(wiring.Component):
         config = self.config
         en, addr = Signal(), Signal(config.addr_bits["value"])
         share_read(m, en, addr, (self.read.en, self.read.addr), [self.store_read])
-        write = self.drain_write
+        write, granules = self.drain_write, config.tile_act_granules
+        bank_bits, granule_bits = ceil_log2(config.keys_per_cycle), ceil_log2(granules)
+        part, token = write.payload.part, write.payload.addr
+        word = Cat((part >> granule_bits)[:bank_bits], token[bank_bits:])
         words = []
-        for part in range(config.head_lanes // config.cols):
-            mem = Memory(8 * config.cols, config.value_words)
-            m.submodules[f"part_{part}"] = mem
-            m.d.comb += [
-                mem.rd_en.eq(en),
-                mem.rd_addr.eq(addr),
-                mem.wr_en.eq(write.en & (write.payload.part == part)),
-                mem.wr_addr.eq(write.payload.addr),
-                mem.wr_data.eq(write.payload.data),
-            ]
-            words.append(mem.rd_data)
+        for bank in range(config.keys_per_cycle):
+            for granule in range(granules):
+                mem = Memory(8 * config.cols, config.value_words)
+                m.submodules[f"bank_{bank}_{granule}"] = mem
+                m.d.comb += [
+                    mem.rd_en.eq(en),
+                    mem.rd_addr.eq(addr),
+                    mem.wr_en.eq(
+                        write.en
+                        & (token[:bank_bits] == bank)
+                        & (part[:granule_bits] == granule)
+                    ),
+                    mem.wr_addr.eq(word),
+                    mem.wr_data.eq(write.payload.data),
+                ]
+                words.append(mem.rd_data)
         m.d.comb += [self.read.data.eq(Cat(words)), self.store_read.data.eq(Cat(words))]
         return m

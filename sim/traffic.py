@@ -32,7 +32,8 @@ def on_chip_bytes(program: Program, config: Config) -> Bytes:
                 logits = ceil_div(f["keys"], config.cols) * config.cols * config.rows
                 found["logit"]["read"] += 2 * logits
                 found["logit"]["write"] += logits * f["write_codes"]
-                found["value"]["read"] += f["keys"] * config.head_lanes
+                reads = f["d_words"] * ceil_div(f["keys"], config.keys_per_cycle)
+                found["value"]["read"] += reads * config.head_lanes
                 found["act"]["write"] += f["d_words"] * config.rows * config.act_bytes
             case Op.LOAD:
                 f = instr.fields

@@ -111,46 +111,48 @@ class MultiplierArray(wiring.Component):
     """`hw.shifter_array.ShifterArray` with multipliers: ``acc += p * V``, ``p`` unsigned 8 bits.
 
     The probabilities of a row sum to at most 256 as `DividerSoftmax` rounds them, so ``acc`` has
-    17 bits. Members as there, with ``probabilities`` for ``codes``; ``shift`` is 0..31.
+    17 bits. Members as there, with ``probabilities`` for ``codes``; ``shift`` is 0..31. Every
+    key counts (``real``); one that should not has probability zero.
     """
 
     ACC_BITS = 17
 
-    def __init__(self, *, rows: int, lanes: int, word: int) -> None:
-        self.rows, self.lanes, self.word = rows, lanes, word
+    def __init__(self, *, rows: int, keys: int, lanes: int) -> None:
+        self.rows, self.keys, self.lanes = rows, keys, lanes
         super().__init__(
             {
-                "load": In(1),
-                "values": In(data.ArrayLayout(signed(8), lanes)),
-                "probabilities": In(data.ArrayLayout(PROBABILITY_BITS, rows)),
-                "add": In(1),
-                "step": In(1),
+                "valid": In(1),
+                "first": In(1),
+                "values": In(data.ArrayLayout(signed(8), keys * lanes)),
+                "probabilities": In(data.ArrayLayout(PROBABILITY_BITS, rows * keys)),
                 "shift": In(5),
-                "words": Out(data.ArrayLayout(signed(8), rows * word)),
+                "words": Out(data.ArrayLayout(signed(8), rows * lanes)),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        values = [Signal(signed(8), name=f"v{i}", reset_less=True) for i in range(self.lanes)]
-        with m.If(self.load):
-            m.d.sync += [v.eq(self.values[i]) for i, v in enumerate(values)]
+
+        def register(shape: Any, name: str) -> Signal:
+            return Signal(shape, name=name, reset_less=True)
+
+        values = [register(signed(8), f"v{i}") for i in range(self.keys * self.lanes)]
+        keep = register(self.ACC_BITS, "keep")
+        m.d.sync += [v.eq(self.values[i]) for i, v in enumerate(values)]
+        m.d.sync += keep.eq((~(self.valid & self.first)).replicate(self.ACC_BITS))
         for row in range(self.rows):
-            p = Signal(PROBABILITY_BITS, name=f"p{row}", reset_less=True)
-            now = Signal(PROBABILITY_BITS, name=f"now{row}")
-            with m.If(self.load):
-                m.d.sync += p.eq(self.probabilities[row])
-            m.d.comb += now.eq(Mux(self.add, p, 0))
-            acc = [
-                Signal(signed(self.ACC_BITS), name=f"acc{row}_{i}", reset_less=True)
-                for i in range(self.lanes)
-            ]
-            for i in range(self.lanes):
-                after = acc[i + self.word] if i + self.word < self.lanes else 0
-                m.d.sync += acc[i].eq(Mux(self.step, after, acc[i] + values[i] * now))
-            for i in range(self.word):
-                word = round_shift(m, acc[i] << 1, self.shift, 8, f"{row}_{i}")
-                m.d.comb += self.words[row * self.word + i].eq(word)
+            p = [register(PROBABILITY_BITS, f"p{row}_{key}") for key in range(self.keys)]
+            for key in range(self.keys):
+                given = self.probabilities[row * self.keys + key]
+                m.d.sync += p[key].eq(Mux(self.valid, given, 0))
+            for lane in range(self.lanes):
+                acc = register(signed(self.ACC_BITS), f"acc{row}_{lane}")
+                total: Any = (acc & keep).as_signed()
+                for key in range(self.keys):
+                    total += values[key * self.lanes + lane] * p[key]
+                m.d.sync += acc.eq(total)
+                word = round_shift(m, acc << 1, self.shift, 8, f"{row}_{lane}")
+                m.d.comb += self.words[row * self.lanes + lane].eq(word)
         return m
 
 

@@ -47,11 +47,9 @@ def part_of(name: str, component: wiring.Component) -> Part:
 def comparisons(config: Config) -> list[dict[str, Any]]:
     """What is compared: ``what``, ``ours`` and ``ordinary`` components with ``..._is`` in words.
 
-    A softmax row lane, a requantizer, and lanes of two activation words in all rows.
+    A softmax row lane, a requantizer, and attention x V of the whole configuration.
     """
-    rows, word = config.rows, config.act_bytes
-    lanes = _lanes(config)
-    size = f"{rows} x {lanes} lanes"
+    size = {"rows": config.rows, "keys": config.keys_per_cycle, "lanes": config.act_bytes}
     return [
         {
             "what": "softmax, one row lane",
@@ -61,10 +59,10 @@ def comparisons(config: Config) -> list[dict[str, Any]]:
             "ordinary_is": "8-bit probabilities, pipelined divider",
         },
         {
-            "what": f"attention x V, {size}",
-            "ours": ShifterArray(ShiftAttention(), rows=rows, lanes=lanes, word=word),
+            "what": f"attention x V, {config.rows} rows of {config.head_lanes}",
+            "ours": ShifterArray(ShiftAttention(), **size),
             "ours_is": "shifters, 4-bit and half-step codes",
-            "ordinary": MultiplierArray(rows=rows, lanes=lanes, word=word),
+            "ordinary": MultiplierArray(**size),
             "ordinary_is": "8x8 multipliers",
         },
         {
@@ -96,31 +94,25 @@ def compare(config: Config, lib: Library, *, jobs: int = 2) -> list[dict[str, An
 
 
 def attention_row(config: Config, report: list[dict[str, Any]]) -> dict[str, Any]:
-    """Both halves of attention together: a row's softmax and its ``head_lanes`` lanes of x V.
+    """Both halves of attention together: a row's softmax and its ``head_lanes`` products with V.
 
     Log2 codes cost the softmax a search for each code and save the multipliers behind it, so
     neither comparison says much alone.
     """
     softmax, values = report[:2]
-    rows = config.head_lanes / _lanes(config) / config.rows
 
     def both(key: str) -> float:
-        return float(softmax[key] + rows * values[key])
+        return float(softmax[key] + values[key] / config.rows)
 
     return _compared(
         {
-            "what": f"softmax and x V, one row of {config.head_lanes} lanes",
+            "what": f"softmax and x V, one row of {config.head_lanes}",
             "ours_is": "log2 codes, shifters",
             "ordinary_is": "divider, multipliers",
         },
         both("ours"),
         both("ordinary"),
     )
-
-
-def _lanes(config: Config) -> int:
-    """Lanes that are compared: of two activation words."""
-    return min(2 * config.act_bytes, config.head_lanes)
 
 
 def _compared(words: dict[str, Any], ours: float, ordinary: float) -> dict[str, Any]:

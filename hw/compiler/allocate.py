@@ -130,8 +130,9 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
     used["STREAM"] = (key_tiles * key_stride + largest_tile(network, config), config.stream_words)
     _need("STREAM", *used["STREAM"], config.stream_bytes, config)
 
-    value_sets = 2 if 2 * tokens <= config.value_words else 1
-    used["VALUE"] = (value_sets * tokens, config.value_words)
+    value_words = round_up(tokens, config.keys_per_cycle)
+    value_sets = 2 if 2 * value_words <= config.value_words else 1
+    used["VALUE"] = (value_sets * value_words, config.value_words)
     _need("VALUE", *used["VALUE"], config.head_lanes, config)
 
     steps = round_up(network.channels, width) // config.lanes
@@ -163,7 +164,7 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
         keys=ring,
         key_stride=key_stride,
         key_tiles=key_tiles,
-        values=tuple(i * tokens for i in range(value_sets)),
+        values=tuple(i * value_words for i in range(value_sets)),
         norms=tuple(i * steps for i in range(norm_sets)),
         slots=slots,
         residual_stride=residual_stride,

@@ -125,20 +125,23 @@ class Outputs:
         self._store(layout, Space.STREAM, base, tiles * stride, head * tiles * stride)
 
     def values(self, name: str, base: int, head: int, heads: int) -> None:
-        """The values of one head, one word per token."""
+        """The values of one head: a stored word holds P tokens, 2K channels of each."""
         if not self.enabled:
             return
-        lanes = self.emitter.config.head_lanes
+        config = self.emitter.config
         tokens, channels = self.graph.tensors[name].shape
+        together = config.keys_per_cycle
+        steps = ceil_div(tokens, together)
         layout = self.layout(
             name,
-            lanes,
-            (heads, tokens, lanes),
-            (1, 0, 2),
-            (tokens, heads, lanes),
+            config.head_lanes,
+            (heads, steps, together, together, config.act_bytes),
+            (1, 3, 0, 2, 4),
+            (steps * together, heads, config.head_lanes),
             (tokens, heads, channels // heads),
         )
-        self._store(layout, Space.VALUE, base, tokens, head * tokens)
+        words = steps * together
+        self._store(layout, Space.VALUE, base, words, head * words)
 
     def scores(self, name: str, addr: int, head: int, group: int) -> None:
         """Logits or codes of one head and row group."""

@@ -58,7 +58,7 @@ class Simulation:
         self._free = [0] * len(Unit)
         self._load_data = timing.fetch if queued else 0
         self._fetched = 0
-        self._second_pass = 0
+        self._coded = self._valued = 0
         self._pushed: list[int] = []
         self._popped: list[int] = []
         self._blocked: int | None = None
@@ -142,9 +142,7 @@ class Simulation:
             case Op.ATTEND:
                 begin = self._begin(number)
                 first = begin + step.fields["keys"] + self.timing.attend
-                second = max(first, self._second_pass) + step.fields["keys"] + self.timing.attend
-                self._second_pass = second
-                self._finish(number, begin, first, second + self.timing.attend_end)
+                self._finish(number, begin, first, self._attend(step, first))
             case _:
                 begin = self._begin(number)
                 size = word_bytes(Mem(step.fields["src"]), self.config)
@@ -152,6 +150,18 @@ class Simulation:
                 self._finish(number, begin, begin + work, begin + work + self.timing.write)
                 self._free[Unit.STORE] = int(self.done[number])
         return True
+
+    def _attend(self, step: Step, summed: int) -> int:
+        """When an ATTEND whose sums are there at ``summed`` is done: coding pass, then values.
+
+        The coding pass keeps its last key until the values of the group before have been read.
+        """
+        fields, timing = step.fields, self.timing
+        coded = max(summed, self._coded) + fields["keys"] + timing.attend
+        self._coded = coded = max(coded, self._valued)
+        sweep = ceil_div(fields["keys"], self.config.keys_per_cycle) + timing.sweep
+        self._valued = coded + fields["d_words"] * sweep
+        return self._valued + timing.attend_end
 
     def _finish(self, number: int, begin: int, issue_end: int, done: int) -> None:
         unit = self.steps[number].unit

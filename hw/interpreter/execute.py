@@ -133,6 +133,8 @@ class Executor:
         t = (peak[:, None] - logits) & 255  # rows that hold no token are junk, but stay in range
         e = softmax.exponential(t, -f["frac"])
         codes = softmax.codes(e, e.sum(-1, keepdims=True))
+        if f["v_addr"] % config.keys_per_cycle:
+            raise PotvitError("illegal address: values must begin in bank 0")
         v = mem.read(Space.VALUE, f["v_addr"] + np.arange(keys)).astype(np.int64)
         result = self._shifted(fmt, codes, v, f["shift"])
         width = f["d_words"] * config.act_bytes
@@ -163,11 +165,21 @@ class Executor:
                     out[row] = 0
             return out
 
+    def _value_words(self, addr: int, tokens: Array) -> Array:
+        """Tokens [t, D] as the words of the value buffer: of P tokens each, 2K channels a word."""
+        config, together = self.config, self.config.keys_per_cycle
+        if addr % together or len(tokens) % together:
+            raise PotvitError(f"STORE of values that are no multiple of {together} tokens")
+        split = tokens.reshape(-1, together, together, config.act_bytes)
+        return split.transpose(0, 2, 1, 3).reshape(len(tokens), -1)
+
     def _store(self, f: dict[str, int]) -> Callable[[], None]:
         src = Mem(f["src"])
         if src not in STORED:
             raise PotvitError(f"illegal instruction: STORE from {src.name}")
         data = self.memories.read(Space(src), f["addr"] + np.arange(f["words"]))
+        if src is Mem.VALUE:
+            data = self._value_words(f["addr"], data)
         raw = np.ascontiguousarray(data).reshape(f["words"], -1).view(np.uint8)
         pitch = -(-raw.shape[1] // self.config.axi_bytes) * self.config.axi_bytes
         padded = np.zeros((f["words"], pitch), np.uint8)

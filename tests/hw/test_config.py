@@ -24,6 +24,8 @@ def test_presets(name, macs):
         ({"cols": 16}, "cols must be lanes or 2*lanes"),
         ({"axi_bytes": 24}, "axi_bytes must be 4, 8, 16, 32 or 64"),
         ({"head_lanes": 20}, "head_lanes must be a multiple of 2*lanes = 8"),
+        ({"head_lanes": 24}, "head_lanes must be a power of two times 2*lanes = 8"),
+        ({"value_words": 17}, "value_words must be a multiple of head_lanes/(2*lanes) = 2"),
         ({"max_keys": 257}, "max_keys above 256 would overflow 24-bit row sums"),
         ({"max_channels": 1025}, "max_channels above 1024 would overflow LayerNorm sums"),
         ({"const_rows": 3}, "const_rows must hold two row groups"),
@@ -56,6 +58,14 @@ def test_derived_widths_of_base():
     assert config.addr_bits["act"] == 12
     assert config.addr_bits["residual"] == 13
     assert config.addr_bits["token"] == 8
+    assert (config.keys_per_cycle, config.code_words, config.addr_bits["code"]) == (4, 128, 6)
+
+
+@pytest.mark.parametrize(("max_keys", "words"), [(64, 64), (33, 64), (32, 32), (1, 4)])
+def test_code_words_hold_two_row_groups(max_keys, words):
+    config = preset("tiny").change(max_keys=max_keys)
+    assert config.code_words == words
+    assert config.code_words // 2 * config.keys_per_cycle >= max_keys
 
 
 def test_memory_sizes_hold_every_memory():
@@ -64,3 +74,4 @@ def test_memory_sizes_hold_every_memory():
     assert config.memory_bytes["stream"] == 2048 * 128
     names = {f.name.removesuffix("_words") for f in fields(config) if f.name.endswith("_words")}
     assert names <= set(config.memory_bytes)
+    assert config.memory_bytes["code"] == 2 * 256 * 8 * 5 // 8

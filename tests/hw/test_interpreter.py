@@ -73,10 +73,10 @@ def test_iexp_configuration():
     [
         {"rows": 7, "axi_bytes": 32, "const_rows": 128},
         {"rows": 3, "cols": 8, "lanes": 8, "head_lanes": 32, "axi_bytes": 4},
-        {"lanes": 2, "head_lanes": 20, "axi_bytes": 64, "const_rows": 256},
+        {"lanes": 2, "head_lanes": 32, "axi_bytes": 64, "const_rows": 256},
         {"lanes": 16, "cols": 16, "head_lanes": 32, "stream_words": 90},
         {"stream_words": 100, "queue_depth": 2},
-        {"out_words": 1, "slots": 1, "norm_words": 12, "value_words": 17},
+        {"out_words": 1, "slots": 1, "norm_words": 12, "value_words": 18},
         {"act_words": 342},
     ],
 )

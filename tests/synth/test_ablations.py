@@ -61,39 +61,32 @@ def test_divider_softmax_gives_the_quotients(frac):
 
 
 def test_multiplier_array_adds_products_and_requantizes():
-    rows, lanes, word, keys, shift = 2, 8, 4, 30, 8
-    unit = MultiplierArray(rows=rows, lanes=lanes, word=word)
-    values = RNG.integers(-128, 128, (keys, lanes))
-    probabilities = RNG.integers(0, 17, (keys, rows))
+    rows, keys, lanes, groups, shift = 2, 3, 4, 10, 8
+    unit = MultiplierArray(rows=rows, keys=keys, lanes=lanes)
+    values = RNG.integers(-128, 128, (groups, keys, lanes))
+    probabilities = RNG.integers(0, 17, (groups, rows, keys))
     probabilities[:, 1] = 0
-    probabilities[0, 1] = 255
-    wanted = saturate(rshr(probabilities.T @ values, shift), 8)
+    probabilities[0, 1] = 255, 1, 0
+    sums = np.einsum("grk,gkl->rl", probabilities, values)
+    wanted = saturate(rshr(sums, shift), 8)
     found = []
 
     async def bench(ctx):
-        ctx.set(unit.step, 1)
-        await ctx.tick().repeat(lanes // word)
-        ctx.set(unit.step, 0)
-        for key in range(keys):
-            ctx.set(unit.load, 1)
-            for lane in range(lanes):
-                ctx.set(unit.values[lane], int(values[key, lane]))
-            for row in range(rows):
-                ctx.set(unit.probabilities[row], int(probabilities[key, row]))
-            ctx.set(unit.add, key > 0)
-            await ctx.tick()
-        ctx.set(unit.load, 0)
-        await ctx.tick()
-        ctx.set(unit.add, 0)
         ctx.set(unit.shift, shift)
-        ctx.set(unit.step, 1)
-        for _ in range(lanes // word):
-            found.append([ctx.get(unit.words[i]) for i in range(rows * word)])
-            await ctx.tick()
+        for turn in range(2):  # the second replaces the first
+            for group in range(groups):
+                ctx.set(unit.valid, 1)
+                ctx.set(unit.first, group == 0)
+                ctx.set(unit.values, values[group].ravel().tolist())
+                ctx.set(unit.probabilities, probabilities[group].ravel().tolist())
+                await ctx.tick()
+            ctx.set(unit.valid, 0)
+            await ctx.tick().repeat(1 + turn)  # a pause must change nothing
+            found.append([ctx.get(unit.words[i]) for i in range(rows * lanes)])
 
     simulate(unit, bench)
-    got = np.array(found).reshape(lanes // word, rows, word).transpose(1, 0, 2).reshape(rows, lanes)
-    assert np.array_equal(got, wanted)
+    for got in found:
+        assert np.array_equal(np.array(got).reshape(rows, lanes), wanted)
 
 
 def test_dyadic_requantizer_multiplies_rounds_and_saturates():
@@ -130,11 +123,11 @@ def test_a_row_of_attention_is_its_softmax_and_all_its_lanes():
     config = preset("base")
     report = [
         {"ours": 600.0, "ordinary": 400.0},
-        {"ours": 800.0, "ordinary": 1200.0},  # 8 rows, 32 of 64 lanes: twice an eighth of it
+        {"ours": 1600.0, "ordinary": 2400.0},  # 8 rows
     ]
     row = attention_row(config, report)
     assert (row["ours"], row["ordinary"], row["ratio"]) == (800.0, 700.0, 0.875)
-    assert "64 lanes" in row["what"]
+    assert "one row of 64" in row["what"]
 
 
 @pytest.mark.slow
