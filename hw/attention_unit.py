@@ -10,12 +10,14 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from golden.ops.softmax import LUT_BITS, LogIntSoftmax
-from hw.code_store import CodeStore
 from hw.code_writer import CodeWriter
-from hw.config import Config
+from hw.config import CODE_BITS, Config
+from hw.exponential import T_BITS
 from hw.isa import Op, payload_layout
+from hw.key_store import KeyStore
 from hw.logit_feed import LogitFeed
 from hw.ports import ReadPort, ReadRequest, addr_data, write_stream
+from hw.shifter_array import SHIFTS
 from hw.softmax import CODE_LATENCY, SUM_LATENCY, SoftmaxUnit
 from hw.value_pass import ValuePass
 
@@ -26,20 +28,23 @@ class AttentionUnit(wiring.Component):
     """Executes ATTEND: `LogIntSoftmax` and `ShiftAttention` of R rows, all words of ACT at once.
 
     ```
-    instr ─► summing pass (LogitFeed ─► E ─► S) ──take──► coding pass (LogitFeed ─► E ─► code)
-                                                     codes ─► CodeWriter ─► code_write
-                                                     codes ─► CodeStore
-                                                                  └─► ValuePass ─► act_write
+    instr ─► summing pass: LogitFeed ─► distances ─► E ─► S
+                                            └─► KeyStore
+                coding pass:                       └─► E, S ─► codes ─► CodeWriter ─► code_write
+                                                                 └─► KeyStore
+                value pass:                                             └─► ValuePass ─► act_write
     ```
     The passes work on successive instructions, the first two at one key of R rows per cycle, the
     third at P keys of 2K channels (P = D/2K). Back to back and without waits an instruction of
-    ``n`` keys takes the larger of ``n + 5`` and ``w * (ceil(n/P) + 1) + 1`` cycles for ``w``
-    words of the head, and is done ``2n + 12 + w * (ceil(n/P) + 1)`` cycles after its transfer. A waiting code word or a third pass still at work holds the coding pass.
+    ``n`` keys and ``w`` words takes the larger of ``n + 4`` and ``w * (ceil(n / P) + 1)`` cycles,
+    and is done ``2n + 11 + w * (ceil(n / P) + 1)`` cycles after its transfer. A waiting code word
+    or a value pass still at work holds the coding pass.
 
     ``stall`` bits: no instruction while the summing pass is free, a logit read not granted, a
     result or a code word not taken. ``fault`` stays up after an instruction that names words
-    beyond a memory, no keys, too many keys or words, values that do not begin in bank 0, or a
-    logit exponent below -5; it is not executed and no further one is taken until reset.
+    beyond a memory, no keys, too many keys or words, values that do not begin in bank 0, a shift
+    that the array does not have, or a logit exponent below -5; it is not executed and no further
+    one is taken until reset.
     """
 
     def __init__(self, config: Config) -> None:
@@ -54,8 +59,7 @@ class AttentionUnit(wiring.Component):
                 "busy": Out(1),
                 "fault": Out(1),
                 "stall": Out(STALL),
-                "logit_sum_read": Out(ReadRequest(bits["logit"], logits)),
-                "logit_code_read": Out(ReadRequest(bits["logit"], logits)),
+                "logit_read": Out(ReadRequest(bits["logit"], logits)),
                 "max_read": Out(ReadPort(bits["slot"], data.ArrayLayout(signed(8), c.rows))),
                 "value_read": Out(
                     ReadPort(bits["value"], data.ArrayLayout(signed(8), c.head_lanes))
@@ -69,15 +73,18 @@ class AttentionUnit(wiring.Component):
         m = Module()
         c = self.config
         m.submodules.softmax = softmax = SoftmaxUnit(LogIntSoftmax(form=c.exp_form), rows=c.rows)
-        m.submodules.store = store = CodeStore(c)
-        m.submodules.values = values = ValuePass(c)
-        m.submodules.sum_feed = sum_feed = LogitFeed(c, waits=False)
-        m.submodules.code_feed = code_feed = LogitFeed(c)
+        m.submodules.distance_store = distances = KeyStore(
+            rows=c.rows, bits=T_BITS, banks=1, words=c.distance_words
+        )
+        m.submodules.code_store = codes = KeyStore(
+            rows=c.rows, bits=CODE_BITS, banks=c.keys_per_cycle, words=c.code_words
+        )
+        m.submodules.value_pass = values = ValuePass(c)
+        m.submodules.feed = feed = LogitFeed(c)
         m.submodules.writer = writer = CodeWriter(c)
-        wiring.connect(m, sum_feed.read, wiring.flipped(self.logit_sum_read))
-        wiring.connect(m, code_feed.read, wiring.flipped(self.logit_code_read))
+        wiring.connect(m, feed.read, wiring.flipped(self.logit_read))
         wiring.connect(m, writer.write, wiring.flipped(self.code_write))
-        wiring.connect(m, values.code_read, store.read)
+        wiring.connect(m, values.code_read, codes.read)
         wiring.connect(m, values.value_read, wiring.flipped(self.value_read))
         wiring.connect(m, values.act_write, wiring.flipped(self.act_write))
 
@@ -90,17 +97,20 @@ class AttentionUnit(wiring.Component):
             start.eq(self.instr.valid & self.instr.ready & self._legal(m)),
             self.max_read.en.eq(start),
             self.max_read.addr.eq(self.instr.p.slot),
-            sum_feed.start.eq(start),
-            sum_feed.addr.eq(self.instr.p.l_addr),
-            sum_feed.keys.eq(self.instr.p.keys),
+            feed.start.eq(start),
+            feed.addr.eq(self.instr.p.l_addr),
+            feed.keys.eq(self.instr.p.keys),
             softmax.maxima.eq(self.max_read.data),
             softmax.frac.eq(group.frac),
-            softmax.sum_valid.eq(sum_feed.valid),
-            softmax.sum_logits.eq(sum_feed.logits),
+            softmax.sum_valid.eq(feed.valid),
+            softmax.sum_logits.eq(feed.logits),
+            distances.put.eq(softmax.distance_valid),
+            distances.last.eq(sum_last[0]),
+            distances.values.eq(softmax.distances),
         ]
         m.d.sync += [
             softmax.load.eq(start),
-            sum_last.eq(Cat(sum_feed.valid & sum_feed.last, sum_last)),
+            sum_last.eq(Cat(feed.valid & feed.last, sum_last)),
             sum_done.eq((sum_done | sum_last[-1]) & ~take),
             sum_busy.eq((sum_busy & ~take) | start),
             self.fault.eq(self.fault | (self.instr.valid & self.instr.ready & ~start)),
@@ -112,28 +122,30 @@ class AttentionUnit(wiring.Component):
         # complete with its last one (`leaving`): values are next, and another group may come.
         coding = Signal(payload_layout(Op.ATTEND), reset_less=True)
         code_busy, advance, leaving, unfinished = Signal(), Signal(), Signal(), Signal()
-        key, first, last = Signal(CODE_LATENCY), Signal(3), Signal(CODE_LATENCY)
+        key, first, last = Signal(CODE_LATENCY + 1), Signal(3), Signal(CODE_LATENCY + 1)
+        left, index = Signal.like(coding.keys), Signal.like(distances.read.addr, reset_less=True)
+        read, fresh = Signal(), Signal()
         m.d.comb += [
             advance.eq(~(last[3] & values.busy) & (writer.ready | ~(key[3] | first[2]))),
             leaving.eq(advance & last[3]),
             take.eq(sum_done & (~code_busy | leaving)),
             softmax.take.eq(take),
             *(getattr(softmax, f).eq(group[f]) for f in ("half", "fq", "odd", "even")),
-            code_feed.start.eq(take),
-            code_feed.addr.eq(group.l_addr),
-            code_feed.keys.eq(group.keys),
-            code_feed.en.eq(advance),
+            read.eq(advance & (left != 0)),
+            distances.read.en.eq(read),
+            distances.read.addr.eq(index),
+            distances.release.eq(read & (left == 1)),
             softmax.en.eq(advance),
-            softmax.code_logits.eq(code_feed.logits),
+            softmax.code_distances.eq(distances.read.data),
             writer.begin.eq(advance & first[2]),
             writer.addr.eq(coding.l_addr),
             writer.put.eq(advance & key[3] & coding.write_codes),
             writer.last.eq(last[3]),
             writer.codes.eq(softmax.codes),
-            store.put.eq(advance & key[3]),
-            store.last.eq(last[3]),
-            store.codes.eq(softmax.codes),
-            store.release.eq(values.last_read),
+            codes.put.eq(advance & key[3]),
+            codes.last.eq(last[3]),
+            codes.values.eq(softmax.codes),
+            codes.release.eq(values.last_read),
             values.start.eq(leaving),
             values.instr.eq(coding),
             values.hold.eq(unfinished),
@@ -146,21 +158,21 @@ class AttentionUnit(wiring.Component):
         ]
         with m.If(advance):
             m.d.sync += [
-                key.eq(Cat(code_feed.valid, key)),
-                first.eq(Cat(code_feed.valid & code_feed.first, first)),
-                last.eq(Cat(code_feed.valid & code_feed.last, last)),
+                key.eq(Cat(read, key)),
+                first.eq(Cat(fresh, first)),
+                last.eq(Cat(distances.release, last)),
             ]
+        with m.If(read):
+            m.d.sync += [left.eq(left - 1), index.eq(index + 1), fresh.eq(0)]
         with m.If(take):
-            m.d.sync += coding.eq(group)
+            m.d.sync += [coding.eq(group), left.eq(group.keys), index.eq(0), fresh.eq(1)]
 
         def waits(port: Any) -> Value:
             return port.valid & ~port.ready
 
         m.d.comb += [
             self.stall.no_instr.eq((~sum_busy | take) & ~self.instr.valid),
-            self.stall.logit_read.eq(
-                waits(self.logit_sum_read.req) | waits(self.logit_code_read.req)
-            ),
+            self.stall.logit_read.eq(waits(self.logit_read.req)),
             self.stall.act_write.eq(waits(self.act_write)),
             self.stall.code_write.eq(waits(self.code_write)),
         ]
@@ -176,6 +188,8 @@ class AttentionUnit(wiring.Component):
             & (p.keys <= c.max_keys)
             & (p.frac <= LUT_BITS)
             & (p.slot < c.slots)
+            & (p.shift >= SHIFTS.start)
+            & (p.shift < SHIFTS.stop)
             & (p.l_addr + logit_words <= c.logit_words)
             & (p.v_addr + p.keys <= c.value_words)
             & ((p.v_addr & (c.keys_per_cycle - 1)) == 0)

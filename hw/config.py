@@ -103,8 +103,13 @@ class Config:
         return self.head_lanes // self.act_bytes
 
     @cached_property
+    def distance_words(self) -> int:
+        """Words of the store of distances: the keys of two row groups, each a power of two."""
+        return 2 << _bits(self.max_keys)
+
+    @cached_property
     def code_words(self) -> int:
-        """Words of a code bank: every P-th key of two row groups, each from a power of two on."""
+        """Words of a bank of the code store: every P-th key of two row groups."""
         return 2 << _bits(-(-self.max_keys // self.keys_per_cycle))
 
     @cached_property
@@ -145,6 +150,7 @@ class Config:
         return widths | {
             "token": _bits(self.max_tokens),
             "slot": _bits(self.slots),
+            "distance": _bits(self.distance_words // 2),
             "code": _bits(self.code_words // 2),
         }
 
@@ -157,6 +163,7 @@ class Config:
             "residual": self.residual_words * self.cols,
             "value": self.value_words * self.head_lanes,
             "logit": self.logit_words * self.rows * self.cols,
+            "distance": self.distance_words * self.rows,
             "code": -(-self.code_words * self.keys_per_cycle * self.rows * CODE_BITS // 8),
             "out": self.out_words * self.cols * 4,
             "norm": self.norm_words * self.norm_bytes,

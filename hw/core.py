@@ -125,8 +125,7 @@ class Core(wiring.Component):
         connect(m, array.value_write, value.drain_write)
 
         m.submodules.logit = logit = LogitBuffer(config)
-        connect(m, attn.logit_code_read, logit.code_read)
-        connect(m, attn.logit_sum_read, logit.sum_read)
+        connect(m, attn.logit_read, logit.read)
         connect(m, store.logit_read, logit.store_read)
         connect(m, array.logit_write, logit.drain_write)
         connect(m, attn.code_write, logit.code_write)

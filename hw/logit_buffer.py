@@ -18,7 +18,7 @@ class LogitBuffer(wiring.Component):
 
     Members
     -------
-    code_read, sum_read, store_read : requests, in this order of priority.
+    read, store_read : requests, in this order of priority.
     drain_write : never waits; a word of one bank. code_write : a word in every bank, waits for it.
     max_write, max_read : the R maxima of a slot; neither waits.
     """
@@ -32,8 +32,7 @@ class LogitBuffer(wiring.Component):
         slot = data.StructLayout({"addr": bits["slot"], "data": maxima})
         super().__init__(
             {
-                "code_read": In(ReadRequest(bits["logit"], word)),
-                "sum_read": In(ReadRequest(bits["logit"], word)),
+                "read": In(ReadRequest(bits["logit"], word)),
                 "store_read": In(ReadRequest(bits["logit"], data.ArrayLayout(8, rows * cols))),
                 "drain_write": In(WritePort(drain)),
                 "code_write": In(write_stream(addr_data(bits["logit"], rows * cols))),
@@ -47,7 +46,7 @@ class LogitBuffer(wiring.Component):
         config = self.config
         width = 8 * config.cols
         en, addr = Signal(), Signal(config.addr_bits["logit"])
-        reads = [self.code_read, self.sum_read, self.store_read]
+        reads = [self.read, self.store_read]
         share_read(m, en, addr, None, reads)
 
         drain, code = self.drain_write, self.code_write

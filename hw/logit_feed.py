@@ -17,20 +17,18 @@ class LogitFeed(wiring.Component):
 
     ``start`` (not while keys are left) begins with key 0 of the word at ``addr``; the read is
     requested in the next cycle. A granted request's key comes the cycle after, straight from the
-    memory; the next word is requested as the last key of one leaves, so without waits there is
-    a key per cycle from two cycles after ``start`` on.
+    memory, and the others of the word in the cycles after it; the next word is requested with the
+    last of them, so without waits there is a key per cycle from two cycles after ``start`` on.
 
     Members
     -------
     start, addr, keys : In, ``keys`` 1..max_keys.
     read : Out(ReadRequest), the logit memory.
-    en : In(1), take the key shown; without ``waits`` it is always taken.
-    valid, first, last, logits : Out, the key shown: one signed byte per row.
+    valid, last, logits : Out, the key shown for one cycle: a signed byte per row.
     """
 
-    def __init__(self, config: Config, *, waits: bool = True) -> None:
+    def __init__(self, config: Config) -> None:
         self.config = config
-        self.waits = waits
         bits = config.addr_bits["logit"]
         words = data.ArrayLayout(signed(8), config.rows * config.cols)
         super().__init__(
@@ -39,9 +37,7 @@ class LogitFeed(wiring.Component):
                 "addr": In(bits),
                 "keys": In(range(config.max_keys + 1)),
                 "read": Out(ReadRequest(bits, words)),
-                "en": In(1),
                 "valid": Out(1),
-                "first": Out(1),
                 "last": Out(1),
                 "logits": Out(data.ArrayLayout(signed(8), config.rows)),
             }
@@ -53,14 +49,11 @@ class LogitFeed(wiring.Component):
         left = Signal(range(self.config.max_keys + 1))
         addr = Signal(self.config.addr_bits["logit"], reset_less=True)
         index = Signal(range(cols), reset_less=True)
-        fetched, held, first = Signal(), Signal(), Signal()
-        take, finish = Signal(), Signal()  # finish: the last key of a word leaves
+        fetched, held, finish = Signal(), Signal(), Signal()  # finish: the last key of a word
         m.d.comb += [
             self.valid.eq(fetched | held),
-            self.first.eq(first),
             self.last.eq(left == 1),
-            take.eq(self.valid & (self.en if self.waits else 1)),
-            finish.eq(take & ((index == cols - 1) | self.last)),
+            finish.eq(self.valid & ((index == cols - 1) | self.last)),
             self.read.req.valid.eq(Mux(self.valid, finish & ~self.last, left != 0)),
             self.read.req.payload.eq(addr),
         ]
@@ -70,23 +63,15 @@ class LogitFeed(wiring.Component):
         ]
         with m.If(self.read.req.valid & self.read.req.ready):
             m.d.sync += addr.eq(addr + 1)
-        with m.If(take):
-            m.d.sync += [index.eq(index + 1), left.eq(left - 1), first.eq(0)]
+        with m.If(self.valid):
+            m.d.sync += [index.eq(index + 1), left.eq(left - 1)]
         with m.If(finish):
             m.d.sync += index.eq(0)
         with m.If(self.start):
-            m.d.sync += [left.eq(self.keys), addr.eq(self.addr), index.eq(0), first.eq(1)]
+            m.d.sync += [left.eq(self.keys), addr.eq(self.addr), index.eq(0)]
         for row in range(rows):
             word = self.read.data.as_value()[row * cols * 8 : (row + 1) * cols * 8]
-            first_key, later_keys = word[:8], word[8:]
-            if self.waits:
-                buffer = Signal(cols * 8, name=f"buffer{row}", reset_less=True)
-                key = buffer.word_select(index, 8)
-                with m.If(fetched):
-                    m.d.sync += buffer.eq(word)
-            else:  # every cycle takes the next key, so none has to stay where it is
-                buffer = Signal((cols - 1) * 8, name=f"buffer{row}", reset_less=True)
-                key, rest = buffer[:8], Cat(buffer[8:], word[-8:])
-                m.d.sync += buffer.eq(Mux(fetched, later_keys, rest))
-            m.d.comb += self.logits[row].eq(Mux(fetched, first_key, key).as_signed())
+            buffer = Signal((cols - 1) * 8, name=f"buffer{row}", reset_less=True)
+            m.d.sync += buffer.eq(Mux(fetched, word[8:], Cat(buffer[8:], word[-8:])))
+            m.d.comb += self.logits[row].eq(Mux(fetched, word[:8], buffer[:8]).as_signed())
         return m

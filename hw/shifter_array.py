@@ -11,6 +11,11 @@ from amaranth.lib.wiring import In, Out
 from golden.ops.shift_attention import ACC_BITS, HALF_STEP, ShiftAttention
 from hw.rounding import round_shift
 
+#: Right shifts of the sums that the array offers: what a format's 14 or 15 fraction bits need
+#: where results are up to 64 times finer or 256 times coarser than the values. All 64 would cost
+#: a third more in every lane's requantizer.
+SHIFTS = range(8, 24)
+
 
 class ShifterArray(wiring.Component):
     """``rows x lanes`` accumulators of `ShiftAttention`; ``keys`` keys for all rows per cycle.
@@ -32,7 +37,8 @@ class ShifterArray(wiring.Component):
     values : In, signed bytes, [key][lane].
     half, codes : In, the format, and 5 bits, [row][key].
     real : In, a bit per key; the others add nothing.
-    shift : In(6), includes the fraction bits of the format (14, or 15 for half steps).
+    shift : In(6), one of `SHIFTS`, includes the fraction bits of the format (14, or 15 for half
+        steps).
     words : Out, signed bytes, [row][lane].
     """
 
@@ -57,8 +63,8 @@ class ShifterArray(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         plain, scaled = self._values(m)
-        amount = Signal(5)
-        m.d.comb += amount.eq(Mux(self.shift[5], 31, self.shift))
+        amount = Signal(range(len(SHIFTS)))
+        m.d.comb += amount.eq(self.shift - SHIFTS.start)
         # Copies of `first` as wide as the sums that it clears.
         keep = Signal(ACC_BITS, reset_less=True)
         m.d.sync += keep.eq((~(self.valid & self.first)).replicate(ACC_BITS))
@@ -72,7 +78,9 @@ class ShifterArray(wiring.Component):
                     value = (plain[at] & use_plain) | (scaled[at] & use_scaled)
                     total += value.as_signed() << up
                 m.d.sync += acc.eq(total)
-                word = round_shift(m, acc << 1, amount, 8, f"{row}_{lane}")
+                word = round_shift(
+                    m, acc[SHIFTS.start - 1 :].as_signed(), amount, 8, f"{row}_{lane}"
+                )
                 m.d.comb += self.words[row * self.lanes + lane].eq(word)
         return m
 

@@ -56,9 +56,7 @@ class ValueBuffer(wiring.Component):
                     mem.rd_en.eq(en),
                     mem.rd_addr.eq(addr),
                     mem.wr_en.eq(
-                        write.en
-                        & (token[:bank_bits] == bank)
-                        & (part[:granule_bits] == granule)
+                        write.en & (token[:bank_bits] == bank) & (part[:granule_bits] == granule)
                     ),
                     mem.wr_addr.eq(word),
                     mem.wr_data.eq(write.payload.data),

@@ -16,7 +16,7 @@ from hw.shifter_array import ShifterArray
 
 
 class ValuePass(wiring.Component):
-    """Walks a row group: for each of ``d_words`` words of the head a sweep over all keys, P a cycle.
+    """Walks a row group: for each of ``d_words`` words of the head over all keys, P a cycle.
 
     ```
     sweep, keys ─► code_read, value_read ─► ShifterArray ─► act_write
@@ -50,7 +50,9 @@ class ValuePass(wiring.Component):
                 "hold": In(1),
                 "finish": Out(1),
                 "code_read": Out(ReadPort(bits["code"], codes)),
-                "value_read": Out(ReadPort(bits["value"], data.ArrayLayout(signed(8), c.head_lanes))),
+                "value_read": Out(
+                    ReadPort(bits["value"], data.ArrayLayout(signed(8), c.head_lanes))
+                ),
                 "act_write": Out(write_stream(addr_data(bits["act"], c.rows * c.act_bytes))),
             }
         )

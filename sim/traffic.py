@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hw.compiler.layout import ceil_div, word_bytes
 from hw.compiler.program import Program
-from hw.config import Config
+from hw.config import CODE_BITS, Config
 from hw.isa import Instr, Mem, Op
 
 Bytes = dict[str, dict[str, int]]
@@ -16,7 +16,8 @@ def on_chip_bytes(program: Program, config: Config) -> Bytes:
     A word counts in full whenever its port is enabled, whatever part of it is used: that is what
     the memory spends. In the FIFO of position constants, a row counts once each way.
     """
-    found: Bytes = {m.name.lower(): {"read": 0, "write": 0} for m in Mem}
+    names = (*(m.name.lower() for m in Mem), "distance", "code")
+    found: Bytes = {name: {"read": 0, "write": 0} for name in names}
     for instr in program.instructions():
         match instr.op:
             case Op.MATMUL:
@@ -28,13 +29,7 @@ def on_chip_bytes(program: Program, config: Config) -> Bytes:
                 found["norm"]["read"] += 8 * elements
                 found["act"]["write"] += elements
             case Op.ATTEND:
-                f = instr.fields
-                logits = ceil_div(f["keys"], config.cols) * config.cols * config.rows
-                found["logit"]["read"] += 2 * logits
-                found["logit"]["write"] += logits * f["write_codes"]
-                reads = f["d_words"] * ceil_div(f["keys"], config.keys_per_cycle)
-                found["value"]["read"] += reads * config.head_lanes
-                found["act"]["write"] += f["d_words"] * config.rows * config.act_bytes
+                _attend(found, instr, config)
             case Op.LOAD:
                 f = instr.fields
                 memory = Mem(f["dest"])
@@ -66,6 +61,20 @@ def layer_dram_bytes(program: Program, config: Config) -> list[tuple[int, int]]:
             write = instr.fields["words"] * ceil_div(each, config.axi_bytes) * config.axi_bytes
         found[layer] = (found[layer][0] + read, found[layer][1] + write)
     return found
+
+
+def _attend(found: Bytes, instr: Instr, config: Config) -> None:
+    f, rows = instr.fields, config.rows
+    logits = ceil_div(f["keys"], config.cols) * config.cols * rows
+    found["logit"]["read"] += logits
+    found["logit"]["write"] += logits * f["write_codes"]
+    for way in ("read", "write"):
+        found["distance"][way] += f["keys"] * rows
+    found["code"]["write"] += ceil_div(f["keys"] * rows * CODE_BITS, 8)
+    reads = f["d_words"] * ceil_div(f["keys"], config.keys_per_cycle)
+    found["code"]["read"] += ceil_div(reads * config.keys_per_cycle * rows * CODE_BITS, 8)
+    found["value"]["read"] += reads * config.head_lanes
+    found["act"]["write"] += f["d_words"] * rows * config.act_bytes
 
 
 def _matmul(found: Bytes, instr: Instr, config: Config) -> None:

@@ -157,7 +157,7 @@ class Simulation:
         The coding pass keeps its last key until the values of the group before have been read.
         """
         fields, timing = step.fields, self.timing
-        coded = max(summed, self._coded) + fields["keys"] + timing.attend
+        coded = max(summed, self._coded) + fields["keys"] + timing.code
         self._coded = coded = max(coded, self._valued)
         sweep = ceil_div(fields["keys"], self.config.keys_per_cycle) + timing.sweep
         self._valued = coded + fields["d_words"] * sweep

@@ -11,6 +11,7 @@ from golden.ops.softmax import LUT_BITS
 from hw.compiler.layout import Array, round_up
 from hw.compiler.network import Block, Network
 from hw.config import Config
+from hw.shifter_array import SHIFTS
 
 
 def check_network(network: Network, config: Config) -> None:
@@ -109,8 +110,11 @@ def _check_attention(block: Block, config: Config) -> None:
     if softmax.logit_exp.min() < -LUT_BITS or softmax.logit_exp.max() > 0:
         raise PotvitError(f"{softmax.name!r}: logit exponents outside -{LUT_BITS}..0")
     total = attn.shift + attention_point(attn)
-    if total.min() < 0 or total.max() > 63:
-        raise PotvitError(f"{attn.name!r}: shifts outside 0..63")
+    if total.min() < SHIFTS.start or total.max() >= SHIFTS.stop:
+        raise PotvitError(
+            f"{attn.name!r}: attention x V shifted by {total.min()}..{total.max()}; the "
+            f"accelerator has {SHIFTS.start}..{SHIFTS.stop - 1}"
+        )
 
 
 def attention_point(attn: ir.AttnValue) -> int:

@@ -15,8 +15,9 @@ class Timing:
     ``fetch``: start register to first instruction; ``dispatch``: dispatch to start; ``drain``
     (plus R): last chunk to done; ``param_gap``: least chunks of a tile that fetches parameters;
     ``read``: AXI read latency; ``norm_token``, ``norm``: least cycles of a token, last step to
-    done; ``attend``: cycles of summing and coding pass beyond one per key, ``sweep``: cycles of each
-    sweep over the values beyond one per P keys, ``attend_end`` behind the last; ``write``: last beat to done; ``finish``: last done to interrupt.
+    done; ``attend``, ``code``: cycles of the summing and the coding pass beyond one per key;
+    ``sweep``: cycles of a sweep over the values beyond one per P keys, ``attend_end`` behind the
+    last; ``write``: last beat to done; ``finish``: last done to interrupt.
     """
 
     fetch: int = 37
@@ -26,6 +27,7 @@ class Timing:
     norm_token: int = 20
     norm: int = 41
     attend: int = 5
+    code: int = 4
     sweep: int = 1
     attend_end: int = 1
     write: int = 7

@@ -16,6 +16,7 @@ from hw.config import Config
 from hw.interpreter.array import ArrayModel
 from hw.interpreter.memories import Array, Memories
 from hw.isa import Instr, Mem, Op
+from hw.shifter_array import SHIFTS
 
 STORED = (Mem.ACT, Mem.STREAM, Mem.VALUE, Mem.LOGIT, Mem.RESIDUAL, Mem.OUT)
 LOADED = (Mem.STREAM, Mem.NORM, Mem.GELU, Mem.CONST)
@@ -133,6 +134,8 @@ class Executor:
         t = (peak[:, None] - logits) & 255  # rows that hold no token are junk, but stay in range
         e = softmax.exponential(t, -f["frac"])
         codes = softmax.codes(e, e.sum(-1, keepdims=True))
+        if f["shift"] not in SHIFTS:
+            raise PotvitError(f"illegal instruction: ATTEND shifts by {f['shift']}")
         if f["v_addr"] % config.keys_per_cycle:
             raise PotvitError("illegal address: values must begin in bank 0")
         v = mem.read(Space.VALUE, f["v_addr"] + np.arange(keys)).astype(np.int64)

@@ -33,7 +33,7 @@ FEATURES: dict[str, Callable[[Config], float]] = {
     "row_sum": lambda c: c.rows,
     "code_select": lambda c: c.rows,
     "softmax": lambda c: c.rows,
-    "shifter_array": lambda c: c.rows * c.head_lanes,
+    "shifter_array": lambda c: c.rows * (c.head_lanes + c.act_bytes),
     "logit_feed": lambda c: c.rows * c.cols,
     "attention_control": lambda c: c.rows,
     "token_statistics": lambda c: c.cols,

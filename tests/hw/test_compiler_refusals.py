@@ -91,6 +91,13 @@ def test_unknown_shapes_of_graph():
         compile_graph(extra, preset("tiny"))
 
 
+@pytest.mark.parametrize("shift", [-7, 10])
+def test_shift_that_the_shifter_array_lacks(shift):
+    graph = changed(random_graph(**SMALL), "blocks.0.attn", shift=np.array([0, shift], np.int32))
+    with pytest.raises(PotvitError, match=rf"'blocks\.0\.attn'.*{14 + shift}.*has 8\.\.23"):
+        compile_graph(graph, preset("tiny"))
+
+
 def test_distant_shift_is_refused():
     graph = changed(random_graph(**SMALL), "blocks.0.fc1", shift=np.full(128, 40, np.int32))
     with pytest.raises(PotvitError, match=r"'blocks\.0\.fc1': requantization shifts"):

@@ -75,3 +75,4 @@ def test_memory_sizes_hold_every_memory():
     names = {f.name.removesuffix("_words") for f in fields(config) if f.name.endswith("_words")}
     assert names <= set(config.memory_bytes)
     assert config.memory_bytes["code"] == 2 * 256 * 8 * 5 // 8
+    assert config.memory_bytes["distance"] == 2 * 256 * 8

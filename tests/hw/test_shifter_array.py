@@ -4,7 +4,7 @@ from amaranth.sim import Simulator
 
 from golden.ops.shift_attention import ShiftAttention
 from golden.ops.softmax import AttnFormat
-from hw.shifter_array import ShifterArray
+from hw.shifter_array import SHIFTS, ShifterArray
 
 
 def run(unit: ShifterArray, jobs: list[tuple]) -> list[np.ndarray]:
@@ -49,7 +49,7 @@ def run(unit: ShifterArray, jobs: list[tuple]) -> list[np.ndarray]:
 def test_equals_shift_attention(rows: int, keys: int, lanes: int) -> None:
     rng = np.random.default_rng(3)
     jobs, wanted = [], []
-    shifts = [-14, -8, -3, 0, 1, 4, 8, 9, 10, 11, 20, 48]
+    shifts = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 4, 7, 8]
     for i, shift in enumerate(shifts * 2):
         fmt = AttnFormat.HALF if i % 2 else AttnFormat.LOG2
         params, base = ShiftAttention(fmt=fmt), 15 if i % 2 else 14
@@ -74,17 +74,21 @@ def test_equals_shift_attention(rows: int, keys: int, lanes: int) -> None:
 
 @pytest.mark.parametrize("fmt", AttnFormat)
 def test_every_code_on_every_value(fmt: AttnFormat) -> None:
-    """One key at a time: each code x each of 256 values, all fraction bits kept by the shift."""
+    """Each code x each of 256 values, added so often that the result shows the lowest bit."""
     base = 14 if fmt is AttnFormat.LOG2 else 15
-    unit = ShifterArray(ShiftAttention(), rows=4, keys=2, lanes=64)
+    unit = ShifterArray(ShiftAttention(), rows=1, keys=8, lanes=64)
     values = np.arange(-128, 128).reshape(4, 64)
     jobs, wanted = [], []
-    for first in range(0, fmt.zero_code + 1, 4):
-        codes = np.arange(first, first + 4).reshape(4, 1)
+    for code in range(fmt.zero_code + 1):
+        up = max(0, base - (code if fmt is AttnFormat.LOG2 else code >> 1))
+        shift, times = max(SHIFTS.start, up), 1 << max(0, SHIFTS.start - up)
+        codes = np.full((1, times), code)
         for part in values:
-            shift = -min(first // (1 if fmt is AttnFormat.LOG2 else 2), base)
-            jobs.append((fmt, codes, part[None], base + shift))
-            wanted.append(ShiftAttention(fmt=fmt).compute(codes, part[None], shift))
+            repeated = np.tile(part, (times, 1))
+            jobs.append((fmt, codes, repeated, shift))
+            wanted.append(ShiftAttention(fmt=fmt).compute(codes, repeated, shift - base))
+            if code % 2 == 0 or fmt is AttnFormat.LOG2:
+                assert (wanted[-1] == part * (code != fmt.zero_code)).all()
     for got, want in zip(run(unit, jobs), wanted, strict=True):
         np.testing.assert_array_equal(got, want)
 
@@ -96,7 +100,7 @@ def test_extreme_sums() -> None:
     codes[1, 3] = 1
     values = np.full((4, 4), -128)
     values[:, 1] = 127
-    jobs = [(AttnFormat.LOG2, codes, values, s) for s in (14, 15, 16, 17, 23, 24, 25, 63)]
+    jobs = [(AttnFormat.LOG2, codes, values, s) for s in SHIFTS]
     for (_, _, _, s), got in zip(jobs, run(unit, jobs), strict=True):
         np.testing.assert_array_equal(got, ShiftAttention().compute(codes, values, s - 14))
 

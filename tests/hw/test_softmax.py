@@ -55,9 +55,13 @@ def test_both_passes(form, simulate):
             await ctx.tick()
             ctx.set(unit.load, 0)
             ctx.set(unit.sum_valid, 1)
+            distances = []
             for key in logits.T:
                 ctx.set(unit.sum_logits, key.tolist())
                 await ctx.tick()
+                assert ctx.get(unit.distance_valid)
+                distances.append([ctx.get(unit.distances[r]) for r in range(ROWS)])
+            assert (np.array(distances) == (logits.max(1)[:, None] - logits).T).all()
             ctx.set(unit.sum_valid, 0)
             await ctx.tick().repeat(SUM_LATENCY - 1)
             ctx.set(unit.half, params.fmt is AttnFormat.HALF)
@@ -70,14 +74,14 @@ def test_both_passes(form, simulate):
             for name in ("frac", "half", "fq", "odd", "even"):
                 ctx.set(getattr(unit, name), 0)
             got = []
-            feed = np.concatenate([logits.T, np.zeros((CODE_LATENCY, ROWS), int)])
+            feed = np.concatenate([distances, np.zeros((CODE_LATENCY, ROWS), int)])
             for i, key in enumerate(feed):
                 while rng.random() < 0.2:  # a pause: nothing moves
                     ctx.set(unit.en, 0)
-                    ctx.set(unit.code_logits, rng.integers(-128, 128, ROWS).tolist())
+                    ctx.set(unit.code_distances, rng.integers(0, 256, ROWS).tolist())
                     await ctx.tick()
                 ctx.set(unit.en, 1)
-                ctx.set(unit.code_logits, key.tolist())
+                ctx.set(unit.code_distances, key.tolist())
                 if i >= CODE_LATENCY:
                     codes = ctx.get(unit.codes)
                     got.append([codes[r] for r in range(ROWS)])
