@@ -94,7 +94,8 @@ def test_traffic(traced):
     # What the stream buffer takes from DRAM and from the key drain, it holds and gives.
     assert 0 < moved["stream"]["write"] < moved["stream"]["read"]
     assert counters["read_bytes"] > moved["const"]["write"] + moved["gelu"]["write"] // TINY.cols
-    assert moved["distance"]["read"] == moved["distance"]["write"] == moved["logit"]["read"] * 17 // 20
+    distance, logit = moved["distance"], moved["logit"]
+    assert distance["read"] == distance["write"] == logit["read"] * 17 // 20
     assert moved["code"]["read"] >= moved["code"]["write"] > 0
     assert moved["out"]["write"] == moved["out"]["read"] == 4 * TINY.cols * -(-10 // TINY.cols)
 
