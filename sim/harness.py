@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hw.config import Config
-from hw.emit import generate
+from sim.generated import generated
 from sim.trace import monitor
 from sim.verilate import Simulator, verilate
 
@@ -30,7 +30,7 @@ _IDS = ("m_axi_arid", "m_axi_rid", "m_axi_awid", "m_axi_bid")
 
 def system(config: Config, *, waves: str | None = None) -> Simulator:
     """The compiled model of ``config`` with its DRAM, cached by content; ``waves``: see `WAVES`."""
-    design = generate(config)
+    design = generated(config)
     ports = [(p["name"], p["width"], p["direction"]) for p in design.description["ports"]]
     text = _top(config, ports)
     sources = [

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from hw.compiler.program import Program
 from hw.config import Config
-from hw.emit import generate
+from sim.generated import generated
 from sim.harness import system
 from sim.runner import run
 
@@ -62,7 +62,7 @@ class Job:
 
     def plan(self, runs: Sequence[Run]) -> None:
         """Write what the cocotb side reads."""
-        description = generate(self.config).description
+        description = generated(self.config).description
         plan = {
             "registers": {r["name"]: r["offset"] for r in description["registers"]},
             "counters": description["counters"],
