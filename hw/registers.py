@@ -17,7 +17,7 @@ class Registers(wiring.Component):
     """The slave: one access at a time per direction, SLVERR where there is no register.
 
     Writable registers are held here and survive the soft reset after a run; read-only ones come
-    in by field. A counter's low half takes up to five cycles more and latches the high half.
+    in by field. A counter's low half takes up to six cycles more and latches the high half.
 
     Members
     -------
