@@ -19,7 +19,8 @@ class Fetch(wiring.Component):
     """Reads ``count`` instructions from ``base + offset`` in bursts of up to 64 bytes.
 
     A burst is requested once the queue of ``fetch_depth`` instructions has room for all of it, so
-    the R channel is never blocked for longer than it takes to split a wide beat.
+    the R channel is never blocked for longer than it takes to split a wide beat. The first request
+    is on ``axi`` two cycles after ``start``; the next is formed the cycle after one is taken.
 
     Members
     -------
@@ -63,33 +64,33 @@ class Fetch(wiring.Component):
         burst_grains = burst * beat_bytes // grain
         m.submodules.queue = queue = Fifo(8 * INSTR_BYTES, depth)
 
-        # Requests.
+        # Requests. `beats` and `more` lag a cycle behind `beats_left`, which moves less often.
         at = Signal(33)
-        beats_left = Signal(32 + 4)
+        beats_left, more = Signal(32 + 4), Signal()
         instr_left = Signal(32)
         reserved = Signal(range(room + burst_grains + 1))
         awaited = Signal(range(room + burst_grains + 1))  # beats
         beats = Signal(range(burst + 1))
         ar, r = self.axi.ar, self.axi.r
-        asked, popped, outside = Signal(), Signal(), Signal()
+        form, formed, popped, outside = Signal(), Signal(), Signal(), Signal()
         end = Signal(34)
+
+        def of_burst(left: Any) -> list[Any]:
+            return [beats.eq(Mux(left < burst, left, burst)), more.eq(left != 0)]
+
         m.d.comb += [
-            beats.eq(Mux(beats_left < burst, beats_left, burst)),
             end.eq(at + beats * beat_bytes),
-            outside.eq((beats_left != 0) & (end > self.limit)),
-            self.window_fault.eq(outside & ~self.stop),
-            asked.eq(
-                ~ar.valid & ~self.stop & (beats_left != 0) & ~outside
-                & (reserved + burst_grains <= room)
-            ),
+            form.eq(~formed & ~self.stop & more & (reserved + burst_grains <= room)),
+            ar.valid.eq(formed & ~outside),
+            self.window_fault.eq(formed & outside & ~self.stop),
             popped.eq(self.o.valid & self.o.ready),
             self.quiet.eq(~ar.valid & (awaited == 0)),
-        ]  # fmt: skip
-        with m.If(ar.ready):
-            m.d.sync += ar.valid.eq(0)
-        with m.If(asked):
+        ]
+        m.d.sync += of_burst(beats_left)
+        with m.If(form):
             m.d.sync += [
-                ar.valid.eq(1),
+                formed.eq(1),
+                outside.eq(end > self.limit),
                 ar.p.addr.eq(self.base + at),
                 ar.p.len.eq(beats - 1),
                 ar.p.size.eq(beat_bytes.bit_length() - 1),
@@ -97,20 +98,20 @@ class Fetch(wiring.Component):
                 at.eq(end),
                 beats_left.eq(beats_left - beats),
             ]
+        with m.Elif(ar.valid & ar.ready):
+            m.d.sync += formed.eq(0)
         m.d.sync += [
             reserved.eq(
-                reserved + Mux(asked, burst_grains, 0) - Mux(popped, INSTR_BYTES // grain, 0)
+                reserved + Mux(form, burst_grains, 0) - Mux(popped, INSTR_BYTES // grain, 0)
             ),
-            awaited.eq(awaited + Mux(asked, beats, 0) - (r.valid & r.ready)),
+            awaited.eq(awaited + Mux(ar.valid & ar.ready, ar.p.len + 1, 0) - (r.valid & r.ready)),
         ]
         with m.If(popped):
             m.d.sync += instr_left.eq(instr_left - 1)
         with m.If(self.start):
-            m.d.sync += [
-                at.eq(self.offset),
-                instr_left.eq(self.count),
-                beats_left.eq(self._beats(self.count)),
-            ]
+            total = self._beats(self.count)
+            m.d.sync += [at.eq(self.offset), instr_left.eq(self.count), beats_left.eq(total)]
+            m.d.sync += of_burst(total)
 
         # Answers.
         m.d.comb += [
