@@ -35,7 +35,8 @@ def queue_bits(unit: Unit) -> int:
 class Sequencer(wiring.Component):
     """Dispatches one instruction per cycle in program order while its queue has room.
 
-    An instruction is legal if its opcode is known and every bit without a meaning is zero.
+    An instruction is legal if its opcode is known and every bit without a meaning is zero. One that
+    is not leaves ``i`` like any other but reaches no queue, and none follows it.
 
     Members
     -------
@@ -43,7 +44,8 @@ class Sequencer(wiring.Component):
     o[u] : payloads for unit u, `PAYLOAD_BITS` wide (LOAD: one bit ``patch`` below it).
     done[u], unit_busy[u] : from unit u.
     dispatched : pulse per instruction. finished : END reached and every unit idle.
-    illegal : the instruction at the head is illegal (level), its tag in ``illegal_tag``.
+    illegal : level, from the cycle after an illegal instruction until reset, its tag in
+        ``illegal_tag``; also while ``ended`` and no instruction is left.
     overflow : a semaphore overflowed (pulse).
     tag[u] : of the oldest instruction in flight of u; for error reports.
     missing[u], starved[u] : why u lacks work, see `IssueQueue`.
@@ -108,16 +110,20 @@ class Sequencer(wiring.Component):
         width = sum(bits for _, bits in HEADER)
         header = Signal(header_layout())
         payload = Signal(PAYLOAD_BITS)
+        # What was wrong is a register: every bit of an instruction decides about it, and taking
+        # it from the fetch queue cannot wait for that.
+        wrong, found = Signal(), Signal()
         m.d.comb += [
+            wrong.eq(1),
             Cat(header, payload).eq(self.i.p),
-            self.illegal_tag.eq(header.tag),
-            self.dispatched.eq(self.i.valid & self.i.ready),
+            self.dispatched.eq(self.i.valid & self.i.ready & ~wrong),
         ]
         reserved = header.reserved != 0
         if width < len(header.as_value()):
             reserved |= header.as_value()[width:] != 0
-        wrong = Signal()
-        m.d.comb += wrong.eq(1)
+        m.d.sync += found.eq(found | (self.i.valid & wrong))
+        with m.If(~found):
+            m.d.sync += self.illegal_tag.eq(header.tag)
         for queue in queues.values():
             m.d.comb += [
                 queue.i.p.signal.eq(header.signal),
@@ -129,15 +135,15 @@ class Sequencer(wiring.Component):
                 with m.Case(op):
                     m.d.comb += wrong.eq(reserved | (payload[used_bits(op) :] != 0))
                     if op is Op.END:
-                        m.d.comb += self.finished.eq(self.i.valid & ~wrong & idle)
-                        m.d.comb += self.i.ready.eq(self.finished)
+                        m.d.comb += self.finished.eq(self.i.valid & ~found & ~wrong & idle)
+                        m.d.comb += self.i.ready.eq(~found & idle)
                         continue
                     unit = UNIT_OF[op]
                     queue = queues[unit]
                     body = Cat(op is Op.PATCH, payload) if unit is Unit.LOAD else payload
                     m.d.comb += [
                         queue.i.p.payload.eq(body),
-                        queue.i.valid.eq(self.i.valid & ~wrong),
-                        self.i.ready.eq(queue.i.ready & ~wrong),
+                        queue.i.valid.eq(self.i.valid & ~found & ~wrong),
+                        self.i.ready.eq(queue.i.ready & ~found),
                     ]
-        m.d.comb += self.illegal.eq((self.i.valid & wrong) | (self.ended & ~self.i.valid))
+        m.d.comb += self.illegal.eq(found | (self.ended & ~self.i.valid))

@@ -137,7 +137,12 @@ def test_illegal_instruction_is_not_dispatched(simulate, word):
     async def bench(ctx):
         ctx.set(dut.i.payload, word)
         ctx.set(dut.i.valid, 1)
-        for _ in range(4):
+        assert not ctx.get(dut.illegal)
+        assert not ctx.get(dut.finished)
+        assert not ctx.get(dut.dispatched)
+        await ctx.tick()
+        for follower in words([Instr(op=op, fields={}, tag=9) for op in Op]):
+            ctx.set(dut.i.payload, follower)
             assert ctx.get(dut.illegal)
             assert ctx.get(dut.illegal_tag) == word >> 56 & 0xFF
             assert not ctx.get(dut.i.ready)
