@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.rounding import round_shift
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 class Requantizer(wiring.Component):
     """``y = sat(rshr(acc, shift))``, combinational; equals ``golden.ops.Requantize``.
 
-    One arithmetic right shift serves both directions: ``acc`` enters ``out_bits`` places up, and a
-    left shift by more than ``out_bits - 1`` saturates exactly like one by ``out_bits - 1``.
+    One arithmetic right shift serves both directions: ``acc`` enters ``out_bits`` (a power of two)
+    places up, and a left shift by more than that saturates exactly like one by that many.
 
     Members: ``acc`` (``acc_bits``, signed), ``shift`` (``shift_bits``, signed), ``y``.
     """
@@ -35,11 +36,16 @@ class Requantizer(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        bits, most = self.params.out_bits, self.params.out_bits - 1
-        lifted = Cat(Const(0, bits), self.acc).as_signed()
-        places = Signal(range((1 << (self.params.shift_bits - 1)) + most))
-        m.d.comb += places.eq(Mux(self.shift < -most, 0, self.shift + most))
-
+        bits = self.params.out_bits
         # One fraction bit: the rounding bit.
+        lifted = Cat(Const(0, bits + 1), self.acc).as_signed()
+        # `shift + bits`, or 0 below 0. The low bits stay, so a table of the high ones replaces
+        # a carry at the start of a long path.
+        low, high = self.shift[: exact_log2(bits)], self.shift[exact_log2(bits) :]
+        half = 1 << (len(high) - 1)
+        above = Array(Const(i + 1 if i < half else 0, range(half + 1)) for i in range(2 * half))
+        negative = high[-1] & ~high.all()
+        places = Signal(len(low) + half.bit_length())
+        m.d.comb += places.eq(Cat(low & ~negative.replicate(len(low)), above[high]))
         m.d.comb += self.y.eq(round_shift(m, lifted, places, bits, "y"))
         return m
