@@ -136,7 +136,8 @@ class LayerNormUnit(wiring.Component):
         n_bits = isqrt(self.params_of.channels << 2 * FRACTION_BITS).bit_length() + 1
         product_bits = 8 + len(scale)
         centred_bits = max(product_bits + ALPHA_MAX, len(offset)) + 1
-        scaled_bits = n_bits + 16
+        # |n * gamma| <= 2**(n_bits + 14), |beta| <= 2**31: their sum needs no bit of its own.
+        total_bits = max(n_bits + 16, 34)
 
         def register(name: str, bits: int) -> Signal:
             return Signal(signed(bits), name=f"{name}_{lane}", reset_less=True)
@@ -145,7 +146,7 @@ class LayerNormUnit(wiring.Component):
             register(name, bits)
             for name, bits in (
                 ("product", product_bits), ("centred", centred_bits), ("n", n_bits),
-                ("total", max(scaled_bits, 32) + 1), ("rounded", 8), ("y", 8),
+                ("total", total_bits), ("rounded", 8), ("y", 8),
             )
         )  # fmt: skip
         return y, [
