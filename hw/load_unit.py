@@ -47,7 +47,8 @@ class LoadUnit(wiring.Component):
     done : pulses the cycle after an instruction's last write transfer.
     fault : illegal destination, address, alignment or length; ``window_fault``: beyond the window;
         ``bus_fault``: AXI error response. All sticky until reset; the unit then acts as stopped.
-    stop : start nothing more and drop data; ``quiet`` : stopped and nothing outstanding.
+    stop : start nothing more and drop data, from the next cycle on; ``quiet`` : stopped and
+        nothing outstanding.
     beat : a beat arrives.
     """
 
@@ -92,7 +93,6 @@ class LoadUnit(wiring.Component):
         patch = data.View(payload_layout(Op.PATCH), instr.payload)
         take = self.instr.valid & self.instr.ready
         m.d.comb += [
-            halted.eq(self.stop | self.fault | self.window_fault | self.bus_fault),
             self.instr.ready.eq(issuer.i.ready & jobs.i.ready & ~halted),
             issuer.base.eq(self.base),
             issuer.limit.eq(self.limit),
@@ -120,6 +120,8 @@ class LoadUnit(wiring.Component):
             self.stall.bus.eq(writer.starved & issuer.pending),
             self.stall.write.eq(writer.blocked),
         ]
+        # A register: it decides about writes that others wait for.
+        m.d.sync += halted.eq(self.stop | self.fault | self.window_fault | self.bus_fault)
         with m.If((take & ~legal) | writer.illegal):
             m.d.sync += illegal.eq(1)
         with m.If(writer.bus_fault):

@@ -38,13 +38,14 @@ class PatchAddress(wiring.Component):
         m = Module()
         instr = self.instr
         first_bank, bank = Signal(range(self.config.rows)), Signal(range(self.config.rows))
+        # `addr` is a register of its own: whether it is outside decides about writes that others
+        # wait for.
         row_addr, group_addr, addr = Signal(17), Signal(17), Signal(18)
         word, patch, row = (Signal(8, name=name) for name in ("word", "patch", "row"))
         words, patches, rows = (Signal(8, name=name) for name in ("words", "patches", "rows"))
         stride = Signal.like(instr.stride)
         end_word, end_patch, wrap = Signal(), Signal(), Signal()
         m.d.comb += [
-            addr.eq(group_addr + word),
             self.addr.eq(addr),
             self.bank.eq(bank),
             end_word.eq(word == words - 1),
@@ -54,22 +55,24 @@ class PatchAddress(wiring.Component):
             self.outside.eq(addr >= self.config.act_words),
         ]
         with m.If(self.step):
-            m.d.sync += word.eq(word + 1)
+            m.d.sync += [word.eq(word + 1), addr.eq(addr + 1)]
             with m.If(end_word):
-                m.d.sync += [word.eq(0), patch.eq(patch + 1), bank.eq(Mux(wrap, 0, bank + 1))]
-                with m.If(wrap):
-                    m.d.sync += group_addr.eq(group_addr + stride)
+                group = group_addr + Mux(wrap, stride, 0)
+                m.d.sync += [
+                    word.eq(0), patch.eq(patch + 1), bank.eq(Mux(wrap, 0, bank + 1)),
+                    group_addr.eq(group), addr.eq(group),
+                ]  # fmt: skip
             with m.If(end_patch):
                 below = row_addr + words
                 m.d.sync += [
                     patch.eq(0), row.eq(row + 1), bank.eq(first_bank),
-                    row_addr.eq(below), group_addr.eq(below),
+                    row_addr.eq(below), group_addr.eq(below), addr.eq(below),
                 ]  # fmt: skip
         with m.If(self.start):
             m.d.sync += [
                 word.eq(0), patch.eq(0), row.eq(0),
                 words.eq(instr.seg_words), patches.eq(instr.patches), rows.eq(instr.rows),
                 stride.eq(instr.stride), first_bank.eq(instr.bank), bank.eq(instr.bank),
-                row_addr.eq(instr.addr), group_addr.eq(instr.addr),
+                row_addr.eq(instr.addr), group_addr.eq(instr.addr), addr.eq(instr.addr),
             ]  # fmt: skip
         return m
