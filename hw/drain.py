@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -135,17 +135,18 @@ class Drain(wiring.Component):
         connect(m, statistics.write, flipped(self.stat_write))
         connect(m, row_max.write, flipped(self.max_write))
         logits = lookup.dest == Mem.LOGIT
+        real_columns = Signal(cfg.cols)  # of `lookup`
+        m.d.sync += real_columns.eq(Cat(rounding.real & (c < rounding.cols) for c in cols))
         m.d.comb += [
             statistics.row.valid.eq(lookup.real & (lookup.dest == Mem.RESIDUAL)),
             statistics.row.restart.eq(lookup.restart_stats),
             statistics.row.token.eq(lookup.token),
             statistics.q.eq(q),
             row_max.row.valid.eq(lookup.valid & logits),
-            row_max.row.real.eq(lookup.real),
+            row_max.row.columns.eq(real_columns),
             row_max.row.restart.eq(lookup.restart),
             row_max.row.flush.eq(lookup.flush),
             row_max.row.slot.eq(lookup.slot),
-            row_max.row.cols.eq(lookup.cols),
             row_max.q.eq(q),
         ]
         m.d.comb += [statistics.alpha[c].eq(self.channels[c].alpha) for c in cols]

@@ -9,21 +9,21 @@ from typing import Any
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
 from hw.config import Config
+from hw.pe import offset_byte
 from hw.ports import WritePort
 
 LOWEST = -128
 
 
 def tree_max(terms: Sequence[Signal], m: Module) -> Signal:
-    """Largest of signed 8-bit ``terms`` as a balanced tree."""
+    """Largest of unsigned 8-bit ``terms`` as a balanced tree."""
     level = list(terms)
     while len(level) > 1:
         pairs = []
         for a, b in zip(level[::2], level[1::2], strict=False):
-            larger = Signal(signed(8), name="larger")
+            larger = Signal(8, name="larger")
             m.d.comb += larger.eq(Mux(a > b, a, b))
             pairs.append(larger)
         level = pairs + ([level[-1]] if len(level) % 2 else [])
@@ -36,17 +36,16 @@ class RowMax(wiring.Component):
     All R rows of a tile pass, in order, one a cycle at most: ``row`` and ``q`` in cycle n. After
     row R - 1 of a tile with ``flush`` the maxima are written in cycle n + 2.
 
-    Members: ``row``: ``valid``; ``real`` (rows beyond the last token keep -128); ``restart`` in
-    the group's first tile; ``flush`` with the row to write after; ``slot`` the word to write;
-    ``cols`` how many columns are real. ``q`` int8; ``write`` the port.
+    Members: ``row``: ``valid``; ``columns``, a bit for each that is real (a row beyond the last
+    token has none and keeps -128); ``restart`` in the group's first tile; ``flush`` with the row to
+    write after; ``slot`` the word to write. ``q`` int8; ``write`` the port.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         bits = config.addr_bits["slot"]
         row = {
-            "valid": 1, "real": 1, "restart": 1, "flush": 1, "slot": bits,
-            "cols": bits_for(config.cols),
+            "valid": 1, "columns": config.cols, "restart": 1, "flush": 1, "slot": bits,
         }  # fmt: skip
         maxima = data.ArrayLayout(signed(8), config.rows)
         super().__init__(
@@ -61,19 +60,17 @@ class RowMax(wiring.Component):
         m = Module()
         row = Signal.like(self.row)
         m.d.sync += row.eq(self.row)
+        # In offset form throughout: unsigned comparisons are shorter.
         masked = []
         for c in range(self.config.cols):
-            q = Signal(signed(8), name=f"masked_{c}")
-            real = self.row.real & (c < self.row.cols)
-            m.d.comb += q.eq(Mux(real, self.q[c], LOWEST))
+            q = Signal(8, name=f"masked_{c}")
+            m.d.comb += q.eq(Mux(self.row.columns[c], offset_byte(self.q[c]), LOWEST + 128))
             masked.append(q)
-        best = Signal(signed(8), reset_less=True)
+        best = Signal(8, reset_less=True)
         m.d.sync += best.eq(tree_max(masked, m))
 
         # The R maxima rotate, one place a row: the oldest is the present row's.
-        kept = [
-            Signal(signed(8), name=f"kept_{r}", reset_less=True) for r in range(self.config.rows)
-        ]
+        kept = [Signal(8, name=f"kept_{r}", reset_less=True) for r in range(self.config.rows)]
         with m.If(row.valid):
             m.d.sync += [a.eq(b) for a, b in pairwise(kept)]
             m.d.sync += kept[-1].eq(Mux(row.restart | (best > kept[0]), best, kept[0]))
@@ -81,5 +78,5 @@ class RowMax(wiring.Component):
             self.write.en.eq(row.valid & row.flush),
             self.write.payload.addr.eq(row.slot),
         ]
-        m.d.comb += [self.write.payload.data[r].eq(q) for r, q in enumerate(kept)]
+        m.d.comb += [self.write.payload.data[r].eq(offset_byte(q)) for r, q in enumerate(kept)]
         return m
