@@ -25,7 +25,7 @@ class MatmulControl(wiring.Component):
 
     Last chunks are at least ``max(R, 4)`` cycles apart. A tile sweep reads its parameters, in
     ``param_words`` cycles, between two of its chunks. A tile in ``const_old`` mode issues its
-    last chunk once the FIFO holds its rows beyond those promised to earlier tiles.
+    last chunk once the FIFO held its rows beyond those promised to earlier tiles, the cycle before.
 
     Members: ``instr``; ``act`` and ``stream``, read addresses and enables; ``chunk`` for
     `PEArray`, ``capture`` and ``index`` for `ChannelParams`, each in step with the data; ``tile``
@@ -105,6 +105,8 @@ class MatmulControl(wiring.Component):
                 m.d.sync += [word.eq(0), pending.eq(0)]
 
         self._const(m, cur, rows, finish, const_ready)
+        with m.If(take):
+            m.d.sync += const_ready.eq(~_takes_constants(new))
 
         # Loop counters and addresses.
         names = ("a_base", "w_base", "p_base", "a_at", "w_at")
@@ -164,7 +166,7 @@ class MatmulControl(wiring.Component):
             self.stream_en.eq(issue | fetch), self.stream_addr.eq(stream_at),
         ]  # fmt: skip
         m.d.sync += [
-            self.chunk.valid.eq(issue), self.chunk.half.eq(half), self.chunk.w4.eq(cur.w4),
+            self.chunk.valid.eq(issue), self.chunk.half.eq(half), self.chunk.w4.eq(cur.w4 & ~fetch),
             self.chunk.first.eq(chunk == 0), self.chunk.last.eq(last_chunk),
             self.chunk.zero_row.eq(cur.zero_first & (group == 0)),
         ]  # fmt: skip
@@ -198,14 +200,18 @@ class MatmulControl(wiring.Component):
     def _const(
         self, m: Module, cur: Any, rows: Signal, finish: Signal, const_ready: Signal
     ) -> None:
-        """Promise rows of the constant FIFO to tiles."""
+        """Promise rows of the constant FIFO to tiles.
+
+        ``const_ready`` is a register: a row taken leaves level and promise alike, so what held
+        holds, and the next last chunk is `MIN_TILE` cycles away.
+        """
         promised = Signal.like(self.const_level)
         wanted = Signal()
-        m.d.comb += [
-            wanted.eq(cur.const_old & (cur.dest == Mem.RESIDUAL)),
-            const_ready.eq(~wanted | (self.const_level >= promised + rows)),
+        m.d.comb += wanted.eq(_takes_constants(cur))
+        m.d.sync += [
+            promised.eq(promised + Mux(finish & wanted, rows, 0) - self.const_taken),
+            const_ready.eq(~wanted | (~finish & (self.const_level >= promised + rows))),
         ]
-        m.d.sync += promised.eq(promised + Mux(finish & wanted, rows, 0) - self.const_taken)
 
     def _macs(self, m: Module, issue: Signal, rows: Value, cols: Value, depth: Value) -> None:
         """Useful products of a cycle, two cycles later."""
@@ -221,3 +227,8 @@ class MatmulControl(wiring.Component):
         for condition in empty:
             bad |= condition
         return bad if cfg.four_bit else bad | new.w4
+
+
+def _takes_constants(instr: Any) -> Value:
+    """Whether the old residuals of an instruction are position constants."""
+    return instr.const_old & (instr.dest == Mem.RESIDUAL)

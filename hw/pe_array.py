@@ -14,8 +14,8 @@ from hw.operand_sums import ColumnSum, RowSum, column_sum_bits, row_sum_bits
 from hw.pe import PE, accumulator_bits, offset_byte, offset_nibbles
 
 # What the controller says about the words that the memories show in the same cycle: a chunk is
-# there, which half of the activation words (8x8 mode), first and last chunk of a tile, and
-# whether row 0 counts as zero.
+# there, which half of the activation words (8x8 mode), 8x4 mode (never with a word of parameters),
+# first and last chunk of a tile, and whether row 0 counts as zero.
 CHUNK = data.StructLayout({"valid": 1, "half": 1, "w4": 1, "first": 1, "last": 1, "zero_row": 1})
 ZERO = 128  # in offset form
 
@@ -58,10 +58,10 @@ class PEArray(wiring.Component):
             stage = Signal(CHUNK, name=f"chunk{i + 1}")
             m.d.sync += stage.eq(stages[-1])
             stages.append(stage)
-        _, operands, self._sums, done = stages
+        _, _, self._sums, done = stages
         m.d.comb += self.load.eq(done.valid & done.last)
 
-        weights = [self._column(m, c, operands.w4) for c in cols]
+        weights = [self._column(m, c) for c in cols]
         above: list[PE] = []
         above_sum: RowSum | None = None
         for r in range(self.config.rows):
@@ -91,8 +91,11 @@ class PEArray(wiring.Component):
             above, above_sum = row, row_sum
         return m
 
-    def _column(self, m: Module, c: int, w4: Signal) -> dict[str, list[Any]]:
-        """Registered weights of column ``c`` by port of its PEs; their sum."""
+    def _column(self, m: Module, c: int) -> dict[str, list[Any]]:
+        """Registered weights of column ``c`` by port of its PEs; their sum.
+
+        The registers hold them in offset form, so that the multipliers begin with the cycle.
+        """
         lanes, four_bit = self.config.lanes, self.config.four_bit
         m.submodules[f"column_sum_{c}"] = column = ColumnSum(lanes)
         m.d.comb += [
@@ -105,11 +108,12 @@ class PEArray(wiring.Component):
         for k in range(lanes):
             byte = Signal(8, name=f"w_{c}_{k}", reset_less=True)
             lo, hi = Signal(4, name=f"w_lo_{c}_{k}"), Signal(4, name=f"w_hi_{c}_{k}")
-            low, high = offset_nibbles(byte, w4 if four_bit else 0)
-            m.d.sync += byte.eq(self.w[c * lanes + k])
+            m.d.sync += byte.eq(
+                Cat(offset_nibbles(self.w[c * lanes + k], self.chunk.w4 if four_bit else 0))
+            )
             m.d.comb += [
-                self.word[c * lanes + k].eq(byte),
-                lo.eq(low), hi.eq(high), column.w_lo[k].eq(lo), column.w_hi[k].eq(hi),
+                self.word[c * lanes + k].eq(offset_byte(byte)),
+                Cat(lo, hi).eq(byte), column.w_lo[k].eq(lo), column.w_hi[k].eq(hi),
             ]  # fmt: skip
             los.append(lo)
             his.append(hi)
