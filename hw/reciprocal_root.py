@@ -15,8 +15,9 @@ class ReciprocalRoot(wiring.Component):
     """``r, k`` of `golden.ops.layernorm.reciprocal_root`, one root bit per cycle, adders only.
 
     Restoring recurrence: with ``R`` the root so far and ``t = 4**j - R*R*m`` (scaled), the next
-    bit is set iff ``4t >= 4*R*m + m``. Root bits leave most significant first, so ``c*r`` and
-    ``s1*r`` (``r`` rounded from 17 to 16 bits) accumulate beside it by Horner's rule, and the
+    bit is set iff ``4t >= 4*R*m + m``. That trial value is what the recurrence keeps: it doubles,
+    less ``m``, plus ``4*m`` if the bit is set. Root bits leave most significant first, so ``c*r``
+    and ``s1*r`` (``r`` rounded from 17 to 16 bits) accumulate beside it by Horner's rule, and the
     lanes need one multiplier for ``D*r = (c*r)*X - s1*r``.
 
     One root every 20 cycles (V = 0: 3), the result in the last of them.
@@ -62,17 +63,17 @@ class ReciprocalRoot(wiring.Component):
         top = Cat(C(0, mantissa), aligned)[-mantissa:]
 
         value = Signal(mantissa, reset_less=True)  # m
-        product = Signal(41, reset_less=True)  # R*m <= sqrt(2**56 * m)
+        trial = Signal(43, reset_less=True)  # 4*R*m + m, R*m <= sqrt(2**56 * m)
         rest = Signal(42, reset_less=True)  # t <= (2R+1)*m
         scale = Signal.like(self.o.p.scale, reset_less=True)
         offset = Signal.like(self.o.p.offset, reset_less=True)
         ones = Signal()  # every root bit so far was one
         left = Signal(range(ROOT_BITS + 2))
 
-        trial, wide = Signal(43), Signal(44)
+        doubled, wide = Signal(43), Signal(44)
         bit = Signal()
         m.d.comb += [
-            trial.eq((product << 2) + value),
+            doubled.eq((trial << 1) - value),
             wide.eq(rest << 2),
             bit.eq(wide >= trial),
             self.o.p.scale.eq(scale),
@@ -90,7 +91,7 @@ class ReciprocalRoot(wiring.Component):
             with m.State("ALIGN"):
                 m.d.sync += [
                     value.eq(top),
-                    product.eq(0),
+                    trial.eq(top),
                     rest.eq(1 << (56 - 2 * (ROOT_BITS + 1))),
                     left.eq(ROOT_BITS),
                 ]
@@ -101,7 +102,7 @@ class ReciprocalRoot(wiring.Component):
                 m.d.sync += [
                     left.eq(left - 1),
                     rest.eq(Mux(bit, wide - trial, wide)),
-                    product.eq(Mux(bit, (product << 1) + value, product << 1)),
+                    trial.eq(Mux(bit, doubled + (value << 2), doubled)),
                     ones.eq(ones & bit),
                 ]
                 with m.If(left != 0):
