@@ -71,7 +71,7 @@ class StoreReader(wiring.Component):
         bus, counts = 8 * self.config.axi_bytes, list(beats_per_word(self.config).values())
         most = max(counts)
         source, addr, unread = Signal(range(len(SOURCES))), Signal(16), Signal(16)
-        taken = Signal()
+        granted, taken = Signal(), Signal()
         arriving, held, index = Signal(), Signal(), Signal(range(max(2, most)))
         wire, word = Signal(bus * most), Signal(bus * most, reset_less=True)
         last_index = Array(Const(n - 1, range(most)) for n in counts)[source]
@@ -87,7 +87,9 @@ class StoreReader(wiring.Component):
             # Once true it stays true until the transfer: nothing arrives in between.
             want.eq((unread != 0) & (~have | finish)),
             self.job.ready.eq(~self.active),
-            self.starved.eq(self.active & ~have & ~taken),
+            # Without `have`, `want` is there as long as words are unread.
+            self.starved.eq((unread != 0) & ~have & ~granted),
+            taken.eq(want & granted),
         ]
         with m.Switch(source):
             for i, name in enumerate(SOURCES):
@@ -97,7 +99,7 @@ class StoreReader(wiring.Component):
                     m.d.comb += [
                         wire.eq(port.data.as_value()),
                         port.req.valid.eq(want),
-                        taken.eq(want & port.req.ready),
+                        granted.eq(port.req.ready),
                     ]
         m.d.sync += [arriving.eq(taken), held.eq(have & ~finish)]
         with m.If(arriving):
