@@ -52,6 +52,7 @@ class ActivationBuffer(wiring.Component):
         norm, patch = self.norm_write, self.patch_write
         half_bits = 8 * config.lanes
         whole = config.cols == config.act_bytes
+        # Beside attention, which writes everywhere.
         blocked = {"attn": Signal(2 * config.rows), "norm": Signal(2 * config.rows),
                    "patch": Signal(2 * config.rows)}  # fmt: skip
         words = []
@@ -74,8 +75,8 @@ class ActivationBuffer(wiring.Component):
                 # A higher priority blocks the source here if the source wants this bank and half.
                 m.d.comb += [
                     blocked["attn"][i].eq(by_drain),
-                    blocked["patch"][i].eq(by_patch & (by_drain | attn.valid)),
-                    blocked["norm"][i].eq(by_norm & (by_drain | attn.valid | by_patch)),
+                    blocked["patch"][i].eq(by_patch & by_drain),
+                    blocked["norm"][i].eq(by_norm & (by_drain | by_patch)),
                     mem.rd_en.eq(en),
                     mem.rd_addr.eq(addr),
                 ]
@@ -91,8 +92,8 @@ class ActivationBuffer(wiring.Component):
                 words.append(mem.rd_data)
         m.d.comb += [
             attn.ready.eq(~blocked["attn"].any()),
-            norm.ready.eq(~blocked["norm"].any()),
-            patch.ready.eq(~blocked["patch"].any()),
+            norm.ready.eq(~attn.valid & ~blocked["norm"].any()),
+            patch.ready.eq(~attn.valid & ~blocked["patch"].any()),
             self.read.data.eq(Cat(words)),
             self.store_read.data.eq(Cat(words)),
         ]

@@ -45,6 +45,7 @@ class PatchAddress(wiring.Component):
         words, patches, rows = (Signal(8, name=name) for name in ("words", "patches", "rows"))
         stride = Signal.like(instr.stride)
         end_word, end_patch, wrap = Signal(), Signal(), Signal()
+        inside = len(self.addr)
         m.d.comb += [
             self.addr.eq(addr),
             self.bank.eq(bank),
@@ -52,7 +53,8 @@ class PatchAddress(wiring.Component):
             end_patch.eq(end_word & (patch == patches - 1)),
             wrap.eq(bank == self.config.rows - 1),
             self.last.eq(end_patch & (row == rows - 1)),
-            self.outside.eq(addr >= self.config.act_words),
+            # Apart, so that a power of two of words takes no comparison.
+            self.outside.eq(addr[inside:].any() | (addr[:inside] >= self.config.act_words)),
         ]
         with m.If(self.step):
             m.d.sync += [word.eq(word + 1), addr.eq(addr + 1)]
