@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.ops.softmax import E_BITS
+from hw.config import CODE_BITS
 from hw.row_sum import SUM_BITS
 
 THRESHOLD_BITS = 10
@@ -63,7 +64,7 @@ class CodeSelect(wiring.Component):
                 "normal": In(SUM_BITS),
                 "exponent": In(5),
                 "rule": In(RULE),
-                "code": Out(5),
+                "code": Out(CODE_BITS),
             }
         )
 
@@ -98,7 +99,7 @@ class CodeSelect(wiring.Component):
         count_even, _ = self._count(
             m, even, rule.even.bias, position, self.normal << 2, "even", most=Const(15)
         )
-        code = Signal(5)
+        code = Signal(CODE_BITS)
         with m.If(rule.half):
             m.d.comb += code.eq(count_odd + count_even)
         with m.Elif(rule.fq):

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.config import Config
+from hw.config import CODE_BITS, Config
 from hw.ports import addr_data, write_stream
 
 
@@ -35,7 +35,7 @@ class CodeWriter(wiring.Component):
                 "addr": In(bits),
                 "put": In(1),
                 "last": In(1),
-                "codes": In(data.ArrayLayout(5, config.rows)),
+                "codes": In(data.ArrayLayout(CODE_BITS, config.rows)),
                 "ready": Out(1),
                 "write": Out(write_stream(addr_data(bits, config.rows * config.cols))),
             }
@@ -66,7 +66,7 @@ class CodeWriter(wiring.Component):
             hit, wipe = Signal(name=f"hit{i}"), Signal(name=f"wipe{i}")
             m.d.comb += [hit.eq(self.put & (index == i)), wipe.eq(self.put & (index == 0))]
             for row in range(rows):
-                code = Signal(5, name=f"code{row}_{i}", reset_less=True)
+                code = Signal(CODE_BITS, name=f"code{row}_{i}", reset_less=True)
                 with m.If(hit | wipe):
                     m.d.sync += code.eq(Mux(hit, self.codes[row], 0))
                 m.d.comb += self.write.payload.data[row * cols + i].eq(code)

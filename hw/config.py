@@ -150,7 +150,6 @@ class Config:
         return widths | {
             "token": _bits(self.max_tokens),
             "slot": _bits(self.slots),
-            "distance": _bits(self.distance_words // 2),
             "code": _bits(self.code_words // 2),
         }
 

@@ -68,7 +68,7 @@ def describe(top: Potvit, text: str) -> dict[str, Any]:
         direction = "output" if member.flow == Out else "input"
         ports.append({"name": name, "width": width, "direction": direction})
     derived = ("act_bytes", "stream_bytes", "const_bytes", "norm_bytes", "param_words",
-               "tile_act_granules", "macs", "addr_bits")  # fmt: skip
+               "tile_act_granules", "keys_per_cycle", "macs", "addr_bits")  # fmt: skip
     return {
         "name": TOP,
         "memory_module": MODULE,

@@ -17,7 +17,8 @@ class KeyStore(wiring.Component):
     """Two halves: one row group is written key by key while the one before is read.
 
     Key ``k`` is in bank ``k mod banks``, word ``k div banks``; a read shows a word of every bank.
-    In a word that is not full, what lies past the last key means nothing.
+    In a word that is not full, what lies past the last key means nothing. A third group must not
+    begin before the first is released.
 
     Members
     -------
@@ -27,6 +28,7 @@ class KeyStore(wiring.Component):
     """
 
     def __init__(self, *, rows: int, bits: int, banks: int, words: int) -> None:
+        """``words`` of a bank: a power of two, both halves."""
         self.rows, self.bits, self.banks, self.words = rows, bits, banks, words
         self.addr_bits = ceil_log2(words) - 1
         shown = data.ArrayLayout(bits, rows * banks)

@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.ops.shift_attention import ACC_BITS, HALF_STEP, ShiftAttention
+from hw.config import CODE_BITS
 from hw.rounding import round_shift
 
 #: Right shifts of the sums that the array offers: what a format's 14 or 15 fraction bits need
@@ -53,7 +54,7 @@ class ShifterArray(wiring.Component):
                 "first": In(1),
                 "values": In(data.ArrayLayout(signed(8), keys * lanes)),
                 "half": In(1),
-                "codes": In(data.ArrayLayout(5, rows * keys)),
+                "codes": In(data.ArrayLayout(CODE_BITS, rows * keys)),
                 "real": In(keys),
                 "shift": In(6),
                 "words": Out(data.ArrayLayout(signed(8), rows * lanes)),

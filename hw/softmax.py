@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.ops.softmax import LogIntSoftmax
 from hw.code_select import FQ_THRESHOLD, RULE, THRESHOLD_BITS, CodeSelect, normalise_threshold
+from hw.config import CODE_BITS
 from hw.exponential import T_BITS, Exponential
 from hw.row_sum import SUM_BITS, RowSum
 
@@ -61,7 +62,7 @@ class SoftmaxUnit(wiring.Component):
                 "even": In(THRESHOLD_BITS),
                 "en": In(1),
                 "code_distances": In(distances),
-                "codes": Out(data.ArrayLayout(5, rows)),
+                "codes": Out(data.ArrayLayout(CODE_BITS, rows)),
             }
         )
 

@@ -21,8 +21,8 @@ class ValuePass(wiring.Component):
     ```
     sweep, keys ─► code_read, value_read ─► ShifterArray ─► act_write
     ```
-    A sweep takes ``ceil(keys / P)`` cycles and one more between sweeps, and leaves one word of ACT
-    in every bank, 4 cycles after its last keys are read; while that waits, the next sweep waits
+    A sweep takes ``ceil(keys / P)`` cycles and one more between sweeps, and offers one word of ACT
+    in every bank 3 cycles after its last keys are read; while that waits, the next sweep waits
     with its first keys read.
 
     Members
@@ -102,22 +102,22 @@ class ValuePass(wiring.Component):
         # Stage B: codes and values are there. They enter the array unless they are a sweep's first
         # and the result before is still in it.
         read_at = Signal.like(at, reset_less=True)
-        some = Signal(data.StructLayout({"any": 1, "first": 1, "last": 1}))
+        entered = Signal(data.StructLayout({"any": 1, "first": 1, "last": 1}))
         real = Signal(keys, reset_less=True)  # keys of the group, in its last word not all
-        half, entering = Signal(reset_less=True), Signal(result_layout, reset_less=True)
+        half, target = Signal(reset_less=True), Signal(result_layout, reset_less=True)
         with m.If(~stall):
             m.d.sync += [
-                some.any.eq(read), some.first.eq(fresh), some.last.eq(last), read_at.eq(at),
-                real.eq(Cat(left > key for key in range(keys))), half.eq(group.half),
-                entering.addr.eq(group.d_addr + word), entering.shift.eq(group.shift),
-                entering.final.eq(final),
+                entered.any.eq(read), entered.first.eq(fresh), entered.last.eq(last),
+                read_at.eq(at), real.eq(Cat(left > key for key in range(keys))),
+                half.eq(group.half), target.addr.eq(group.d_addr + word),
+                target.shift.eq(group.shift), target.final.eq(final),
             ]  # fmt: skip
         m.d.comb += [
             # Others read values too, so what waits is read again.
             self.value_read.en.eq(read | stall),
             self.value_read.addr.eq(Mux(stall, read_at, at)),
-            shifters.valid.eq(some.any & ~stall),
-            shifters.first.eq(some.first),
+            shifters.valid.eq(entered.any & ~stall),
+            shifters.first.eq(entered.first),
             shifters.real.eq(real),
             shifters.half.eq(half),
             shifters.codes.eq(self.code_read.data),
@@ -134,11 +134,11 @@ class ValuePass(wiring.Component):
             shifters.shift.eq(result.shift),
             taken.eq(self.act_write.valid & self.act_write.ready),
             self.finish.eq(taken & result.final),
-            self.pending.eq(self.busy | some.any | adding | ready),
-            stall.eq(some.any & some.first & (adding | (ready & ~taken))),
+            self.pending.eq(self.busy | entered.any | adding | ready),
+            stall.eq(entered.any & entered.first & (adding | (ready & ~taken))),
         ]
-        complete = some.any & some.last & ~stall
+        complete = entered.any & entered.last & ~stall
         m.d.sync += [adding.eq(complete), ready.eq((ready & ~taken) | adding)]
         with m.If(complete):
-            m.d.sync += result.eq(entering)
+            m.d.sync += result.eq(target)
         return m

@@ -73,7 +73,8 @@ def _attend(found: Bytes, instr: Instr, config: Config) -> None:
     found["code"]["write"] += ceil_div(f["keys"] * rows * CODE_BITS, 8)
     reads = f["d_words"] * ceil_div(f["keys"], config.keys_per_cycle)
     found["code"]["read"] += ceil_div(reads * config.keys_per_cycle * rows * CODE_BITS, 8)
-    found["value"]["read"] += reads * config.head_lanes
+    # The first values of each further sweep wait for a cycle and are read twice.
+    found["value"]["read"] += (reads + f["d_words"] - 1) * config.head_lanes
     found["act"]["write"] += f["d_words"] * rows * config.act_bytes
 
 

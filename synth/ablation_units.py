@@ -111,11 +111,12 @@ class MultiplierArray(wiring.Component):
     """`hw.shifter_array.ShifterArray` with multipliers: ``acc += p * V``, ``p`` unsigned 8 bits.
 
     The probabilities of a row sum to at most 256 as `DividerSoftmax` rounds them, so ``acc`` has
-    17 bits. Members as there, with ``probabilities`` for ``codes``; ``shift`` is 0..31. Every
-    key counts (``real``); one that should not has probability zero.
+    17 bits, 8 of them fraction. Members as there, with ``probabilities`` for ``codes``; ``shift``
+    is one of as many `SHIFTS`. Every key counts; one that should not has probability zero.
     """
 
     ACC_BITS = 17
+    SHIFTS = range(2, 18)
 
     def __init__(self, *, rows: int, keys: int, lanes: int) -> None:
         self.rows, self.keys, self.lanes = rows, keys, lanes
@@ -140,6 +141,8 @@ class MultiplierArray(wiring.Component):
         keep = register(self.ACC_BITS, "keep")
         m.d.sync += [v.eq(self.values[i]) for i, v in enumerate(values)]
         m.d.sync += keep.eq((~(self.valid & self.first)).replicate(self.ACC_BITS))
+        amount = Signal(range(len(self.SHIFTS)))
+        m.d.comb += amount.eq(self.shift - self.SHIFTS.start)
         for row in range(self.rows):
             p = [register(PROBABILITY_BITS, f"p{row}_{key}") for key in range(self.keys)]
             for key in range(self.keys):
@@ -151,7 +154,9 @@ class MultiplierArray(wiring.Component):
                 for key in range(self.keys):
                     total += values[key * self.lanes + lane] * p[key]
                 m.d.sync += acc.eq(total)
-                word = round_shift(m, acc << 1, self.shift, 8, f"{row}_{lane}")
+                word = round_shift(
+                    m, acc[self.SHIFTS.start - 1 :].as_signed(), amount, 8, f"{row}_{lane}"
+                )
                 m.d.comb += self.words[row * self.lanes + lane].eq(word)
         return m
 

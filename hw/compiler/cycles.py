@@ -141,8 +141,8 @@ class Simulation:
                 self._finish(number, begin, begin + work, begin + work + self.timing.norm)
             case Op.ATTEND:
                 begin = self._begin(number)
-                first = begin + step.fields["keys"] + self.timing.attend
-                self._finish(number, begin, first, self._attend(step, first))
+                summed = begin + step.fields["keys"] + self.timing.attend
+                self._finish(number, begin, *self._attend(step, summed))
             case _:
                 begin = self._begin(number)
                 size = word_bytes(Mem(step.fields["src"]), self.config)
@@ -151,17 +151,17 @@ class Simulation:
                 self._free[Unit.STORE] = int(self.done[number])
         return True
 
-    def _attend(self, step: Step, summed: int) -> int:
-        """When an ATTEND whose sums are there at ``summed`` is done: coding pass, then values.
+    def _attend(self, step: Step, summed: int) -> tuple[int, int]:
+        """When the sums of an ATTEND, there at ``summed``, are handed on, and when it is done.
 
         The coding pass keeps its last key until the values of the group before have been read.
         """
         fields, timing = step.fields, self.timing
-        coded = max(summed, self._coded) + fields["keys"] + timing.code
-        self._coded = coded = max(coded, self._valued)
+        handed = max(summed, self._coded)
+        self._coded = max(handed + fields["keys"] + timing.code, self._valued)
         sweep = ceil_div(fields["keys"], self.config.keys_per_cycle) + timing.sweep
-        self._valued = coded + fields["d_words"] * sweep
-        return self._valued + timing.attend_end
+        self._valued = self._coded + fields["d_words"] * sweep
+        return handed, self._valued + timing.attend_end
 
     def _finish(self, number: int, begin: int, issue_end: int, done: int) -> None:
         unit = self.steps[number].unit

@@ -26,10 +26,10 @@ class Timing:
     read: int = 32
     norm_token: int = 20
     norm: int = 41
-    attend: int = 5
+    attend: int = 4
     code: int = 4
     sweep: int = 1
-    attend_end: int = 1
+    attend_end: int = 2
     write: int = 7
     finish: int = 1
     param_gap: int = 6

@@ -20,7 +20,7 @@ class Memories:
     """All memories of one accelerator, filled with 0xAA.
 
     Arrays are indexed by word first: ``ACT`` [word, bank, 2K], ``STREAM`` [word, column, K],
-    ``VALUE`` [word, D], ``LOGIT`` [word, bank, Cn], ``RESIDUAL`` [word, Cn], ``OUT`` [word, Cn],
+    ``VALUE`` [token, D], ``LOGIT`` [word, bank, Cn], ``RESIDUAL`` [word, Cn], ``OUT`` [word, Cn],
     ``NORM`` [word, K, 8], ``GELU`` [256], ``STATISTICS`` [token, (S1, S2)], ``MAXIMA``
     [slot, row]. ``reads`` and ``writes`` collect the words touched since ``forget``.
     """

@@ -176,15 +176,13 @@ async def run(dut: Any, model: Model, stalls: float, seed: int) -> list[int]:
         ),
         cocotb.start_soon(read_port(dut, "attn__max_read", lambda a: to_int(model.maxima[a]))),
         cocotb.start_soon(read_port(dut, "attn__value_read", model.value_word)),
-    ]
-    tasks.append(
         cocotb.start_soon(
             read_request(
                 dut, "attn__logit_read", lambda a: to_int(model.logit[a].view(np.int8)),
                 Pauses(stalls, seed + 3),
             )
-        )
-    )  # fmt: skip
+        ),
+    ]  # fmt: skip
     done: list[int] = []
     cycle = 0
     while len(done) < len(model.instructions):
@@ -242,7 +240,7 @@ def random_case(rng: np.random.Generator, config: Config, keys: int, which: int)
         values[:, : d // 2], values[:, d // 2 :] = -128, 127
     return Case(
         logits=logits.astype(np.int64), values=values, frac=int(rng.integers(0, 6)), fmt=fmt,
-        rule=rule, shift=int(rng.integers(-3, 3)), write_codes=bool(rng.integers(2)),
+        rule=rule, shift=int(rng.integers(-6, 9)), write_codes=bool(rng.integers(2)),
     )  # fmt: skip
 
 
@@ -352,6 +350,7 @@ async def illegal_instructions(dut: Any) -> None:
         {"keys": 0}, {"keys": c.max_keys + 1}, {"frac": 6}, {"d_words": 0},
         {"d_words": words + 1}, {"l_addr": c.logit_words}, {"v_addr": c.value_words - 2},
         {"v_addr": c.value_words - c.keys_per_cycle, "keys": c.keys_per_cycle + 1},
+        *([{"v_addr": 1}] if c.keys_per_cycle > 1 else []),
         {"d_addr": c.act_words}, {"shift": 7}, {"shift": 24}, {"l_addr": (1 << 16) - 1},
     ]  # fmt: skip
     if c.slots < 256:

@@ -34,6 +34,8 @@ FEATURES: dict[str, Callable[[Config], float]] = {
     "code_select": lambda c: c.rows,
     "softmax": lambda c: c.rows,
     "shifter_array": lambda c: c.rows * (c.head_lanes + c.act_bytes),
+    "value_pass": lambda c: c.rows,
+    "key_stores": lambda c: c.rows * c.keys_per_cycle,
     "logit_feed": lambda c: c.rows * c.cols,
     "attention_control": lambda c: c.rows,
     "token_statistics": lambda c: c.cols,

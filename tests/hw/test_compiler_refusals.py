@@ -91,6 +91,12 @@ def test_unknown_shapes_of_graph():
         compile_graph(extra, preset("tiny"))
 
 
+@pytest.mark.parametrize("shift", [-6, 9])
+def test_last_shifts_that_the_shifter_array_has(shift):
+    graph = changed(random_graph(**SMALL), "blocks.0.attn", shift=np.array([0, shift], np.int32))
+    assert compile_graph(graph, preset("tiny")).cycles > 0
+
+
 @pytest.mark.parametrize("shift", [-7, 10])
 def test_shift_that_the_shifter_array_lacks(shift):
     graph = changed(random_graph(**SMALL), "blocks.0.attn", shift=np.array([0, shift], np.int32))

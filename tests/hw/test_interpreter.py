@@ -12,7 +12,7 @@ from golden.synthetic import random_graph, random_image
 from hw.compiler import compile_graph
 from hw.config import preset
 from hw.interpreter import run_program, run_random_order
-from hw.isa import INSTR_BYTES, Op, Unit
+from hw.isa import INSTR_BYTES, Mem, Op, Unit
 
 SMALL = {"tokens": 17, "channels": 48, "heads": 3, "depth": 2, "patch": 8, "image_channels": 4}
 
@@ -144,6 +144,30 @@ def test_wrong_address_is_found(small):
     number, instr = next((i, x) for i, x in enumerate(program.instructions()) if x.op is Op.NORM)
     fields = instr.fields | {"r_addr": config.residual_words - 1}
     with pytest.raises(PotvitError, match="illegal address"):
+        run_program(altered(program, number, fields=fields), config, image)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"v_addr": 1}, "illegal address: values must begin in bank 0"),
+        ({"shift": 7}, "illegal instruction: ATTEND shifts by 7"),
+        ({"shift": 24}, "illegal instruction: ATTEND shifts by 24"),
+    ],
+)
+def test_illegal_attention_is_found(small, changes, reason):
+    _, config, program, image = small
+    number, instr = next((i, x) for i, x in enumerate(program.instructions()) if x.op is Op.ATTEND)
+    with pytest.raises(PotvitError, match=reason):
+        run_program(altered(program, number, fields=instr.fields | changes), config, image)
+
+
+@pytest.mark.parametrize("changes", [{"addr": 1, "words": 2}, {"addr": 0, "words": 1}])
+def test_store_of_part_of_the_tokens_is_found(small, changes):
+    _, config, program, image = small
+    number, instr = next((i, x) for i, x in enumerate(program.instructions()) if x.op is Op.STORE)
+    fields = instr.fields | {"src": int(Mem.VALUE)} | changes
+    with pytest.raises(PotvitError, match="no multiple of 2 tokens"):
         run_program(altered(program, number, fields=fields), config, image)
 
 

@@ -31,7 +31,10 @@ def test_one_group_is_read_while_the_next_is_written(simulate, rows, bits, toget
                 ctx.set(dut.read.en, turn < len(reads))
                 ctx.set(dut.read.addr, min(turn, max(len(reads) - 1, 0)))
                 ctx.set(dut.release, bool(reads) and turn == len(reads) - 1)
+                held = list(ctx.get(dut.read.data))
                 await ctx.tick()
+                if turn >= len(reads) and turn:
+                    assert list(ctx.get(dut.read.data)) == held  # it stays until the next read
                 if turn < len(reads):
                     shown = np.array(list(ctx.get(dut.read.data))).reshape(rows, together)
                     want = before[turn * together :][:together].T
