@@ -56,7 +56,8 @@ def gather(model: str, bits: str, attn: str, config: str, build: Path = BUILD) -
     for name, (path, target, key) in wanted.items():
         found[name] = read(path, key, target)
         if found[name] is None:
-            missing[name] = f"{path} is missing: `{target}` makes it."
+            condition = " if the part holds the configuration" if name == "placed" else ""
+            missing[name] = f"{path} is missing: `{target}` makes it{condition}."
     if found["placed"] is None:
         found["placed"] = _placed_elsewhere(build / "synth")
     found["other"] = None
