@@ -45,7 +45,7 @@ class LoadWriter(wiring.Component):
         its addresses, which show on the way.
     drain : take and drop all beats, write nothing, finish nothing.
     done : pulses the cycle after a job's last transfer.
-    illegal, bus_fault : pulses on such a job, and on an error response.
+    illegal, bus_fault : pulses on such a job, and on an error response, whose beat is dropped.
     freed : a beat or word of constants is used up.
     active : a job is in work; ``starved`` : it waits for data; ``blocked`` : a write waits.
     """
@@ -78,7 +78,7 @@ class LoadWriter(wiring.Component):
         active, ended = self.active, Signal()
         unit, addr = Signal(range(5)), Signal(16)
         beats, words = Signal(16), Signal(16)
-        last, pop, last_pop, dropping, finish, ok = (Signal() for _ in range(6))
+        last, pop, last_pop, dropping, finish, ok, good = (Signal() for _ in range(7))
         m.d.comb += [
             ok.eq(active & ~self.drain),
             last.eq(words == 1),
@@ -88,9 +88,11 @@ class LoadWriter(wiring.Component):
             gearbox.select.eq(unit),
             gearbox.last.eq(last),
             gearbox.i.p.eq(self.r.p.data),
-            gearbox.i.valid.eq(self.r.valid & ok & (beats != 0) & ~dropping),
+            # What comes with an error is not offered: `drain` follows too late to hold it back.
+            good.eq(self.r.p.resp == RESP_OKAY),
+            gearbox.i.valid.eq(self.r.valid & good & ok & (beats != 0) & ~dropping),
             self.r.ready.eq(self.drain | (ok & (beats != 0) & (gearbox.i.ready | dropping))),
-            self.bus_fault.eq(self.r.valid & self.r.ready & (self.r.p.resp != RESP_OKAY)),
+            self.bus_fault.eq(self.r.valid & self.r.ready & ~good),
             finish.eq(ok & (beats == 0) & dropping),
             self.job.ready.eq((~active | finish) & ~self.drain),
             self.starved.eq(ok & (beats != 0) & gearbox.i.ready & ~self.r.valid),

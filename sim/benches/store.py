@@ -59,11 +59,14 @@ class Model:
         self.touched.update(range(at, len(self.image)))
 
     def network(self, tensors: dict[str, list[bytes]]) -> None:
-        """Append stores of a network's own tensors, as much of each as the memories hold."""
+        """Append stores of a network's own tensors, as much of each as the memories hold.
+
+        What does not fill a word ends in zeros.
+        """
         for name, size in word_bytes(self.config).items():
             depth, at = getattr(self.config, f"{name}_words"), 0
             for content in tensors[name]:
-                words = min(len(content) // size, depth - at, 4096 // size + 1)
+                words = min(-(-len(content) // size), depth - at, 4096 // size + 1)
                 if not words:
                     continue
                 for i in range(words):

@@ -110,7 +110,7 @@ def test_another_model_on_the_same_build():
 @pytest.mark.parametrize("fmt", [AttnFormat.LOG2, AttnFormat.HALF])
 @pytest.mark.parametrize("bits", [8, 4])
 def test_synthetic(config, fmt, bits):
-    graph = random_graph(seed=5, tokens=13, channels=40, patch=16, fmt=fmt, bits=bits)
+    graph = random_graph(seed=5, tokens=13, channels=40, heads=4, patch=16, fmt=fmt, bits=bits)
     pictures = [random_image(graph, seed) for seed in (1, 2)]
     for stalls in (False, True):
         check(simulate(graph, pictures, config, stalls=stalls), graph, 2)
