@@ -24,15 +24,16 @@ class DividerSoftmax(wiring.Component):
     """One row lane of an ordinary integer softmax: ``p = min(255, floor(256 * E / S))``.
 
     As `hw.softmax.SoftmaxUnit`: a summing pass and a dividing pass with an exponential each, one
-    key a cycle in both; ``take`` moves the sum from one to the other. The divider subtracts
-    conditionally, a bit at a time, four bits a pipeline stage; its divisor stands still while
-    keys of the row are in it.
+    key a cycle in both; ``take`` moves the sum from one to the other, distances from the maximum
+    wait outside. The divider subtracts conditionally, a bit at a time, four bits a pipeline stage;
+    its divisor stands still while keys of the row are in it.
 
     Members
     -------
     load, maximum, frac, sum_valid, sum_logit : In, summing pass.
-    take : In. en, divide_logit : In, dividing pass.
-    probability : Out(8), four enabled cycles after ``divide_logit``.
+    distance : Out(8), the cycle after ``sum_logit``.
+    take : In. en, divide_distance : In, dividing pass.
+    probability : Out(8), three enabled cycles after ``divide_distance``.
     """
 
     def __init__(self) -> None:
@@ -43,9 +44,10 @@ class DividerSoftmax(wiring.Component):
                 "frac": In(3),
                 "sum_valid": In(1),
                 "sum_logit": In(signed(8)),
+                "distance": Out(T_BITS),
                 "take": In(1),
                 "en": In(1),
-                "divide_logit": In(signed(8)),
+                "divide_distance": In(T_BITS),
                 "probability": Out(PROBABILITY_BITS),
             }
         )
@@ -58,35 +60,32 @@ class DividerSoftmax(wiring.Component):
         def register(name: str, bits: int) -> Signal:
             return Signal(bits, name=name, reset_less=True)
 
-        sum_max, divide_max = register("sum_max", 8), register("divide_max", 8)
-        sum_t, divide_t = register("sum_t", T_BITS), register("divide_t", T_BITS)
+        maximum, distance = register("maximum", 8), register("distance_register", T_BITS)
         frac, valid, added = register("divide_frac", 3), Signal(), register("added", E_BITS)
         total, divisor = register("total", SUM_BITS), register("divisor", SUM_BITS)
         with m.If(self.load):
-            m.d.sync += sum_max.eq(self.maximum)
+            m.d.sync += maximum.eq(self.maximum)
         m.d.comb += [
-            sum_exp.t.eq(sum_t),
+            self.distance.eq(distance),
+            sum_exp.t.eq(distance),
             sum_exp.frac.eq(self.frac),
-            divide_exp.t.eq(divide_t),
+            divide_exp.t.eq(self.divide_distance),
             divide_exp.frac.eq(frac),
         ]
         m.d.sync += [
-            sum_t.eq(sum_max - self.sum_logit),
+            distance.eq(maximum - self.sum_logit),
             valid.eq(self.sum_valid),
             added.eq(Mux(valid, sum_exp.mantissa >> sum_exp.shift, 0)),
             total.eq(Mux(self.take, 0, total) + added),
         ]
         with m.If(self.take):
-            m.d.sync += [divide_max.eq(sum_max), frac.eq(self.frac), divisor.eq(total)]
+            m.d.sync += [frac.eq(self.frac), divisor.eq(total)]
 
         e = register("e", E_BITS)
         rest: Any = e
         quotient: Any = Const(0, 0)
         with m.If(self.en):
-            m.d.sync += [
-                divide_t.eq(divide_max - self.divide_logit),
-                e.eq(divide_exp.mantissa >> divide_exp.shift),
-            ]
+            m.d.sync += e.eq(divide_exp.mantissa >> divide_exp.shift)
         # E = S leaves S at every step: 255, the largest.
         for bit in reversed(range(PROBABILITY_BITS)):
             doubled, less = Signal(SUM_BITS + 1, name=f"doubled{bit}"), Signal(name=f"bit{bit}")

@@ -38,17 +38,20 @@ def test_divider_softmax_gives_the_quotients(frac):
         await ctx.tick()
         ctx.set(unit.load, 0)
         ctx.set(unit.sum_valid, 1)
+        distances = []
         for logit in logits:
             ctx.set(unit.sum_logit, int(logit))
             await ctx.tick()
+            distances.append(ctx.get(unit.distance))
+        assert distances == (logits.max() - logits).tolist()
         ctx.set(unit.sum_valid, 0)
         await ctx.tick().repeat(3)
         ctx.set(unit.take, 1)
         await ctx.tick()
         ctx.set(unit.take, 0)
-        for i in range(len(logits) + 4):
+        for i in range(len(logits) + 3):
             ctx.set(unit.en, int(RNG.integers(2)))
-            ctx.set(unit.divide_logit, int(logits[min(i, len(logits) - 1)]))
+            ctx.set(unit.divide_distance, distances[min(i, len(logits) - 1)])
             while not ctx.get(unit.en):
                 await ctx.tick()
                 ctx.set(unit.en, int(RNG.integers(2)))
@@ -56,7 +59,7 @@ def test_divider_softmax_gives_the_quotients(frac):
             found.append(ctx.get(unit.probability))
 
     simulate(unit, bench)
-    assert found[3 : 3 + len(logits)] == wanted.tolist()
+    assert found[2 : 2 + len(logits)] == wanted.tolist()
     assert wanted.max() == 255 if frac == 0 else len(set(wanted.tolist())) > 3
 
 
