@@ -34,7 +34,7 @@ export PYTHONHASHSEED := 0
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test test-all eval export verilog sim report explore classify synth train-digits record readme \
+.PHONY: help setup doctor lint format test test-all eval export verilog sim report explore classify synth train-digits record readme \
 	clean
 
 help: ## list the targets
@@ -46,6 +46,11 @@ $(READY): pyproject.toml
 	@"$(PYTHON)" tools/setup_venv.py $(VENV) $(READY)
 
 setup: $(READY) ## install the pinned packages into .venv
+
+doctor: ## what this machine has, what is missing, and the package that has it
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "error: Python 3.11 or newer is missing (Debian package: python3)" >&2; exit 2; fi
+	@if [ -x $(PY) ]; then $(PY) -m golden doctor; else "$(PYTHON)" -m golden doctor; fi
 
 lint: $(READY) ## ruff (rules and format) and mypy
 	$(PY) -m ruff check .

@@ -10,6 +10,7 @@ COMMANDS = {
     "export": ("golden.cli_export", "the integer network as a bundle"),
     "study": ("golden.study", "every option of the quantizer against accuracy: docs/accuracy.md"),
     "train-digits": ("golden.digits", "train the embedded model vit_digits"),
+    "doctor": ("golden.commands.doctor", "what this machine has of what the project needs"),
 }
 
 if __name__ == "__main__":

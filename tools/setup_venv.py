@@ -7,16 +7,11 @@ library alone, because nothing else is there yet.
 """
 
 import hashlib
-import importlib.util
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
-
-#: What the project needs from the system, and the Debian package that has it.
-SYSTEM_TOOLS = {"g++": "g++", "make": "make", "perl": "perl"}
 
 
 def fail(message: str) -> NoReturn:
@@ -26,14 +21,14 @@ def fail(message: str) -> NoReturn:
 
 
 def check_system() -> None:
-    """Name the first missing system tool and its package."""
-    for tool, package in SYSTEM_TOOLS.items():
-        if shutil.which(tool) is None:
-            fail(f"{tool} is missing (Debian package: {package})")
-    for module in ("venv", "ensurepip"):
-        if importlib.util.find_spec(module) is None:
-            version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-            fail(f"Python's {module} module is missing (Debian package: python{version}-venv)")
+    """Name the first required thing that the machine lacks, and its package."""
+    # The script is run by its path: the project's own modules lie beside its folder.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from golden.support.requirements import REQUIREMENTS
+
+    for row in REQUIREMENTS:
+        if row.required and row.probe() is False:
+            fail(row.message())
 
 
 def pins_digest(table: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """What a machine must have before Verilator is started, and the waves a model leaves."""
 
+import re
+import shutil
 import struct
-import subprocess
 
 import pytest
 
@@ -21,25 +22,40 @@ endmodule
 """
 
 
-@pytest.mark.parametrize(("header", "package"), [("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev")])
-def test_a_missing_header_for_waves_is_named_with_its_package(monkeypatch, header, package):
-    def probe(command, **_):
-        return subprocess.CompletedProcess(command, int(header in command))
-
-    monkeypatch.setattr(verilate.subprocess, "run", probe)
-    with pytest.raises(PotvitError, match=f"{header}.*{package}"):
-        verilate._require_wave_headers()
+def path_without(folder, tool):
+    """A search path on which ``tool`` is missing and everything else is there."""
+    folder.mkdir()
+    for name in {"make", "g++", "perl"} - {tool}:
+        (folder / name).symlink_to(shutil.which(name))
+    return str(folder)
 
 
 @pytest.mark.parametrize("tool", ["make", "g++", "perl"])
 def test_a_missing_tool_is_named_before_anything_is_written(monkeypatch, tmp_path, tool):
-    which = verilate.shutil.which
-    monkeypatch.setattr(
-        verilate.shutil, "which", lambda name: None if name == tool else which(name)
-    )
+    monkeypatch.setenv("PATH", path_without(tmp_path / "bin", tool))
     monkeypatch.setattr(verilate, "CACHE", tmp_path / "cache")
-    with pytest.raises(PotvitError, match=rf"{tool.replace('+', '.')} is missing: install it"):
+    with pytest.raises(
+        PotvitError, match=rf"^{re.escape(tool)} is missing: install it .*: {tool[0]}"
+    ):
         verilate.verilate([("levels.v", LEVELS)], "levels", ["clk"])
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(("header", "package"), [("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev")])
+def test_a_missing_header_for_waves_is_named_before_anything_is_written(
+    monkeypatch, tmp_path, header, package
+):
+    """A compiler that has every header but one."""
+    folder = path_without(tmp_path / "bin", "g++")
+    compiler = tmp_path / "bin" / "g++"
+    compiler.write_text(f'#!/bin/sh\ncase "$*" in *{header}*) exit 1;; esac\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/bin")
+    monkeypatch.setattr(verilate, "CACHE", tmp_path / "cache")
+    with pytest.raises(
+        PotvitError, match=rf"^{header} is missing: .*{package}\); needed for waves"
+    ):
+        verilate.verilate([("levels.v", LEVELS)], "levels", ["clk"], waves=True)
     assert not (tmp_path / "cache").exists()
 
 
@@ -58,6 +74,7 @@ def test_an_error_in_the_verilog_is_one_line_and_leaves_nothing(monkeypatch, tmp
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 
 
+@pytest.mark.needs("waves")
 @pytest.mark.parametrize(("hidden", "signals"), [("", 7), ("levels.inner*", 5)])
 def test_waves(tmp_path, hidden, signals):
     """The FST is whole, covers the run, and leaves out what is hidden."""

@@ -37,7 +37,8 @@ def test_missing_tool_is_named_in_one_line(project, tool):
         (tools / other).symlink_to("/bin/true")
     done = set_up(project, PATH=str(tools))
     assert done.returncode == 2
-    assert done.stderr == f"error: {tool} is missing (Debian package: {tool})\n"
+    assert done.stderr.startswith(f"error: {tool} is missing: install it (Debian package: {tool})")
+    assert done.stderr.count("\n") == 1
     assert not (project / ".venv").exists()
 
 

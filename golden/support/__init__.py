@@ -1,0 +1,1 @@
+"""What every other room may use: errors, command lines, files, the machine itself."""
