@@ -19,12 +19,11 @@ from amaranth.lib.wiring import Out
 
 from golden.errors import PotvitError
 from hw.config import Config
-from hw.memory import MODULE, VerilogTarget
+from hw.memory import MODULE, VerilogTarget, memory_verilog
 from hw.register_map import COUNTERS, as_json, as_markdown
 from hw.top import Potvit
 
 TOP = "potvit"
-MEMORY_SOURCE = Path(__file__).with_name("potvit_mem.v")
 
 #: A counter of one value has no bits; Amaranth declares it all the same, and nothing uses it.
 _NO_BITS = re.compile(r"^ +(?:wire|reg) \[-1:0\] [^;=]*;\n", re.MULTILINE)
@@ -49,7 +48,7 @@ def generate(config: Config) -> Design:
     text = verilog.convert(
         top, name=TOP, platform=VerilogTarget(), emit_src=False, strip_internal_attrs=True
     )
-    text = f"{_NO_BITS.sub('', text).rstrip()}\n\n{MEMORY_SOURCE.read_text()}"
+    text = f"{_NO_BITS.sub('', text).rstrip()}\n\n{memory_verilog()}"
     return Design(
         verilog=text, description=describe(top, text), register_table=as_markdown(top.map)
     )

@@ -1,5 +1,6 @@
 """The only memory of the design: ``potvit_mem_1r1w``, one read and one write port."""
 
+from pathlib import Path
 from typing import Any
 
 from amaranth.hdl import ClockSignal, Instance, Module
@@ -8,9 +9,17 @@ from amaranth.lib.wiring import In
 
 MODULE = "potvit_mem_1r1w"
 
+#: The file with the Verilog of `MODULE`; whoever needs its text reads `memory_verilog`.
+MEMORY_SOURCE = Path(__file__).with_name("potvit_mem.v")
+
+
+def memory_verilog() -> str:
+    """Verilog of `MODULE`, for simulation and as what a memory compiler's macro replaces."""
+    return MEMORY_SOURCE.read_text(encoding="utf-8")
+
 
 class VerilogTarget:
-    """Amaranth platform that says: instantiate `MODULE`, hw/potvit_mem.v supplies it.
+    """Amaranth platform that says: instantiate `MODULE`, which `memory_verilog` supplies.
 
     Without it (Amaranth's own simulator) a memory of the same contract stands in.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from amaranth import Module
 from amaranth.back import verilog
@@ -12,10 +11,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, Member, Out
 
 from hw.config import Config
+from hw.memory import MEMORY_SOURCE, memory_verilog
 from sim.unit_points import SHARED
 from sim.verilate import Simulator, verilate
-
-MEMORY = Path(__file__).parent.parent / "hw" / "potvit_mem.v"
 
 
 class SideBySide(wiring.Component):
@@ -49,7 +47,7 @@ def compile_parts(
     """Verilate ``parts`` side by side; cocotb sees ``clk``, ``rst`` and ``<part>__<port>``."""
     top = SideBySide(parts)
     text = verilog.convert(top, name=toplevel, emit_src=False, strip_internal_attrs=True)
-    sources = [("units.v", text), ("potvit_mem.v", MEMORY.read_text())]
+    sources = [("units.v", text), (MEMORY_SOURCE.name, memory_verilog())]
     return verilate(sources, toplevel, ["clk", "rst", *port_names(top)], waves=waves)
 
 

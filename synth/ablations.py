@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-import hw.memory
 from golden.ops.requantize import Requantize
 from golden.ops.shift_attention import ShiftAttention
 from golden.ops.softmax import LogIntSoftmax
 from hw.config import Config
-from hw.memory import VerilogTarget
+from hw.memory import VerilogTarget, memory_verilog
 from hw.requantizer import Requantizer
 from hw.shifter_array import ShifterArray
 from hw.softmax import SoftmaxUnit
@@ -80,7 +78,7 @@ def compare(config: Config, lib: Library, *, jobs: int = 2) -> list[dict[str, An
     rows = comparisons(config)
     parts = [part_of(f"{key} {row['what']}", row[key]) for row in rows
              for key in ("ours", "ordinary")]  # fmt: skip
-    memory = Path(hw.memory.__file__).with_name("potvit_mem.v").read_text(encoding="utf-8")
+    memory = memory_verilog()
     found = iter(areas(parts, memory, lib, jobs=jobs, label="ablations"))
     report = [
         _compared(

@@ -10,8 +10,8 @@ import pytest
 
 from golden.errors import PotvitError
 from hw.config import PRESETS, preset
-from hw.emit import MEMORY_SOURCE, generate, write
-from hw.memory import MODULE
+from hw.emit import generate, write
+from hw.memory import MEMORY_SOURCE, MODULE
 from hw.register_map import registers
 from sim.verilate import verilator
 

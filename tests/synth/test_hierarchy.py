@@ -1,15 +1,12 @@
-from pathlib import Path
-
 import pytest
 from amaranth.back import verilog
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-import hw.memory
 from golden.errors import PotvitError
 from hw.memory import Memory as HwMemory
-from hw.memory import VerilogTarget
+from hw.memory import VerilogTarget, memory_verilog
 from synth.hierarchy import Memory, read_modules
 from synth.units import PARTS, UNITS, memory_table, plan, unit_of
 
@@ -48,7 +45,7 @@ def modules_of(scales):
         Tree(scales), name="top", platform=VerilogTarget(), emit_src=False,
         strip_internal_attrs=True,
     )  # fmt: skip
-    return read_modules(text + Path(hw.memory.__file__).with_name("potvit_mem.v").read_text())
+    return read_modules(text + memory_verilog())
 
 
 def test_instances_of_the_same_design_share_a_digest_and_others_do_not():
