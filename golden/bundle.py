@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from golden import ir
 from golden.atomic_folder import AtomicFolder
 from golden.errors import PotvitError
 from golden.ops.softmax import AttnFormat, CodeRule, ExpForm
+from golden.ops.windows import PatchMerge, Windows
 
 Array = npt.NDArray[Any]
 FORMAT = "potvit-bundle"
@@ -32,6 +33,14 @@ MANIFEST = "manifest.json"
 MODEL = "model.safetensors"
 #: Packages whose versions decide the integers.
 RECORDED = ("potvit", "numpy", "torch", "timm", "pillow", "scipy", "safetensors")
+
+
+#: Fields of nodes that are parameter objects, kept in the manifest as their own fields.
+_PARAMETERS: dict[str, Callable[..., Any]] = {
+    "rule": CodeRule,
+    "windows": Windows,
+    "merge": PatchMerge,
+}
 
 
 def stream_name(index: int) -> str:
@@ -184,8 +193,9 @@ def _node(entry: dict[str, Any], arrays: Mapping[str, Array]) -> ir.Node:
         values["fmt"] = AttnFormat(values["fmt"])
     if "form" in values:
         values["form"] = ExpForm(values["form"])
-    if "rule" in values:
-        values["rule"] = CodeRule(**values["rule"])
+    for name, parameters in _PARAMETERS.items():
+        if values.get(name) is not None:
+            values[name] = parameters(**values[name])
     return kind(**values)
 
 

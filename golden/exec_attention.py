@@ -17,7 +17,7 @@ from golden.errors import PotvitError
 from golden.exec_gemm import FLOAT32_EXACT, require_bits
 from golden.exec_narrow import Requantize, sat8
 from golden.ops.shift_attention import ACC_BITS, HALF_STEP
-from golden.ops.softmax import E_BITS, AttnFormat, CodeRule
+from golden.ops.softmax import E_BITS, MASKED, AttnFormat, CodeRule
 from golden.ops.uniform_attention import RECIPROCAL, RECIPROCAL_BITS
 
 SUM_BITS = 24
@@ -29,10 +29,21 @@ def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
 
 
 class Scores:
-    """``sat8(rshr(Q_h K_h^T, shift[h]))``: int8 [B, T, C] twice to int8 [B, H, T, T]."""
+    """``sat8(rshr(Q_h K_h^T, shift[h]))``: int8 [B, T, C] twice to int8 [B, H, T, T].
+
+    In windows [B, W*n, C] twice to [B, W, H, n, n], equal to ``golden.ops.WindowScores``.
+    """
 
     def __init__(self, node: ir.Scores, channels: int, device: torch.device) -> None:
         bound = 128 * 128 * (channels // node.heads)
+        self._windows = node.windows
+        self._bias: torch.Tensor | None = None
+        if node.bias is not None and node.bias_shift is not None:
+            if node.bias_shift.min() < 0:
+                raise PotvitError(f"{node.name}: the bias is finer than the products")
+            aligned = node.bias.astype(np.int64) << node.bias_shift.astype(np.int64)[:, None, None]
+            bound += int(np.abs(aligned).max())
+            scaled = np.ldexp(aligned.astype(np.float64), -node.shift[:, None, None])
         half = 1 << max(int(node.shift.max()) - 1, 0)
         # Scaled by 2**-shift all sums are multiples of one unit, still below 2**24 units.
         exact = bound + half <= FLOAT32_EXACT
@@ -41,12 +52,31 @@ class Scores:
         scale = 2.0 ** -node.shift.astype(np.float64)
         self._scale = torch.tensor(scale, dtype=self._dtype, device=device)[:, None, None]
         self._heads = node.heads
+        if node.bias is not None and node.bias_shift is not None:
+            self._bias = torch.tensor(scaled, dtype=self._dtype, device=device)
+        self._masked: torch.Tensor | None = None
+        if node.windows is not None and node.windows.masks:
+            self._masked = torch.tensor(node.windows.masked(), device=device)[:, None]
 
     def __call__(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         """Return int8 logits of int8 ``q`` and ``k``."""
+        if self._windows is None:
+            return sat8(self._rounded(q, k))
+        size = self._windows.size
+        logits = self._rounded(*(x.reshape(-1, size, x.shape[-1]) for x in (q, k)))
+        logits = logits.view(len(q), -1, *logits.shape[1:])
+        if self._masked is not None:
+            logits = logits.clamp_(min=MASKED + 1).masked_fill_(self._masked, MASKED)
+        return sat8(logits)
+
+    def _rounded(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        """Return the rounded logits of [N, n, C] tokens before saturation."""
         query = split_heads(q, self._heads).to(self._dtype) * self._scale
         key = split_heads(k, self._heads).to(self._dtype)
-        return sat8((query @ key.transpose(-1, -2)).add_(0.5).floor_())
+        acc = query @ key.transpose(-1, -2)
+        if self._bias is not None:
+            acc = acc.add_(self._bias)
+        return acc.add_(0.5).floor_()
 
 
 def score_products(q: torch.Tensor, k: torch.Tensor, heads: int) -> torch.Tensor:
@@ -56,7 +86,7 @@ def score_products(q: torch.Tensor, k: torch.Tensor, heads: int) -> torch.Tensor
 
 
 class Codes:
-    """``golden.ops.LogIntSoftmax`` (or uniform codes) of int8 [B, H, T, T] logits.
+    """``golden.ops.LogIntSoftmax`` (or uniform codes) of int8 [..., H, T, T] logits.
 
     ``E`` comes from a table of the 256 distances per head; row sums of up to 256 of them are
     exact in float32 in any order. A threshold ``256*S >= T*(E << n)``, ``T = u * 2**z``, reads
@@ -73,7 +103,10 @@ class Codes:
             tables = [unit.exponential(np.arange(256), int(e)) for e in node.logit_exp]
         except ValueError as error:
             raise PotvitError(f"{node.name}: {error}") from None
-        self._table = torch.tensor(np.concatenate(tables), dtype=torch.float32, device=device)
+        # One entry more than the distances: a masked key's exponential, which is 0.
+        values = np.append(np.concatenate(tables), 0)
+        self._masked = len(values) - 1 if node.masked else None
+        self._table = torch.tensor(values, dtype=torch.float32, device=device)
         heads = torch.arange(len(tables), dtype=torch.int32, device=device)
         self._offset = (heads * 256)[:, None, None]
         for t, _ in _thresholds(node.fmt, node.rule):
@@ -81,14 +114,15 @@ class Codes:
                 raise PotvitError(f"{node.name}: code threshold {t} outside 256..1023")
         self._boundaries = torch.tensor(_fq_boundaries(), dtype=torch.float64, device=device)
         self._octaves = [
-            _Octaves(t, most, np.concatenate(tables)).to(device)
-            for t, most in _thresholds(node.fmt, node.rule)
+            _Octaves(t, most, values).to(device) for t, most in _thresholds(node.fmt, node.rule)
         ]
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Return uint8 codes."""
         index = logits.to(torch.int32)
         index = index.amax(-1, keepdim=True).add(self._offset).sub(index)
+        if self._masked is not None:
+            index = index.masked_fill_(logits == MASKED, self._masked)
         e = self.exponential(index)
         return self.codes(index, e, e.sum(-1, keepdim=True))
 
@@ -175,7 +209,8 @@ def row_weight(fmt: AttnFormat, rule: CodeRule) -> float:
 class AttnValue:
     """``golden.ops.ShiftAttention`` (or uniform): codes [B, H, T, T], int8 [B, T, C] to int8.
 
-    The shifts become products with powers of two; every partial sum stays below 2**24.
+    In windows: codes [B, W, H, n, n], int8 [B, W*n, C]. The shifts become products with powers
+    of two; every partial sum stays below 2**24.
     """
 
     def __init__(self, node: ir.AttnValue, rule: CodeRule, keys: int, device: torch.device) -> None:
@@ -196,7 +231,10 @@ class AttnValue:
 
     def __call__(self, codes: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Return int8 [B, T, C] of uint8 codes and int8 ``v``."""
-        return self._round(self.accumulate(codes, v)).transpose(1, 2).flatten(2)
+        windows = codes.flatten(0, -4)  # [B, H, T, T], or [B*W, H, n, n]
+        parts = v.reshape(len(windows), windows.shape[-1], v.shape[-1])
+        out = self._round(self.accumulate(windows, parts)).transpose(1, 2).flatten(2)
+        return out.reshape(v.shape)
 
     def accumulate(self, codes: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """The accumulators before their shift (base + shift[h]), int32 [B, H, T, d]."""

@@ -47,7 +47,8 @@ class LayerNorm:
             raise PotvitError(f"{node.name}: gamma exceeds 16 bits")
         x = 128 << ALPHA_MAX
         require_bits(f"{node.name}: variance", channels * channels * x * x, VARIANCE_BITS + 1)
-        require_bits(f"{node.name}: difference", 2 * channels * x, D_BITS)
+        # |C*X - S1| is a sum of C - 1 differences of two X, whose integers are 255 apart at most.
+        require_bits(f"{node.name}: difference", (channels - 1) * (255 << ALPHA_MAX), D_BITS)
         # |D/sqrt(V)| <= sqrt(C-1); r is within 2**-15 of the true root, so one more bit is ample.
         normal = (math.isqrt(channels) + 1) << 16
         require_bits(f"{node.name}: normalised value", normal, NORMAL_BITS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from golden.exec_attention import AttnValue, Codes, Scores
 from golden.exec_gemm import ACC_BITS, Carrier, Gemm, require_bits
 from golden.exec_layernorm import LayerNorm
 from golden.exec_narrow import Requantize, ResidualAdd
+from golden.execute.tokens import Gather, Pool
 
 Array = npt.NDArray[Any]
 Step = Callable[..., torch.Tensor]
@@ -34,15 +35,16 @@ class StepBuilder:
         self._bounds: dict[str, npt.NDArray[np.int64]] = {}
         self._softmaxes: dict[str, ir.Softmax] = {}
 
-    def prepare(self, node: ir.Node, width: int) -> Step:
+    def prepare(self, node: ir.Node, shape: Sequence[int]) -> Step:
         """Turn a node into a function of its batched input tensors.
 
-        ``width`` is the last axis of its first input. Raises ``PotvitError`` where a worst case
-        exceeds the hardware's widths.
+        ``shape`` is that of its first input without the batch. Raises ``PotvitError`` where a
+        worst case exceeds the hardware's widths.
         """
+        width = shape[-1]
         match node:
             case ir.PatchEmbed():
-                return _patch_embed(self._gemm(node, None), node.patch)
+                return _patch_embed(self._gemm(node, node.bias), node.patch, node.class_token)
             case ir.Linear():
                 return _linear(self._gemm(node, node.bias), node.shift, self.device)
             case ir.Scores():
@@ -61,10 +63,14 @@ class StepBuilder:
             case ir.Residual():
                 return self._residual(node, width)
             case ir.LayerNorm():
-                return LayerNorm(node, self.device)
+                return self._layer_norm(node)
             case ir.Select():
                 index = node.index
                 return lambda x: x[:, index : index + 1]
+            case ir.Merge():
+                return Gather(node.merge.order(), self.device)
+            case ir.Pool():
+                return Pool(node, shape[0], self.device)
             case ir.Head():
                 return self._head(node)
         raise PotvitError(f"{node.name}: no executor for a {type(node).__name__} node")
@@ -74,16 +80,29 @@ class StepBuilder:
         self._bounds[node.output] = gemm.bound
         return gemm
 
+    def _layer_norm(self, node: ir.LayerNorm) -> Step:
+        norm = LayerNorm(node, self.device)
+        if node.windows is None:
+            return norm
+        order = Gather(node.windows.order(), self.device)
+        return lambda x: order(norm(x))
+
     def _residual(self, node: ir.Residual, channels: int) -> Step:
         old_bound = np.full(channels, 128, np.int64)
         if node.constant is not None:
             old_bound = np.abs(node.constant.astype(np.int64)).max(0)
+        elif len(node.inputs) == 1:
+            old_bound = np.zeros(channels, np.int64)
         bound = self._bounds[node.inputs[0]]
         add = ResidualAdd(node.name, bound, old_bound, node.la, node.lo, node.shift, self.device)
-        if node.constant is None:
+        if node.windows is not None:
+            places = Gather(node.windows.places(), self.device)
+            return lambda acc, old: add(places(acc), old)
+        if len(node.inputs) == 2:
             return add
-        constant = torch.tensor(node.constant, dtype=torch.int32, device=self.device)
-        return lambda acc: add(acc, constant)
+        constant = np.zeros(1) if node.constant is None else node.constant
+        old = torch.tensor(constant, dtype=torch.int32, device=self.device)
+        return lambda acc: add(acc, old)
 
     def _head(self, node: ir.Head) -> Step:
         gemm = self._gemm(node, node.bias)
@@ -98,14 +117,14 @@ def _rows(gemm: Gemm, x: torch.Tensor) -> torch.Tensor:
     return gemm(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], -1)
 
 
-def _patch_embed(gemm: Gemm, patch: int) -> Step:
+def _patch_embed(gemm: Gemm, patch: int, class_token: bool) -> Step:
     def step(images: torch.Tensor) -> torch.Tensor:
         b, height, width, c = images.shape
         # uint8 p and int8 p - 128 differ in the top bit only.
         centred = images.bitwise_xor(128).view(torch.int8)
         grid = centred.view(b, height // patch, patch, width // patch, patch, c)
         acc = _rows(gemm, grid.transpose(2, 3).reshape(b, -1, patch * patch * c))
-        return torch.nn.functional.pad(acc, (0, 0, 1, 0))
+        return torch.nn.functional.pad(acc, (0, 0, 1, 0)) if class_token else acc
 
     return step
 

@@ -20,6 +20,7 @@ from golden import ir
 from golden.errors import PotvitError
 from golden.exec_gemm import Carrier, require_exact_float32
 from golden.exec_steps import StepBuilder
+from golden.graph.check import check_graph
 
 Array = npt.NDArray[Any]
 #: Elements of the largest tensor of the images that run together: they stay near the core.
@@ -48,8 +49,8 @@ class Executor:
 
     ``device`` is any torch device; ``carrier`` forces one GEMM carrier and ``chunk`` the number
     of images that run together (tests). Raises
-    ``PotvitError`` for a graph whose worst case would overflow the hardware, and for a device
-    that does not exist or rounds its products.
+    ``PotvitError`` for a graph whose nodes do not fit each other or whose worst case would
+    overflow the hardware, and for a device that does not exist or rounds its products.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Executor:
         carrier: Carrier | None = None,
         chunk: int | None = None,
     ) -> None:
+        check_graph(graph)
         self.graph = graph
         self.device = usable_device(device)
         require_exact_float32(self.device)
@@ -67,7 +69,7 @@ class Executor:
         self._chunk = chunk or max(1, CHUNK_ELEMENTS // largest)
         builder = StepBuilder(self.device, carrier)
         self._steps = [
-            builder.prepare(node, graph.tensors[node.inputs[0]].shape[-1]) for node in graph.nodes
+            builder.prepare(node, graph.tensors[node.inputs[0]].shape) for node in graph.nodes
         ]
         last: dict[str, int] = {}
         for index, node in enumerate(graph.nodes):

@@ -6,7 +6,10 @@ everything else goes to its manifest. An edge is *stored* (a tensor that exists 
 the executor names it, hardware can checkpoint it) or a *wire* (an int32 accumulator or a value
 that lives only inside a fused pipeline).
 
-``T`` tokens, ``C`` channels, ``H`` heads, ``d`` = C/H, ``K`` inputs of a linear layer.
+``T`` tokens, ``C`` channels, ``H`` heads, ``d`` = C/H, ``K`` inputs of a linear layer. Where
+attention stays inside ``W`` windows of ``n`` tokens, the tensors between the LayerNorm that puts
+the tokens in window order and the residual addition that takes them out have ``W*n`` tokens,
+padded ones included, and attention's matrices are [W, H, n, n] instead of [H, T, T].
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from golden.ops.softmax import AttnFormat, CodeRule, ExpForm
+from golden.ops.windows import PatchMerge, Windows
 
 Array = npt.NDArray[Any]
 
@@ -35,7 +39,8 @@ class Tensor:
     """One edge: its shape without the batch, integer type and exponents.
 
     ``exponent`` is an int32 array that broadcasts against the last axis of ``shape`` ([1] or [C]);
-    for [H, T, T] tensors it is [H]. ``dtype`` is the carrier: int8, uint8 (codes, pixels) or int32.
+    for attention's matrices it is [H]. ``dtype`` is the carrier: int8, uint8 (codes, pixels) or
+    int32.
     """
 
     name: str
@@ -56,17 +61,20 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchEmbed(Node):
-    """``acc[t] = sum (pixel - 128) * W`` for patch token ``t``; 0 for the class token (row 0).
+    """``acc[t] = sum (pixel - 128) * W + B`` for patch token ``t``; 0 for the class token (row 0).
 
-    Input: image uint8 [height, width, channels]. Output: wire int32 [1 + gh*gw, C]. ``weight``
-    int8 [C, patch*patch*channels], K ordered (ky, kx, channel); the (x/255 - mean)/std scaling
-    is folded into it, the constant part (bias too) into the position constants.
+    Input: image uint8 [height, width, channels]. Output: wire int32 [1 + gh*gw, C], or [gh*gw, C]
+    without ``class_token``. ``weight`` int8 [C, patch*patch*channels], K ordered (ky, kx,
+    channel); the (x/255 - mean)/std scaling is folded into it, the constant part into ``bias``
+    (int32 [C]) or, with a class token, into the position constants.
     """
 
     patch: int
     weight: Array
     weight_exp: Array
     bits: int = 8
+    bias: Array | None = None
+    class_token: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,23 +94,33 @@ class Linear(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Scores(Node):
-    """``sat8(rshr(Q_h K_h^T, shift[h]))``: inputs q, k int8 [T, C]; output int8 [H, T, T]."""
+    """``sat8(rshr(Q_h K_h^T, shift[h]))``: inputs q, k int8 [T, C]; output int8 [H, T, T].
+
+    In ``windows``: ``rshr(Q K^T + (bias[h] << bias_shift[h]), shift[h])`` with the relative
+    position ``bias`` int8 [H, n, n] (query, key), ``bias_shift`` int32 [H] of 0 or more; output
+    [W, H, n, n]. Where the windows mask, logits saturate at -127 and -128 marks a masked key.
+    """
 
     heads: int
     shift: Array
+    windows: Windows | None = None
+    bias: Array | None = None
+    bias_shift: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Softmax(Node):
     """Log-Int-Softmax codes uint8 [H, T, T] of int8 logits at exponents ``logit_exp`` [H].
 
-    ``fmt=None`` keeps uint8 uniform attention (``round(255 * E/S)``), which only the executor runs.
+    ``masked``: a logit of -128 is a masked key, whose exponential is 0 exactly. ``fmt=None`` keeps
+    uint8 uniform attention (``round(255 * E/S)``), which only the executor runs.
     """
 
     logit_exp: Array
     form: ExpForm = ExpForm.BASE2
     fmt: AttnFormat | None = AttnFormat.LOG2
     rule: CodeRule = field(default_factory=CodeRule)
+    masked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,13 +148,16 @@ class Residual(Node):
     """``sat8(rshr((acc << la) + (old << lo), shift))``, each [C] int32.
 
     ``inputs`` is (accumulator wire, old residual); with one input the int16 ``constant`` [T, C]
-    (class token, position embedding, folded patch bias) stands in for the old residual.
+    (class token, position embedding, folded patch bias) stands in for the old residual; without
+    either there is none (a stream that begins). With ``windows`` the accumulator comes in their
+    order [W*n, C] and is met by the old residual in it; the result is in rows of the grid again.
     """
 
     la: Array
     lo: Array
     shift: Array
     constant: Array | None = None
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,12 +165,16 @@ class LayerNorm(Node):
     """Integer LayerNorm of the residual: see ``golden.ops.layernorm.LayerNorm``.
 
     ``alpha`` int32 [C] in 0..3, ``gamma`` int16-ranged [C], ``beta`` int32 [C], ``shift`` = t.
+    Exponents per channel of the output (a LayerNorm that writes the residual stream) are folded
+    into gamma and beta. With ``windows`` the output is in their order: [T, C] to [W*n, C], padded
+    tokens zero.
     """
 
     alpha: Array
     gamma: Array
     beta: Array
     shift: int
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +182,23 @@ class Select(Node):
     """Keep one token: [T, C] -> [1, C]; a view (stored, never copied by hardware)."""
 
     index: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge(Node):
+    """Four neighbours side by side: [T, C] -> [T/4, 4C]; a view, as `Select` is."""
+
+    merge: PatchMerge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool(Node):
+    """``sat8(rshr(sum over tokens, shift))``: int8 [T, C] -> [1, C] at ``e_x + shift``.
+
+    The mean's ``1/T`` is folded into the weights that read it; see ``golden.ops.TokenPool``.
+    """
+
+    shift: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,9 +224,13 @@ NODE_TYPES: dict[str, type[Node]] = {
         Residual,
         LayerNorm,
         Select,
+        Merge,
+        Pool,
         Head,
     )
 }
+#: Nodes whose output is their input seen otherwise: hardware reads other addresses.
+VIEWS = (Select, Merge)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +248,7 @@ class Graph:
 
     def stored(self) -> list[Tensor]:
         """Every stored edge that a node makes, in execution order (what checkpoints compare)."""
-        made = (self.tensors[n.output] for n in self.nodes if not isinstance(n, Select))
+        made = (self.tensors[n.output] for n in self.nodes if not isinstance(n, VIEWS))
         return [t for t in made if t.kind is Kind.STORED]
 
     def producer(self, tensor: str) -> Node:

@@ -21,10 +21,11 @@ SAMPLES = 2
 
 def random_image(graph: ir.Graph, seed: int) -> npt.NDArray[np.uint8]:
     """Return a seeded uint8 image of the graph's input shape: smooth blobs plus noise."""
-    return _image(graph.tensors[graph.input].shape, np.random.default_rng(seed))
+    return picture(graph.tensors[graph.input].shape, np.random.default_rng(seed))
 
 
-def _image(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+def picture(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Return uint8 pixels of ``shape`` [height, width, channels]: smooth blobs plus noise."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     waves = rng.uniform(-0.5, 0.5, (3, shape[2]))
     smooth = np.sin(y[..., None] * waves[0] + x[..., None] * waves[1] + 6 * waves[2])
@@ -66,7 +67,7 @@ def random_graph(
     rng = np.random.default_rng(seed)
     height, width = _grid(tokens - 1)
     shape = (height * patch, width * patch, image_channels)
-    build = GraphBuilder(rng, [_image(shape, rng) for _ in range(SAMPLES)])
+    build = GraphBuilder(rng, [picture(shape, rng) for _ in range(SAMPLES)])
     weight, weight_exp = build.weights(channels, patch * patch * image_channels, 8)
     acc = build.add(
         ir.PatchEmbed(
@@ -97,26 +98,5 @@ def random_graph(
         ir.Select(name="select", inputs=(stream,), output="select"), build.exponent(stream)
     )
     norm = build.layer_norm("norm", select)
-    weight, weight_exp = build.weights(classes, channels, 8)
-    la = (weight_exp - weight_exp.min()).astype(np.int32)
-    bias = rng.integers(-2000, 2001, classes).astype(np.int32)
-    build.add(
-        ir.Head(
-            name="head",
-            inputs=(norm,),
-            output="logits",
-            weight=weight,
-            bias=bias,
-            weight_exp=weight_exp,
-            la=la,
-        ),
-        build.exponent(norm) + weight_exp.min(),
-        "int32",
-    )
-    return ir.Graph(
-        tensors=build.tensors,
-        nodes=tuple(build.nodes),
-        input="image",
-        output="logits",
-        meta={"model": "synthetic", "weights": f"random integers, seed {seed}"},
-    )
+    build.head(norm, classes)
+    return build.graph({"model": "synthetic", "weights": f"random integers, seed {seed}"})

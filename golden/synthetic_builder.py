@@ -12,6 +12,7 @@ import numpy.typing as npt
 from golden import ir
 from golden.ops.gelu import Gelu
 from golden.ops.softmax import AttnFormat, CodeRule, ExpForm
+from golden.ops.windows import Windows
 from golden.reference import compute_node, split_heads
 
 Array = npt.NDArray[Any]
@@ -38,6 +39,32 @@ class GraphBuilder:
         """What ``node`` would make on the samples."""
         columns = zip(*(self.values[name] for name in node.inputs), strict=True)
         return [compute_node(node, list(column)) for column in columns]
+
+    def head(self, source: str, classes: int) -> str:
+        """The classifier: random weights, logits at one exponent."""
+        weight, weight_exp = self.weights(classes, self.values[source][0].shape[-1], 8)
+        la = (weight_exp - weight_exp.min()).astype(np.int32)
+        bias = self.rng.integers(-2000, 2001, classes).astype(np.int32)
+        node = ir.Head(
+            name="head",
+            inputs=(source,),
+            output="logits",
+            weight=weight,
+            bias=bias,
+            weight_exp=weight_exp,
+            la=la,
+        )
+        return self.add(node, self.exponent(source) + weight_exp.min(), "int32")
+
+    def graph(self, meta: dict[str, Any]) -> ir.Graph:
+        """The graph of all nodes so far, from image to logits."""
+        return ir.Graph(
+            tensors=self.tensors,
+            nodes=tuple(self.nodes),
+            input="image",
+            output="logits",
+            meta=meta,
+        )
 
     def add(self, node: ir.Node, exponent: Array, dtype: str = "int8", wire: bool = False) -> str:
         """Append a node, its output edge at ``exponent`` and its values; the edge's name."""
@@ -111,14 +138,31 @@ class GraphBuilder:
         node = replace(node, shift=shift)
         return self.add(node, out_exp, wire=wire)
 
-    def residual(self, name: str, acc: str, old: str | None, constant_exp: int = 0) -> str:
-        """Residual addition of ``acc`` and ``old``, or of a random position constant."""
+    def residual(
+        self,
+        name: str,
+        acc: str,
+        old: str | None,
+        constant_exp: int | None = 0,
+        windows: Windows | None = None,
+    ) -> str:
+        """Residual addition of ``acc`` and ``old``, or of a random position constant.
+
+        With ``constant_exp`` None and no ``old`` the accumulator begins the stream. ``windows`` is
+        the order that the accumulator comes in.
+        """
         acc_exp = self.exponent(acc)
+        accs = self.values[acc]
+        if windows is not None:
+            accs = [windows.reverse(a) for a in accs]
         constant = None
         olds: list[Array]
-        if old is None:
-            shape = self.values[acc][0].shape
-            size = self.fit(self.values[acc], acc_exp, 1.0) - constant_exp
+        if old is None and constant_exp is None:
+            old_exp, olds = acc_exp, [np.zeros(1, np.int8)] * len(accs)
+        elif old is None:
+            assert constant_exp is not None
+            shape = accs[0].shape
+            size = self.fit(accs, acc_exp, 1.0) - constant_exp
             values = self.rng.normal(0, 2.0**size, shape)
             constant = np.clip(np.rint(values), -(1 << 15), (1 << 15) - 1).astype(np.int16)
             old_exp, olds = _exp(constant_exp), [constant] * len(self.values["image"])
@@ -128,7 +172,7 @@ class GraphBuilder:
         la, lo = acc_exp - fine, old_exp - fine
         sums = [
             (a.astype(np.int64) << la) + (o.astype(np.int64) << lo)
-            for a, o in zip(self.values[acc], olds, strict=True)
+            for a, o in zip(accs, olds, strict=True)
         ]
         base = self.fit(sums, fine, 30.0) - 1
         alpha = self.rng.integers(0, 4, size=fine.shape)
@@ -141,11 +185,24 @@ class GraphBuilder:
             lo=lo.astype(np.int32),
             shift=(base + alpha - fine).astype(np.int32),
             constant=constant,
+            windows=windows,
         )
         return self.add(node, base + alpha)
 
-    def layer_norm(self, name: str, source: str, target: float = 40.0) -> str:
-        """LayerNorm with outputs of a deviation of about ``target``."""
+    def layer_norm(
+        self,
+        name: str,
+        source: str,
+        target: float = 40.0,
+        *,
+        windows: Windows | None = None,
+        stream: bool = False,
+    ) -> str:
+        """LayerNorm with outputs of a deviation of about ``target``.
+
+        ``windows`` is the order it writes in; with ``stream`` it writes the residual stream, whose
+        channels have exponents of their own.
+        """
         exps = self.exponent(source)
         alpha = (exps - exps.min()).astype(np.int32)
         channels = exps.shape[0]
@@ -153,16 +210,23 @@ class GraphBuilder:
         gamma = np.rint(self.rng.normal(1, 0.4, channels) * one).astype(np.int16)
         beta = np.rint(self.rng.normal(0, 0.3, channels) * one * 65536).astype(np.int32)
         out_exp = round(-math.log2(target))
+        made_exp = _exp(out_exp)
+        if stream:
+            factors = self.rng.integers(0, 4, channels)
+            made_exp = np.asarray(out_exp - 1 + factors)
+            gamma, beta = gamma >> factors, beta >> factors
+            out_exp -= 1
         node = ir.LayerNorm(
             name=name,
             inputs=(source,),
             output=name,
             alpha=alpha,
-            gamma=gamma,
-            beta=beta,
+            gamma=gamma.astype(np.int16),
+            beta=beta.astype(np.int32),
             shift=16 + GAMMA_FRACTION + out_exp,
+            windows=windows,
         )
-        return self.add(node, _exp(out_exp))
+        return self.add(node, made_exp)
 
     def attention(
         self,
@@ -173,8 +237,9 @@ class GraphBuilder:
         form: ExpForm,
         fmt: AttnFormat | None,
         rule: CodeRule,
+        windows: Windows | None = None,
     ) -> str:
-        """q, k, v, logits, codes and x V of ``heads`` heads."""
+        """q, k, v, logits, codes and x V of ``heads`` heads, of all tokens or in ``windows``."""
         channels = self.values[source][0].shape[-1]
         q, k, v = (self.linear(f"{prefix}.{x}", source, channels, bits, heads=heads) for x in "qkv")
         logit_exp = np.array([-2 - h % 3 for h in range(heads)], np.int32)
@@ -183,16 +248,23 @@ class GraphBuilder:
             for a, b in zip(self.values[q], self.values[k], strict=True)
         ]
         shift = np.array([self.fit([a[h] for a in accs], _exp(0)) for h in range(heads)], np.int32)
-        scores = self.add(
-            ir.Scores(
-                name=f"{prefix}.scores",
-                inputs=(q, k),
-                output=f"{prefix}.scores",
-                heads=heads,
-                shift=shift,
-            ),
-            logit_exp,
+        bias, bias_shift = None, None
+        if windows is not None:
+            bias_shift = np.maximum(shift - self.rng.integers(0, 3, heads), 0).astype(np.int32)
+            entries = (2 * windows.window[0] - 1) * (2 * windows.window[1] - 1)
+            table = self.rng.normal(0, 60, (entries, heads))
+            bias = np.clip(np.rint(windows.bias(table)), -128, 127).astype(np.int8)
+        node = ir.Scores(
+            name=f"{prefix}.scores",
+            inputs=(q, k),
+            output=f"{prefix}.scores",
+            heads=heads,
+            shift=shift,
+            windows=windows,
+            bias=bias,
+            bias_shift=bias_shift,
         )
+        scores = self.add(node, logit_exp)
         codes = self.add(
             ir.Softmax(
                 name=f"{prefix}.codes",
@@ -202,6 +274,7 @@ class GraphBuilder:
                 form=form,
                 fmt=fmt,
                 rule=rule,
+                masked=windows is not None and windows.masks,
             ),
             _exp(0),
             "uint8",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hw.softmax import SoftmaxUnit
 
 E_BITS = 16
+#: The logit of a key that the query must not see; unmasked logits of such a layer are above it.
+MASKED = -128
 LUT_BITS = 5
 EXP_LUT = tuple(min(65535, math.floor(65536 * 2 ** (-i / 32) + 0.5)) for i in range(1 << LUT_BITS))
 
@@ -109,10 +111,22 @@ class LogIntSoftmax:
             out += self.reaches(e, s, k)
         return out
 
-    def compute(self, logits: npt.ArrayLike, exponent: int) -> npt.NDArray[np.uint8]:
-        """Return the codes of int8 ``logits`` [..., keys]; each row is one softmax."""
+    def numerators(
+        self, logits: npt.ArrayLike, exponent: int, *, masked: bool = False
+    ) -> npt.NDArray[np.int64]:
+        """Return ``E`` of int8 ``logits`` [..., keys]; with ``masked``, 0 where one is -128.
+
+        Every row has an unmasked key, so the maximum is that of the unmasked ones.
+        """
         x = np.asarray(logits, np.int64)
         e = self.exponential(x.max(-1, keepdims=True) - x, exponent)
+        return np.where(x == MASKED, 0, e) if masked else e
+
+    def compute(
+        self, logits: npt.ArrayLike, exponent: int, *, masked: bool = False
+    ) -> npt.NDArray[np.uint8]:
+        """Return the codes of int8 ``logits`` [..., keys]; each row is one softmax."""
+        e = self.numerators(logits, exponent, masked=masked)
         return self.codes(e, e.sum(-1, keepdims=True))
 
     def create(self, **options: Any) -> SoftmaxUnit:

@@ -89,7 +89,7 @@ class Calibrator:
     def run(self, node: ir.Node) -> torch.Tensor:
         """Return a node's exact output on the calibration pictures, its widths proven first."""
         inputs = [self.values[name] for name in node.inputs]
-        return in_chunks(self._steps.prepare(node, inputs[0].shape[-1]), *inputs)
+        return in_chunks(self._steps.prepare(node, inputs[0].shape[1:]), *inputs)
 
     def drop(self, *names: str) -> None:
         """Forget the values of edges that nothing else reads."""

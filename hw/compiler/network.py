@@ -91,6 +91,7 @@ class _Reader:
 
 def read_network(graph: ir.Graph) -> Network:
     """Match ``graph`` against the only shape that hardware runs; ``PotvitError`` otherwise."""
+    _refuse_windows(graph)
     reader = _Reader(graph)
     patch = reader.take(ir.PatchEmbed, graph.input)
     embed = reader.take(ir.Residual, patch.output)
@@ -116,6 +117,16 @@ def read_network(graph: ir.Graph) -> Network:
         norm=norm,
         head=head,
     )
+
+
+def _refuse_windows(graph: ir.Graph) -> None:
+    """Refuse a network of windows by the first node that puts its tokens in another order."""
+    for node in graph.nodes:
+        if isinstance(node, ir.Merge | ir.Pool) or getattr(node, "windows", None) is not None:
+            raise PotvitError(
+                f"only the executor runs this network: {node.name!r} works on windows, merged or "
+                "pooled tokens, which the accelerator does not address"
+            )
 
 
 def _read_block(reader: _Reader, ln1: ir.LayerNorm, stream: str) -> Block:

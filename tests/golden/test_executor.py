@@ -217,5 +217,6 @@ def test_a_device_that_rounds_is_refused(monkeypatch):
 def test_an_unknown_node_is_refused():
     graph = random_graph()
     odd = ir.Node(name="odd", inputs=("image",), output="odd")
+    tensors = {**graph.tensors, "odd": replace(graph.tensors["image"], name="odd")}
     with pytest.raises(PotvitError, match="odd: no executor for a Node node"):
-        Executor(replace(graph, nodes=(odd, *graph.nodes)))
+        Executor(replace(graph, tensors=tensors, nodes=(odd, *graph.nodes)))

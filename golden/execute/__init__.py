@@ -1,0 +1,1 @@
+"""The exact executors: the slow reference and the batched one."""
