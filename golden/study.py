@@ -2,8 +2,10 @@
 
 Each row is quantized on the calibration pictures and evaluated on `dev`; for the choice of
 defaults it is also quantized on either half of the calibration pictures and scored on the other
-(agreement with fp32, SQNR of the logits). Rows are kept as JSON in ``build/study`` and not
-repeated; the document is written from whatever rows there are.
+(agreement with fp32, SQNR of the logits). Rows are kept as JSON in ``build/study`` by options,
+weights and pictures, and not repeated; the document is written from whatever rows there are. Rows
+that other sources of the quantizer made are named, not repeated: that would take hours after every
+change, and ``--fresh`` does it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +33,10 @@ from golden.quant.observers import METHODS
 from golden.report_file import require_writable, write_json, write_text
 from golden.study_rows import ROWS, Row, select
 from golden.study_table import document
+from golden.support.kept import files_digest
 
 FOLDER = Path("build/study")
+SOURCES = Path(__file__).parent
 #: Pictures that codes are compared with exact exponentials on.
 CODE_PICTURES = 2
 BATCH = 8
@@ -68,6 +73,15 @@ def run(args: argparse.Namespace) -> int:
     matrix = {name: found for name in MODELS if (found := _read(_matrix_path(name))) is not None}
     text = document(study.facts(), rows, matrix)
     write_text(args.out, text)
+    now = sources()
+    old = [row.slug for row, found in rows if found.get("sources") != now]
+    old += [f"matrix {name}" for name, found in matrix.items() if found.get("sources") != now]
+    if old:
+        print(
+            f"{len(old)} of them were made by other sources of the quantizer ({old[0]}, ...): "
+            "--fresh makes the rows of this call again",
+            file=sys.stderr,
+        )
     print(f"{len(rows)} of {len(ROWS)} rows in {args.out}")
     return 0
 
@@ -87,6 +101,7 @@ class Study:
         samples = found.eval_samples(limit)
         self.labels = np.array([sample.label for sample in samples])
         self.dev = pixels_of(self.model, samples)
+        self.pictures = hashlib.sha256(self.calib.tobytes() + self.dev.tobytes()).hexdigest()
         self.fp_calib = float_logits(self.model, self.calib)
         self.fp_dev = float_logits(self.model, self.dev)
 
@@ -104,7 +119,7 @@ class Study:
 
     def _path(self, row: Row) -> Path:
         key = json.dumps(
-            [row.options().to_dict(), self.facts()], sort_keys=True, default=str
+            [row.options().to_dict(), self.facts(), self.pictures], sort_keys=True, default=str
         ).encode()
         return FOLDER / f"{row.slug}-{hashlib.sha256(key).hexdigest()[:10]}.json"
 
@@ -124,6 +139,7 @@ class Study:
         write_json(
             self._path(row),
             {
+                "sources": sources(),
                 "section": row.section,
                 "name": row.name,
                 "options": options.to_dict(),
@@ -147,17 +163,26 @@ class Study:
 
 def matrix_row(name: str, *, fresh: bool) -> None:
     """Quantize one model with every observer on its default pictures; logit SQNR of each."""
-    path = _matrix_path(name)
-    if not fresh and _read(path) is not None:
+    path, model = _matrix_path(name), load_model(name)
+    kept = _read(path)
+    if not fresh and kept is not None and kept.get("weights_sha256") == model.weights_sha256:
         return
-    model = load_model(name)
     pixels = pixels_of(model, open_dataset(None, model.spec).calib(2))
     wanted = float_logits(model, pixels)
-    found: dict[str, Any] = {"weights": model.weights_source}
+    found: dict[str, Any] = {
+        "weights": model.weights_source,
+        "weights_sha256": model.weights_sha256,
+        "sources": sources(),
+    }
     for method in METHODS:
         graph = quantize_pixels(model, pixels, QuantOptions(method=method))
         found[method] = sqnr(integer_logits(graph, pixels), wanted)
     write_json(path, found)
+
+
+def sources() -> str:
+    """Digest of the quantizer's and the executor's sources."""
+    return files_digest(SOURCES.rglob("*.py"), SOURCES)
 
 
 def pixels_of(model: LoadedModel, samples: Sequence[Sample]) -> npt.NDArray[np.uint8]:

