@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -58,6 +60,30 @@ def int8_gemm_is_exact(device: str) -> bool:
     return True
 
 
+@cache
+def int8_gemm_pays(device: str) -> bool:
+    """Tell whether torch's int8 GEMM is exact on ``device`` and no slower than its float32 one.
+
+    Processors without instructions for it fall back to a loop that takes thirty times as long.
+    Either way gives the same bits, so a timing may choose.
+    """
+    if not int8_gemm_is_exact(device):
+        return False
+    a = torch.ones(128, 256, dtype=torch.int8, device=device)
+    b = torch.ones(256, 256, dtype=torch.int8, device=device)
+    x, y = a.float(), b.float()
+
+    def seconds(product: Callable[[], torch.Tensor]) -> float:
+        taken = []
+        for _ in range(5):
+            start = time.perf_counter()
+            product()[:1, :1].cpu()
+            taken.append(time.perf_counter() - start)
+        return min(taken)
+
+    return seconds(lambda: torch._int_mm(a, b)) <= seconds(lambda: x @ y)
+
+
 def require_exact_float32(device: torch.device) -> None:
     """Refuse a device whose float32 products of 8-bit operands are rounded below 2**24.
 
@@ -80,7 +106,7 @@ class Gemm:
     """``acc = X W^T + b`` as int32 for int8 ``X`` [N, K]; ``weight`` [C, K], ``bias`` [C].
 
     The worst case ``128*sum|w_c| + |b_c|`` is proven to fit 32 bits at construction. The carrier
-    is int8 where the device's int8 GEMM passed its check, else float32 where
+    is int8 where the device's int8 GEMM is exact and pays, else float32 where
     ``128*sum|w_c| < 2**24``, else float64; ``carrier`` forces one (refused where not exact).
 
     Attributes:
@@ -103,7 +129,7 @@ class Gemm:
         require_bits(f"{name}: accumulator", int(self.bound.max()), ACC_BITS)
         float_bound = int(product.max())
         if carrier is None:
-            carrier = Carrier.INT8 if int8_gemm_is_exact(str(device)) else Carrier.FLOAT32
+            carrier = Carrier.INT8 if int8_gemm_pays(str(device)) else Carrier.FLOAT32
         if carrier is Carrier.FLOAT32 and float_bound >= FLOAT32_EXACT:
             carrier = Carrier.FLOAT64
         self.carrier = carrier

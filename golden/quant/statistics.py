@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from golden.exec_gemm import int8_gemm_is_exact
+from golden.exec_gemm import int8_gemm_pays
 from golden.quant.float_model import CHUNK, LinearParameters
 
 #: Rows whose int8 products surely sum within 32 bits.
@@ -77,7 +77,7 @@ def _gram(x: torch.Tensor) -> torch.Tensor:
     """Return the exact ``x^T x`` of int8 [N, K], float64."""
     total = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
     for part in x.split(GRAM_ROWS):
-        if int8_gemm_is_exact("cpu") and len(part) > 16 and x.shape[1] % 8 == 0:
+        if int8_gemm_pays("cpu") and len(part) > 16 and x.shape[1] % 8 == 0:
             part = torch.nn.functional.pad(part, (0, 0, 0, -len(part) % 8))
             total += torch._int_mm(part.T.contiguous(), part)
         else:

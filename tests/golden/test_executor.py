@@ -78,6 +78,19 @@ def test_same_bits_for_any_batch_chunk_and_thread_count():
         torch.set_num_threads(threads)
 
 
+@pytest.mark.parametrize(("exact", "seconds", "pays"), [(True, 0, True), (True, 2, False),
+                                                        (False, 0, False)])  # fmt: skip
+def test_the_int8_product_is_used_where_it_is_exact_and_fast(monkeypatch, exact, seconds, pays):
+    clock = iter(range(100))
+    times = iter(x for i in range(5) for x in (10 * i, 10 * i + seconds))
+    later = iter(x for i in range(5) for x in (10 * i, 10 * i + 1))
+    monkeypatch.setattr(exec_gemm, "int8_gemm_is_exact", lambda _: exact)
+    monkeypatch.setattr(
+        exec_gemm.time, "perf_counter", lambda: next(times if next(clock) < 10 else later)
+    )
+    assert exec_gemm.int8_gemm_pays.__wrapped__("cpu") is pays
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
 def test_same_bits_on_an_accelerator(options):
@@ -104,7 +117,7 @@ def test_carriers_follow_the_bound(monkeypatch):
     device = torch.device("cpu")
     small = np.full((4, 1023), 127, np.int8)
     large = np.full((4, 1040), 127, np.int8)
-    monkeypatch.setattr(exec_gemm, "int8_gemm_is_exact", lambda _: False)
+    monkeypatch.setattr(exec_gemm, "int8_gemm_pays", lambda _: False)
     assert Gemm("a", small, None, device).carrier is Carrier.FLOAT32
     gemm = Gemm("a", large, None, device)
     assert gemm.carrier is Carrier.FLOAT64
