@@ -2,14 +2,17 @@
 
 import sys
 
-from golden.command_line import main
+from golden.support.command_line import main
 
 #: Command to module and help line; a module is imported only for its own command.
 COMMANDS = {
-    "eval": ("golden.cli_eval", "accuracy, agreement and speed beside the float network"),
-    "export": ("golden.cli_export", "the integer network as a bundle"),
-    "study": ("golden.study", "every option of the quantizer against accuracy: docs/accuracy.md"),
-    "train-digits": ("golden.digits", "train the embedded model vit_digits"),
+    "eval": ("golden.commands.eval", "accuracy, agreement and speed beside the float network"),
+    "export": ("golden.commands.export", "the integer network as a bundle"),
+    "study": (
+        "golden.commands.study",
+        "every option of the quantizer against accuracy: docs/accuracy.md",
+    ),
+    "train-digits": ("golden.commands.train_digits", "train the embedded model vit_digits"),
     "doctor": ("golden.commands.doctor", "what this machine has of what the project needs"),
 }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
-from golden.errors import PotvitError
 from golden.ops.softmax import ExpForm
+from golden.support.errors import PotvitError
 
 CODE_BITS = 5
 

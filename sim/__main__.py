@@ -2,14 +2,14 @@
 
 import sys
 
-from golden.command_line import main
+from golden.support.command_line import main
 
 #: Command to module and help line; a module is imported only for its own command.
 COMMANDS = {
-    "run": ("sim.run_command", "every tensor of a network in RTL against the golden model"),
-    "report": ("sim.report.command", "one page on a run: cycles, area, traffic, peers"),
-    "explore": ("sim.explore.command", "configurations for a model by cycles and area"),
-    "classify": ("sim.classify_command", "a picture in, the five likeliest classes from RTL out"),
+    "run": ("sim.commands.run", "every tensor of a network in RTL against the golden model"),
+    "report": ("sim.commands.report", "one page on a run: cycles, area, traffic, peers"),
+    "explore": ("sim.commands.explore", "configurations for a model by cycles and area"),
+    "classify": ("sim.commands.classify", "a picture in, the five likeliest classes from RTL out"),
 }
 
 if __name__ == "__main__":

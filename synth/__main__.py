@@ -2,7 +2,7 @@
 
 import sys
 
-from golden.command_line import main
+from golden.support.command_line import main
 
 #: Command to module and help line; a module is imported only for its own command.
 COMMANDS = {

@@ -13,9 +13,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.ops.softmax import E_BITS, ExpForm
-from hw.exponential import T_BITS, Exponential
-from hw.rounding import round_shift
-from hw.row_sum import SUM_BITS
+from hw.attention.exponential import T_BITS, Exponential
+from hw.attention.softmax_sum import SUM_BITS
+from hw.lib.rounding import round_shift
 
 PROBABILITY_BITS = 8
 
@@ -23,10 +23,10 @@ PROBABILITY_BITS = 8
 class DividerSoftmax(wiring.Component):
     """One row lane of an ordinary integer softmax: ``p = min(255, floor(256 * E / S))``.
 
-    As `hw.softmax.SoftmaxUnit`: a summing pass and a dividing pass with an exponential each, one
-    key a cycle in both; ``take`` moves the sum from one to the other, distances from the maximum
-    wait outside. The divider subtracts conditionally, a bit at a time, four bits a pipeline stage;
-    its divisor stands still while keys of the row are in it.
+    As `hw.attention.softmax.SoftmaxUnit`: a summing pass and a dividing pass with an exponential
+    each, one key a cycle in both; ``take`` moves the sum from one to the other, distances from the
+    maximum wait outside. The divider subtracts conditionally, a bit at a time, four bits a pipeline
+    stage; its divisor stands still while keys of the row are in it.
 
     Members
     -------
@@ -107,7 +107,7 @@ class DividerSoftmax(wiring.Component):
 
 
 class MultiplierArray(wiring.Component):
-    """`hw.shifter_array.ShifterArray` with multipliers: ``acc += p * V``, ``p`` unsigned 8 bits.
+    """`hw.attention.shifter_array.ShifterArray` with multipliers: ``acc += p * V``, ``p`` uint8.
 
     The probabilities of a row sum to at most 256 as `DividerSoftmax` rounds them, so ``acc`` has
     17 bits, 8 of them fraction. Members as there, with ``probabilities`` for ``codes``; ``shift``
@@ -161,10 +161,10 @@ class MultiplierArray(wiring.Component):
 
 
 class DyadicRequantizer(wiring.Component):
-    """``y = sat8(rshr(acc * multiplier, shift))``, combinational, as `hw.requantizer.Requantizer`.
+    """``y = sat8(rshr(acc * multiplier, shift))``, combinational.
 
-    The usual requantization by a real factor: an unsigned 16-bit ``multiplier`` (less than the
-    31 bits of TFLite) and a right shift 0..63.
+    In place of `hw.array.drain.requantizer.Requantizer`, the usual requantization by a real factor:
+    an unsigned 16-bit ``multiplier`` (less than the 31 bits of TFLite) and a right shift 0..63.
     """
 
     MULTIPLIER_BITS = 16

@@ -10,11 +10,11 @@ from amaranth.lib import wiring
 from golden.ops.requantize import Requantize
 from golden.ops.shift_attention import ShiftAttention
 from golden.ops.softmax import LogIntSoftmax
+from hw.array.drain.requantizer import Requantizer
+from hw.attention.shifter_array import ShifterArray
+from hw.attention.softmax import SoftmaxUnit
 from hw.config import Config
-from hw.memory import VerilogTarget, memory_verilog
-from hw.requantizer import Requantizer
-from hw.shifter_array import ShifterArray
-from hw.softmax import SoftmaxUnit
+from hw.lib.memory import VerilogTarget, memory_verilog
 from synth.ablation_units import DividerSoftmax, DyadicRequantizer, MultiplierArray
 from synth.generic import Library, areas
 from synth.hierarchy import read_modules

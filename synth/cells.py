@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 
 
 @dataclass(frozen=True, kw_only=True)

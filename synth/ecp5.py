@@ -8,10 +8,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from hw.config import Config
-from hw.emit import TOP, Design, generate
-from hw.memory import MODULE
+from hw.lib.memory import MODULE
+from hw.top.verilog import TOP, Design, generate
 from synth.hierarchy import read_modules
 from synth.report import markdown_table
 from synth.units import memory_table, plan, unit_of

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from golden.errors import PotvitError
-from hw.memory import MODULE
+from golden.support.errors import PotvitError
+from hw.lib.memory import MODULE
 from synth.cells import check_liberty, liberty_text
 from synth.hierarchy import VerilogModule
 from synth.units import INVERTED_OPERAND_BITS, Part

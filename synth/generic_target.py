@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hw.config import Config
-from hw.emit import generate
+from hw.top.verilog import generate
 from synth.ablations import compare
 from synth.generic import areas, library
 from synth.hierarchy import read_modules

@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 
-from hw.memory import MODULE
+from hw.lib.memory import MODULE
 
 _TOKEN = re.compile(
     r"\d+'s?[bdho][0-9a-fA-FxXzZ?_]+"  # sized constant

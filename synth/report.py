@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from golden.report_file import write_json, write_text
+from golden.support.report_file import write_json, write_text
 from synth.generic import Area, Library
 from synth.units import PARTS, Part, memory_table
 

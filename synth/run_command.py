@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from golden.errors import PotvitError
-from hw.verilog_command import add_config_arguments, chosen_config
+from golden.support.errors import PotvitError
+from hw.commands.config_arguments import add_config_arguments, chosen_config
 
 TARGETS = ("generic", "xcup", "ecp5")
 

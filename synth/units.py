@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from synth.hierarchy import Memory, VerilogModule
 
 TOP = "potvit"

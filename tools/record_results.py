@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from golden.errors import PotvitError
-from golden.report_file import write_json
+from golden.support.errors import PotvitError
+from golden.support.report_file import write_json
 from hw.config import PRESETS
 
 BUILD, DATA = Path("build"), Path("docs/data")
 
-#: What is kept of a run (see `sim.run_command`).
+#: What is kept of a run (see `sim.commands.run`).
 RUN_FIELDS = (
     "model", "bits", "attn", "config", "weights", "cycles", "predicted_cycles",
     "checkpoint_cycles", "macs", "peak_macs_per_cycle", "array_utilisation",
@@ -24,7 +24,7 @@ RUN_FIELDS = (
     "dram_bytes",
 )  # fmt: skip
 
-#: What is kept of an evaluation (see `golden.cli_eval`).
+#: What is kept of an evaluation (see `golden.commands.eval`).
 EVAL_FIELDS = (
     "model", "bits", "attn", "weights", "images", "fp_top1", "fp_top5", "int_top1", "int_top5",
     "agreement", "images_per_second", "fp_images_per_second",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

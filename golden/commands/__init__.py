@@ -1,1 +1,1 @@
-"""Commands of the golden model's command line, one module each."""
+"""Commands of the golden model, one module each."""

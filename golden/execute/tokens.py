@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from golden import ir, ops
-from golden.errors import PotvitError
-from golden.exec_gemm import require_bits
-from golden.exec_narrow import Requantize
+from golden import ops
+from golden.execute.gemm import require_bits
+from golden.execute.narrow import Requantize
+from golden.graph import ir
 from golden.ops.pool import POOL_SHIFT_MAX
 from golden.ops.shift_attention import ACC_BITS
+from golden.support.errors import PotvitError
 
 
 class Gather:

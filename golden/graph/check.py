@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from golden import ir
-from golden.errors import PotvitError
+from golden.graph import ir
+from golden.support.errors import PotvitError
 
 Shape = tuple[int, ...]
 

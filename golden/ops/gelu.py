@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mpmath
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from hw.gelu_table import GeluTable
+from golden.ops.hardware import hardware
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +45,6 @@ class Gelu:
         return table[np.asarray(q, np.int64) + 128]
 
     @staticmethod
-    def create(**options: Any) -> GeluTable:
+    def create(**options: Any) -> Any:
         """Return the hardware that computes the same (its table arrives with the program)."""
-        from hw.gelu_table import GeluTable
-
-        return GeluTable(**options)
+        return hardware(Gelu)(**options)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from golden.ops.hardware import hardware
 from golden.ops.rounding import rshr, saturate
-
-if TYPE_CHECKING:
-    from hw.layernorm import LayerNormUnit
 
 ALPHA_MAX = 3
 VARIANCE_BITS = 48
@@ -78,8 +76,6 @@ class LayerNorm:
         scaled = rshr(d * r, k) * np.asarray(gamma, np.int64) + np.asarray(beta, np.int64)
         return saturate(rshr(scaled, shift), 8).astype(np.int8)
 
-    def create(self, **options: Any) -> LayerNormUnit:
+    def create(self, **options: Any) -> Any:
         """Return the hardware that computes the same."""
-        from hw.layernorm import LayerNormUnit
-
-        return LayerNormUnit(self, **options)
+        return hardware(LayerNorm)(self, **options)

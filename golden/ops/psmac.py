@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from hw.pe import PE
+from golden.ops.hardware import hardware
 
 
 class MacMode(enum.IntEnum):
@@ -44,8 +43,6 @@ class PsMac:
             return np.asarray(((x_lo * hi).sum(-1) << 4) + (x_lo * lo).sum(-1))
         return np.asarray((x_lo * ((lo ^ 8) - 8)).sum(-1) + (x_hi * hi).sum(-1))
 
-    def create(self, **options: Any) -> PE:
+    def create(self, **options: Any) -> Any:
         """Return the hardware that computes the same."""
-        from hw.pe import PE
-
-        return PE(self, **options)
+        return hardware(PsMac)(self, **options)

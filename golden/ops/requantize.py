@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from golden.ops.hardware import hardware
 from golden.ops.rounding import rshr, saturate
-
-if TYPE_CHECKING:
-    from hw.requantizer import Requantizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +28,6 @@ class Requantize:
         """Return the requantized values; ``acc`` [..., C] and ``shift`` [C] or scalar."""
         return saturate(rshr(acc, shift), self.out_bits).astype(np.int8)
 
-    def create(self, **options: Any) -> Requantizer:
+    def create(self, **options: Any) -> Any:
         """Return the hardware that computes the same."""
-        from hw.requantizer import Requantizer
-
-        return Requantizer(self, **options)
+        return hardware(Requantize)(self, **options)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from golden.ops.hardware import hardware
 from golden.ops.rounding import fits, rshr, saturate
-
-if TYPE_CHECKING:
-    from hw.residual_adder import ResidualAdder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +41,6 @@ class ResidualAdd:
             raise OverflowError(f"aligned residual sum exceeds {self.sum_bits} bits")
         return saturate(rshr(total, shift), 8).astype(np.int8)
 
-    def create(self, **options: Any) -> ResidualAdder:
+    def create(self, **options: Any) -> Any:
         """Return the hardware that computes the same."""
-        from hw.residual_adder import ResidualAdder
-
-        return ResidualAdder(self, **options)
+        return hardware(ResidualAdd)(self, **options)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from golden.ops.hardware import hardware
 from golden.ops.rounding import fits, rshr, saturate
 from golden.ops.softmax import AttnFormat
-
-if TYPE_CHECKING:
-    from hw.shifter_array import ShifterArray
 
 ACC_BITS = 24
 HALF_STEP = 181
@@ -44,8 +42,6 @@ class ShiftAttention:
             raise OverflowError(f"attention x V exceeds {ACC_BITS} bits")
         return saturate(rshr(acc, base + shift), 8).astype(np.int8)
 
-    def create(self, **options: Any) -> ShifterArray:
+    def create(self, **options: Any) -> Any:
         """Return the hardware that computes the same."""
-        from hw.shifter_array import ShifterArray
-
-        return ShifterArray(self, **options)
+        return hardware(ShiftAttention)(self, **options)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from hw.softmax import SoftmaxUnit
+from golden.ops.hardware import hardware
 
 E_BITS = 16
 #: The logit of a key that the query must not see; unmasked logits of such a layer are above it.
@@ -129,8 +128,6 @@ class LogIntSoftmax:
         e = self.numerators(logits, exponent, masked=masked)
         return self.codes(e, e.sum(-1, keepdims=True))
 
-    def create(self, **options: Any) -> SoftmaxUnit:
+    def create(self, **options: Any) -> Any:
         """Return the hardware that computes the same."""
-        from hw.softmax import SoftmaxUnit
-
-        return SoftmaxUnit(self, **options)
+        return hardware(LogIntSoftmax)(self, **options)

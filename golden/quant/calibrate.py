@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from golden import ir
-from golden.errors import PotvitError
-from golden.exec_steps import StepBuilder
-from golden.quant import statistics, weights
-from golden.quant.float_model import LinearParameters, in_chunks
-from golden.quant.observers import exponents
+from golden.execute.steps import StepBuilder
+from golden.graph import ir
 from golden.quant.options import QuantOptions
+from golden.quant.search import statistics, weights
+from golden.quant.search.linear import LinearParameters, in_chunks
+from golden.quant.search.observers import exponents
+from golden.support.errors import PotvitError
 
 Floats = npt.NDArray[np.float64]
 

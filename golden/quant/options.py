@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from golden.errors import PotvitError
 from golden.ops.softmax import RULE_CENTRED, RULE_FQ, RULE_HALF, AttnFormat, CodeRule, ExpForm
-from golden.quant.observers import METHODS
+from golden.quant.search.observers import METHODS
+from golden.support.errors import PotvitError
 
 #: Bit widths by node-name pattern; what no pattern matches has 8 bits.
 PRESETS: Mapping[str, Mapping[str, int]] = MappingProxyType(

@@ -1,1 +1,1 @@
-"""What every other room may use: errors, command lines, files, the machine itself."""
+"""What every room uses: errors, command lines, whole-or-nothing files, places, requirements."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from golden.report_file import write_json
+from golden.support.report_file import write_json
 
 
 def files_digest(files: Iterable[Path], root: Path) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,11 @@
 """Compiler: integer graph and configuration to a program and its DRAM image.
 
-Passes: ``network`` reads the graph, ``refuse`` checks it, ``allocate`` plans the memories,
-``lower_*`` emit steps in array order through ``emitter``, ``merge`` places the loads, ``depend``
-derives semaphores, ``cycles`` simulates, ``schedule`` orders, ``build`` drives all of it.
+Passes, one room each: ``frontend`` reads the graph and refuses what cannot run, ``plan`` decides
+where tensors live, ``lower`` emits steps in array order, ``image`` lays out the bytes, ``order``
+places the loads and derives semaphores, ``predict`` counts cycles, ``build`` drives all of it.
 """
 
 from hw.compiler.build import compile_graph
-from hw.compiler.program import Checkpoint, Layout, Program
+from hw.program.program import Checkpoint, Layout, Program
 
 __all__ = ["Checkpoint", "Layout", "Program", "compile_graph"]

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from golden import ir
-from golden.errors import PotvitError
-from hw.compiler.allocate import Plan, make_plan
-from hw.compiler.checkpoints import Outputs
-from hw.compiler.cycles import Simulation
-from hw.compiler.depend import Ordering
-from hw.compiler.emitter import Emitter
-from hw.compiler.layout import Dram, ceil_div
-from hw.compiler.lower_attention import AttentionLowering
-from hw.compiler.lower_embed import EmbedLowering
-from hw.compiler.lower_head import lower_head
-from hw.compiler.lower_mlp import MlpLowering
-from hw.compiler.lower_norm import FinalNormLowering, NormLowering
-from hw.compiler.merge import merge
-from hw.compiler.network import Network, read_network
-from hw.compiler.program import LayerCycles, Layout, Program
-from hw.compiler.refuse import check_network
-from hw.compiler.schedule import program_order
+from golden.graph import ir
+from golden.support.errors import PotvitError
+from hw.compiler.frontend.network import Network, read_network
+from hw.compiler.frontend.refuse import check_network
+from hw.compiler.image.checkpoints import Outputs
+from hw.compiler.image.layout import Dram
+from hw.compiler.lower.attention import AttentionLowering
+from hw.compiler.lower.embed import EmbedLowering
+from hw.compiler.lower.emitter import Emitter
+from hw.compiler.lower.head import lower_head
+from hw.compiler.lower.mlp import MlpLowering
+from hw.compiler.lower.norm import FinalNormLowering, NormLowering
+from hw.compiler.order.depend import Ordering
+from hw.compiler.order.merge import merge
+from hw.compiler.order.schedule import program_order
+from hw.compiler.plan.allocate import Plan, make_plan
+from hw.compiler.predict.cycles import Simulation
+from hw.compiler.predict.timing import Timing, tile_cycles
 from hw.compiler.step import Step
-from hw.compiler.timing import Timing, tile_cycles
 from hw.config import Config
-from hw.isa import INSTR_BYTES, Instr, Op, Unit
+from hw.isa.instruction import INSTR_BYTES, Instr, Op, Unit
+from hw.lib.numbers import ceil_div
+from hw.program.program import LayerCycles, Layout, Program
 
 #: Numbers of token blocks that the cost model compares.
 BLOCK_COUNTS = (1, 2, 3, 4, 6)

@@ -3,34 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 
-from hw.isa import UNIT_OF, Op, Unit
-
-
-class Space(IntEnum):
-    """Everything that an instruction can read or write; the first nine are ``isa.Mem``."""
-
-    ACT = 0
-    STREAM = 1
-    VALUE = 2
-    LOGIT = 3
-    RESIDUAL = 4
-    OUT = 5
-    NORM = 6
-    GELU = 7
-    CONST = 8
-    STATISTICS = 9
-    MAXIMA = 10
-
-
-@dataclass(frozen=True)
-class Access:
-    """Words ``lo`` (included) to ``hi`` (excluded) of one space."""
-
-    space: Space
-    lo: int
-    hi: int
+from hw.formats.memories import Access
+from hw.isa.instruction import UNIT_OF, Op, Unit
 
 
 @dataclass(eq=False, kw_only=True)

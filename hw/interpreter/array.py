@@ -8,11 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from golden import ops
-from golden.errors import PotvitError
 from golden.ops.rounding import fits
-from hw.compiler.step import Space
-from hw.interpreter.memories import Array, Memories
-from hw.isa import Mem
+from golden.support.errors import PotvitError
+from hw.formats.memories import Space
+from hw.interpreter.memories import Memories
+from hw.isa.instruction import Mem
+from hw.lib.numbers import Array
 
 
 class ArrayModel:

@@ -7,16 +7,17 @@ from collections.abc import Callable
 import numpy as np
 
 from golden import ops
-from golden.errors import PotvitError
 from golden.ops.layernorm import reciprocal_root
 from golden.ops.rounding import rshr, saturate
 from golden.ops.softmax import AttnFormat, CodeRule
-from hw.compiler.step import Space
+from golden.support.errors import PotvitError
 from hw.config import Config
+from hw.formats.memories import Space
 from hw.interpreter.array import ArrayModel
-from hw.interpreter.memories import Array, Memories
-from hw.isa import Instr, Mem, Op
-from hw.shifter_array import SHIFTS
+from hw.interpreter.memories import Memories
+from hw.isa.instruction import Instr, Mem, Op
+from hw.isa.limits import SHIFTS
+from hw.lib.numbers import Array
 
 STORED = (Mem.ACT, Mem.STREAM, Mem.VALUE, Mem.LOGIT, Mem.RESIDUAL, Mem.OUT)
 LOADED = (Mem.STREAM, Mem.NORM, Mem.GELU, Mem.CONST)

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from golden.errors import PotvitError
-from hw.compiler.depend import space_sizes
-from hw.compiler.step import Space
+from golden.support.errors import PotvitError
 from hw.config import Config
+from hw.formats.memories import Space, space_sizes
 
 Array = npt.NDArray[Any]
 POISON = 0xAA

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from golden.errors import PotvitError
-from hw.compiler.depend import UNITS, space_sizes
-from hw.compiler.step import Space
+from golden.support.errors import PotvitError
 from hw.config import Config
-from hw.interpreter.memories import Array
-from hw.isa import UNIT_OF, Instr, Unit
+from hw.formats.memories import Space, space_sizes
+from hw.isa.instruction import UNIT_OF, UNITS, Instr, Unit
+from hw.lib.numbers import Array
 
 
 class RaceDetector:

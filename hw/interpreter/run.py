@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from golden.errors import PotvitError
-from hw.compiler.depend import SEMAPHORE_LIMIT, UNITS
-from hw.compiler.program import Program
-from hw.compiler.step import Access, Space
+from golden.support.errors import PotvitError
 from hw.config import Config
+from hw.formats.memories import Access, Space
 from hw.interpreter.execute import Executor
-from hw.interpreter.memories import Array
 from hw.interpreter.races import RaceDetector
-from hw.isa import UNIT_OF, Instr, Op, Unit
+from hw.isa.instruction import UNIT_OF, UNITS, Instr, Op, Unit
+from hw.isa.limits import SEMAPHORE_LIMIT
+from hw.lib.numbers import Array
+from hw.program.program import Program
 
 #: Instructions of a unit that may be under way together.
 IN_FLIGHT = {Unit.LOAD: 1, Unit.ARRAY: 3, Unit.NORM: 2, Unit.ATTN: 2, Unit.STORE: 2}

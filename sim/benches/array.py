@@ -19,11 +19,11 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from hw.isa import PAYLOAD, Op
-from hw.matmul_control import STALL
-from hw.stat_layout import stat_layout
-from sim.bench import Pauses, start
+from hw.array.control import STALL
+from hw.formats.statistics import stat_layout
+from hw.isa.instruction import PAYLOAD, Op
 from sim.benches.array_model import Array, Case, Fields, MatmulModel, Memories, tile_cycles
+from sim.kit.bench import Pauses, start
 
 LIMIT = 20_000  # cycles without any progress
 CAUSES = tuple(STALL.members)

@@ -10,11 +10,11 @@ import copy
 
 import numpy as np
 
-from golden import ir
-from golden.executor import Executor
-from golden.reference import patches
+from golden.execute.batched import Executor
+from golden.execute.reference import patches
+from golden.graph import ir
 from hw.config import Config
-from hw.isa import Mem
+from hw.isa.instruction import Mem
 from sim.benches.array_model import Array, Case, Channels, Fields, MatmulModel, Memories
 from sim.benches.array_programs import NAMES
 from sim.benches.network_tensors import chosen_blocks

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from golden import ops
+from hw.array.control import MIN_TILE, PARAM_GAP
 from hw.config import Config
-from hw.isa import Mem
-from hw.matmul_control import MIN_TILE, PARAM_GAP
+from hw.isa.instruction import Mem
 
 FILL = 0xAA
 Array = npt.NDArray[Any]

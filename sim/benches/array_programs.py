@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hw.config import Config
-from hw.isa import PAYLOAD, Mem, Op
+from hw.isa.instruction import PAYLOAD, Mem, Op
 from sim.benches.array_model import Array, Case, Channels, Fields, Memories
 
 NAMES = tuple(name for name, _ in PAYLOAD[Op.MATMUL])

@@ -25,9 +25,9 @@ from golden.ops.softmax import (
     LogIntSoftmax,
 )
 from hw.config import Config
-from hw.isa import HEADER_BITS, Instr, Op
-from sim.bench import Pauses, drive, read_port, read_request, serve, start
-from sim.bench_config import bench_config, bench_stalls
+from hw.isa.instruction import HEADER_BITS, Instr, Op
+from sim.kit.bench import Pauses, drive, read_port, read_request, serve, start
+from sim.kit.bench_config import bench_config, bench_stalls
 
 Ints = npt.NDArray[np.int64]
 UNTOUCHED = 0xAA

@@ -14,8 +14,8 @@ from amaranth.lib.wiring import In, Out
 from cocotb.triggers import FallingEdge
 
 from golden.ops.softmax import RULE_CENTRED, RULE_FQ, RULE_HALF, AttnFormat, CodeRule, LogIntSoftmax
-from hw.code_select import FQ_THRESHOLD, THRESHOLD_BITS, CodeSelect, normalise_threshold
-from sim.bench import start
+from hw.attention.code_select import FQ_THRESHOLD, THRESHOLD_BITS, CodeSelect, normalise_threshold
+from sim.kit.bench import start
 
 Ints = npt.NDArray[np.int64]
 LANES = 32

@@ -7,8 +7,8 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from sim.axi_model import AxiMemory
-from sim.bench import drive, start
+from sim.kit.axi_model import AxiMemory
+from sim.kit.bench import drive, start
 
 #: DRAM addresses of the window: near the end of a 4 KB page far up, and at the bottom.
 WINDOWS = {"high": 0x98_7654_2000 - 0x400, "zero": 0}

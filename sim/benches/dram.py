@@ -9,7 +9,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from sim.bench import start
+from sim.kit.bench import start
 
 BYTES = 8
 INPUTS = (

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from cocotb.triggers import FallingEdge
 
-from hw.compiler.program import Program
-from hw.isa import INSTR_BYTES, Instr, Op, Unit
-from hw.register_map import Error
+from hw.host.register_map import Error
+from hw.isa.instruction import INSTR_BYTES, Instr, Op, Unit
+from hw.program.program import Program
 from sim.benches.network import FILL, finish, one, start
-from sim.host import Host, RunError
-from sim.job import load_expected
+from sim.system.host import Host, RunError
+from sim.system.job import load_expected
 
 SEQUENCER = len(Unit)
 SLVERR, DECERR = 2, 3

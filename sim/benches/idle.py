@@ -7,7 +7,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from sim.bench import start
+from sim.kit.bench import start
 
 
 @cocotb.test()

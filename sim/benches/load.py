@@ -13,10 +13,10 @@ import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from hw.config import Config
-from hw.isa import HEADER_BITS, Instr, Mem, Op
-from sim.bench import Pauses, Port, drive, serve, write_port
-from sim.bench_config import bench_config, bench_stalls
+from hw.isa.instruction import HEADER_BITS, Instr, Mem, Op
 from sim.benches.dma import WINDOWS, Dma
+from sim.kit.bench import Pauses, Port, drive, serve, write_port
+from sim.kit.bench_config import bench_config, bench_stalls
 
 
 def payload_of(op: Op, **fields: int) -> int:

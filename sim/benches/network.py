@@ -12,11 +12,11 @@ import cocotb
 import numpy as np
 import numpy.typing as npt
 
-from hw.compiler.program import Program
-from sim.compare import Compared, compare
-from sim.host import Host, RunError
-from sim.job import load_expected
-from sim.trace import TRACE, last_run
+from hw.program.program import Program
+from sim.system.compare import Compared, compare
+from sim.system.host import Host, RunError
+from sim.system.job import load_expected
+from sim.system.trace import TRACE, last_run
 
 FILL = 0xAA
 

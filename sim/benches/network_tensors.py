@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from golden import ir
-from golden.executor import Executor
-from hw.compiler.layout import constant_rows, norm_words, weight_chunks
+from golden.execute.batched import Executor
+from golden.graph import ir
+from hw.compiler.image.layout import constant_rows, norm_words, weight_chunks
 from hw.config import Config
 
 Tensors = dict[str, list[bytes]]

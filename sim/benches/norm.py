@@ -15,10 +15,10 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from golden.ops.layernorm import LayerNorm
 from hw.config import Config
-from hw.isa import HEADER_BITS, Instr, Op
-from hw.stat_layout import sum_widths
-from sim.bench import Pauses, drive, read_port, read_request, serve, start
-from sim.bench_config import bench_config, bench_stalls
+from hw.formats.statistics import sum_widths
+from hw.isa.instruction import HEADER_BITS, Instr, Op
+from sim.kit.bench import Pauses, drive, read_port, read_request, serve, start
+from sim.kit.bench_config import bench_config, bench_stalls
 
 Ints = npt.NDArray[Any]
 

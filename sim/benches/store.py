@@ -12,12 +12,12 @@ import cocotb
 import numpy as np
 
 from hw.config import Config
-from hw.isa import HEADER_BITS, Instr, Mem, Op
-from hw.store_reader import SOURCES, beats_per_word, word_bytes
-from sim.axi_model import AxiMemory
-from sim.bench import Pauses, drive, read_request
-from sim.bench_config import bench_config, bench_stalls
+from hw.dma.store_reader import SOURCES, beats_per_word, word_bytes
+from hw.isa.instruction import HEADER_BITS, Instr, Mem, Op
 from sim.benches.dma import WINDOWS, Dma
+from sim.kit.axi_model import AxiMemory
+from sim.kit.bench import Pauses, drive, read_request
+from sim.kit.bench_config import bench_config, bench_stalls
 
 UNTOUCHED = 0xAA
 

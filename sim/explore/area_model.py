@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from hw.config import PRESETS, Config
 from sim.report.inputs import PUBLISHED, read
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hw.config import Config
-from sim.bundles import Network
 from sim.explore.space import Point, configuration
-from sim.whole import simulate
+from sim.system.bundles import Network
+from sim.system.whole import simulate
 
 #: Simulation work of a cycle: the array's and, in MACs, everything else's.
 OVERHEAD = 200

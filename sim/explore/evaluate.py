@@ -8,11 +8,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from golden import ir
-from golden.errors import PotvitError
+from golden.graph import ir
+from golden.support.errors import PotvitError
 from hw.compiler import compile_graph
 from hw.config import Config
-from sim.accounting import precision
+from sim.analysis.accounting import precision
 from sim.explore.area_model import SRAM_GE_PER_BIT, AreaModel, sram_bits
 from sim.explore.space import Point, configuration, reason
 

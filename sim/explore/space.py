@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from hw.config import Config
 
 

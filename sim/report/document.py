@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from golden.report_file import write_text
+from golden.support.report_file import write_text
 
 TEMPLATE = "page.html.j2"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 
 BUILD = Path("build")
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "data"

@@ -26,7 +26,7 @@ SERIES = ("#2f6f9f", "#d9793d", "#7fae6b", "#8b6bb1", "#c8404d", "#e3bb4a", "#6b
           "#b08cd0", "#aab4bf")  # fmt: skip
 INK = "#1d2733"
 
-#: What a reader is told instead of the short name of a cause (see `sim.accounting`).
+#: What a reader is told instead of the short name of a cause (see `sim.analysis.accounting`).
 CAUSE_TEXT = {
     "useful": "useful products",
     "rows": "rows without a token",

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from sim.accounting import CAUSES
+from sim.analysis.accounting import CAUSES
 from sim.report.document import Figure
 from sim.report.style import (
     CAUSE_TEXT,

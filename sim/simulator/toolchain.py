@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cocotb_tools.config
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 
 #: The model is compiled for the machine that runs it.
 NATIVE = "-march=native"

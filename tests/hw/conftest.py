@@ -7,8 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 
 from hw.config import PRESETS
-from sim.bundles import network
-from sim.unit_points import ODD, POINTS
+from sim.kit.unit_points import ODD, POINTS
+from sim.system.bundles import network
 
 _SLOW_POINTS = (PRESETS["edge"], PRESETS["base"], *POINTS)
 

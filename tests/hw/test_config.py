@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from hw.config import PRESETS, preset
 
 

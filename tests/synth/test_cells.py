@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from synth.cells import LIBRARY, check_liberty, liberty_text
 
 AREAS = {

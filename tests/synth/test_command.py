@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from golden.command_line import main
+from golden.support.command_line import main
 from golden.support.kept import read_kept, write_kept
 from synth.__main__ import COMMANDS
 from synth.cells import liberty_text

@@ -3,10 +3,10 @@ import re
 
 import pytest
 
-from golden.command_line import main
-from golden.errors import PotvitError
+from golden.support.command_line import main
+from golden.support.errors import PotvitError
 from hw.config import preset
-from hw.emit import generate
+from hw.top.verilog import generate
 from synth import ecp5
 from synth.__main__ import COMMANDS
 

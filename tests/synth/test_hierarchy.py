@@ -4,9 +4,9 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.errors import PotvitError
-from hw.memory import Memory as HwMemory
-from hw.memory import VerilogTarget, memory_verilog
+from golden.support.errors import PotvitError
+from hw.lib.memory import Memory as HwMemory
+from hw.lib.memory import VerilogTarget, memory_verilog
 from synth.hierarchy import Memory, read_modules
 from synth.units import PARTS, UNITS, memory_table, plan, unit_of
 
@@ -72,7 +72,7 @@ def test_memories_are_found_with_their_size():
 @pytest.fixture(scope="module")
 def tiny():
     from hw.config import preset
-    from hw.emit import generate
+    from hw.top.verilog import generate
 
     return preset("tiny"), generate(preset("tiny")).verilog
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from synth.cells import LIBRARY
 from synth.generic import library, mapping_script, read_stat
 from synth.yosys import run_script

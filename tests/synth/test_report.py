@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from synth.generic import Area, Library
 from synth.hierarchy import Memory
 from synth.report import area_markdown, area_report, part_rows, unit_rows, write_report

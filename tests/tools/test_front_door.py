@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from golden.command_line import main
-from golden.errors import PotvitError
+from golden.support.command_line import main
+from golden.support.errors import PotvitError
 from tools.readme_tables import rewritten
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +52,8 @@ def test_readme_links_exist():
 
 def test_help_imports_no_heavy_library():
     code = (
-        "import sys; from golden.__main__ import COMMANDS; from golden.command_line import main\n"
+        "import sys; from golden.__main__ import COMMANDS\n"
+        "from golden.support.command_line import main\n"
         "try: main('golden', COMMANDS, ['--help'])\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'amaranth', 'timm', 'numpy'} & set(sys.modules)"

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from tools import readme_tables
 
 KINDS = ("LUT", "LUTRAM", "FF", "DSP", "BRAM36", "URAM")
@@ -77,7 +77,7 @@ def test_a_readme_is_rewritten_or_checked(root, monkeypatch, capsys):
         (None, "area", "docs/data/synthesis.json is missing: `make record` makes it"),
         ("{", "fpga", "docs/data/synthesis.json is no JSON file"),
         ('{"xcup": {"tiny": {"macs": 1}}}', "fpga", "has no 'totals': run `make record`"),
-        ("{}", "areas", "wants a table 'areas'; there are targets, "),
+        ("{}", "areas", "wants a table 'areas'; there are requirements, targets, "),
     ],
 )
 def test_a_bad_source_is_one_line(root, capsys, content, name, message):

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from golden.__main__ import COMMANDS
-from golden.command_line import main
 from golden.commands import doctor
+from golden.support.command_line import main
 from golden.support.requirements import REQUIREMENTS
 
 

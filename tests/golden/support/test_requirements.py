@@ -3,8 +3,8 @@ import shutil
 
 import pytest
 
-from golden.errors import PotvitError
 from golden.support import requirements
+from golden.support.errors import PotvitError
 from golden.support.requirements import CAPABILITIES, REQUIREMENTS, missing, require
 
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from golden.errors import PotvitError
+from golden.support.errors import PotvitError
 from sim.simulator import toolchain
 
 

@@ -1,0 +1,1 @@
+"""What is known of each model before any weight is read: names, input pixels, classes."""

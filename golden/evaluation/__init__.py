@@ -1,0 +1,1 @@
+"""Accuracy, fidelity and the study of options."""

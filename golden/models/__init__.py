@@ -1,0 +1,1 @@
+"""Float models and where their weights come from."""

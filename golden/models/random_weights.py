@@ -1,0 +1,76 @@
+"""Seeded random weights whose activations look like a trained network's.
+
+timm's initialisation leaves attention flat (nearly every softmax code is the same), so hardware
+proven on it is proven on little. Here every sublayer changes the residual by a comparable
+amount, LayerNorm parameters and biases differ per channel, and the query weights of each head
+are scaled until its base-2 logits span `SPAN` within a typical row, measured on the two photos
+that scikit-learn carries.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from golden.catalogue.preprocess import Preprocess
+
+#: Median over rows of (largest - smallest) attention logit, in base-2 units.
+SPAN = 22.0
+_LOG2_E = 1.4426950408889634
+
+
+def randomize(module: nn.Module, preprocess: Preprocess, seed: int) -> None:
+    """Overwrite all parameters of a timm VisionTransformer in place.
+
+    The same seed gives the same weights: draws come from one generator in the order of the
+    parameters, and the measured head scales are rounded to quarter octaves, far coarser than
+    any difference between machines.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(_shape_noise(name, noise))
+        _spread_logits(module, _sample_input(preprocess))
+
+
+def _shape_noise(name: str, noise: torch.Tensor) -> torch.Tensor:
+    """Scale unit normal noise for the role that the parameter's name tells."""
+    kind = name.rsplit(".", 1)[-1]
+    if name in ("cls_token", "pos_embed"):
+        return noise * 0.5
+    if "norm" in name:
+        return torch.exp2(noise * 0.4) if kind == "weight" else noise * 0.2
+    if kind == "bias":
+        return noise * 0.1
+    fan_in = noise[0].numel()
+    gain = 3.0 if name.startswith("head") else 1.0
+    return noise * (gain / fan_in**0.5)
+
+
+def _sample_input(preprocess: Preprocess) -> torch.Tensor:
+    """The two scikit-learn photos as model input."""
+    import numpy as np
+
+    from golden.data.pictures import sample_photos
+
+    return preprocess.normalize(np.stack([s.pixels(preprocess) for s in sample_photos()]))
+
+
+def _spread_logits(module: Any, images: torch.Tensor) -> None:
+    """Scale each head's query rows, block after block, until its logits span `SPAN`."""
+    tokens = module.norm_pre(module.patch_drop(module._pos_embed(module.patch_embed(images))))
+    for block in module.blocks:
+        attention = block.attn
+        heads, depth = attention.num_heads, attention.head_dim
+        normed = block.norm1(tokens)
+        batch, length, width = normed.shape
+        qkv = attention.qkv(normed).reshape(batch, length, 3, heads, depth)
+        query, key = qkv[:, :, 0].transpose(1, 2), qkv[:, :, 1].transpose(1, 2)
+        logits = query @ key.transpose(-1, -2) * attention.scale * _LOG2_E
+        span = (logits.amax(-1) - logits.amin(-1)).transpose(0, 1).reshape(heads, -1)
+        octaves = torch.log2(SPAN / span.median(dim=1).values)
+        factor = torch.exp2(torch.round(octaves * 4) / 4).repeat_interleave(depth)
+        attention.qkv.weight[:width] *= factor[:, None]
+        attention.qkv.bias[:width] *= factor
+        tokens = block(tokens)

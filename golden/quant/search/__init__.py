@@ -1,0 +1,1 @@
+"""Scales, factors and weights found from statistics, for any family of networks."""

@@ -1,0 +1,177 @@
+"""``quantize``: a float ViT and calibration pictures in, the integer graph out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from golden.data.pictures import Sample
+from golden.graph import ir
+from golden.models.load import LoadedModel
+from golden.quant.calibrate import Calibrator, ints
+from golden.quant.options import QuantOptions
+from golden.quant.search.linear import LinearParameters, linear_parameters
+from golden.quant.search.threads import one_thread
+from golden.quant.vit import stages
+from golden.quant.vit.attention import attention
+from golden.quant.vit.float_model import FloatModel
+from golden.support.errors import PotvitError
+from golden.support.progress import progress
+
+
+def layer_names(depth: int) -> list[str]:
+    """Return the names that a bit-width map can match, in execution order."""
+    parts = ("q", "k", "v", "proj", "fc1", "fc2")
+    blocks = [f"blocks.{i}.{part}" for i in range(depth) for part in parts]
+    return ["patch_embed", *blocks, "head"]
+
+
+def quantize(
+    model: LoadedModel,
+    samples: Sequence[Sample],
+    options: QuantOptions | None = None,
+    *,
+    quiet: bool = True,
+) -> ir.Graph:
+    """Return the exact integer graph of a timm ViT, calibrated on ``samples``.
+
+    Labels are not looked at. The same model, pictures and options give the same graph whatever
+    the number of threads. ``quiet=False`` shows a progress bar on a terminal.
+
+    Raises:
+        PotvitError: no calibration picture, an unreadable one, or a bit map that matches nothing.
+    """
+    options = options or QuantOptions()
+    if not samples:
+        raise PotvitError("quantizing needs at least one calibration picture")
+    pixels = np.stack([sample.pixels(model.spec.preprocess) for sample in samples])
+    graph = quantize_pixels(model, pixels, options, quiet=quiet)
+    meta = {**graph.meta, "calibration": [sample.name for sample in samples]}
+    return replace(graph, meta=meta)
+
+
+def quantize_pixels(
+    model: LoadedModel, pixels: npt.NDArray[np.uint8], options: QuantOptions, *, quiet: bool = True
+) -> ir.Graph:
+    """``quantize`` from decoded pixels, uint8 [N, H, W, C]."""
+    module = model.module
+    depth = len(module.blocks)
+    options.bits.check(layer_names(depth))
+    with torch.no_grad(), one_thread():
+        floats = FloatModel(module, model.spec.preprocess, pixels)
+        cal = Calibrator(pixels, options)
+        stream = stages.embed(cal, module, model.spec.preprocess, floats.patches)
+        for block in progress(range(depth), "" if quiet else "quantizing"):
+            stream = _block(cal, floats, block, stream)
+        cal.add(ir.Select(name="select", inputs=(stream,), output="select"), cal.exponent(stream))
+        norm, _ = stages.layer_norm(cal, "norm", "select", module.norm, None, 8)
+        _head(cal, norm, linear_parameters(module.head), floats.logits())
+    return ir.Graph(
+        tensors=cal.tensors,
+        nodes=tuple(cal.nodes),
+        input="image",
+        output="logits",
+        meta={
+            "model": model.spec.name,
+            "weights": model.weights_source,
+            "weights_sha256": model.weights_sha256,
+            "bits": options.bits.name,
+            "attn": options.attn,
+            "options": options.to_dict(),
+            "preprocess": model.spec.preprocess.to_dict(),
+        },
+    )
+
+
+def _block(cal: Calibrator, floats: FloatModel, block: int, stream: str) -> str:
+    """One transformer block from residual to residual."""
+    part, prefix = floats.module.blocks[block], f"blocks.{block}"
+    last = block == len(floats.module.blocks) - 1
+    read = cal.options.read_weight if last else cal.options.class_weight
+    qkv = linear_parameters(part.attn.qkv)
+    bits = cal.options.bits.bits
+    ln1, smooth = stages.layer_norm(
+        cal, f"{prefix}.ln1", stream, part.norm1, qkv.weight, bits(f"{prefix}.v")
+    )
+    targets = floats.qkv(block)
+    heads = part.attn.num_heads
+    layer = smoothed(qkv, smooth)
+    attn, shift, scale = attention(cal, prefix, ln1, layer, targets, heads, read)
+    proj = linear_parameters(part.attn.proj)
+    proj = LinearParameters(weight=proj.weight / scale, bias=proj.bias + proj.weight @ shift)
+    target = floats.attend(block, *targets)
+    del targets
+    with cal.weighing(read):
+        stream = _into_stream(
+            cal, floats, f"{prefix}.proj", attn, proj, target, stream, f"{prefix}.res1"
+        )
+        return _feed_forward(cal, floats, block, stream)
+
+
+def _feed_forward(cal: Calibrator, floats: FloatModel, block: int, stream: str) -> str:
+    """LN2, fc1, GELU and fc2 of a block."""
+    part, prefix = floats.module.blocks[block], f"blocks.{block}"
+    fc1 = linear_parameters(part.mlp.fc1)
+    ln2, smooth = stages.layer_norm(
+        cal, f"{prefix}.ln2", stream, part.norm2, fc1.weight, cal.options.bits.bits(f"{prefix}.fc1")
+    )
+    target = floats.hidden(block)
+    hidden = stages.mlp_hidden(cal, f"{prefix}.fc1", ln2, smoothed(fc1, smooth), target)
+    cal.drop(ln2)
+    gelu, zero = stages.activation(cal, f"{prefix}.gelu", hidden)
+    target = floats.feed_forward(block, target)
+    fc2 = linear_parameters(part.mlp.fc2)
+    return _into_stream(
+        cal, floats, f"{prefix}.fc2", gelu, fc2, target, stream, f"{prefix}.res2", zero
+    )
+
+
+def smoothed(layer: LinearParameters, smooth: npt.NDArray[np.int64]) -> LinearParameters:
+    """Multiply the columns by the factors ``2**smooth`` that LayerNorm divided by."""
+    return LinearParameters(weight=np.ldexp(layer.weight, smooth), bias=layer.bias)
+
+
+def _into_stream(
+    cal: Calibrator,
+    floats: FloatModel,
+    name: str,
+    source: str,
+    layer: LinearParameters,
+    target: torch.Tensor,
+    stream: str,
+    output: str,
+    zero: int = 0,
+) -> str:
+    """A layer whose accumulator goes straight to the residual adder."""
+    if cal.options.stream_target:
+        unit = torch.from_numpy(2.0 ** cal.exponent(stream).astype(np.float64)).float()
+        target = floats.stream - cal.values[stream].float() * unit
+    node = cal.accumulator(name, source, layer, target, output=f"{name}.acc", zero=zero)
+    exps = cal.exponent(source) + node.weight_exp
+    cal.add(node, exps, wire=True)
+    cal.drop(source)
+    return stages.residual(cal, output, node.output, stream)
+
+
+def _head(cal: Calibrator, source: str, layer: LinearParameters, target: torch.Tensor) -> None:
+    """Classifier: logits aligned to the finest channel's exponent, int32 proven."""
+    # Products take the low bits of an int32 logit; the rest is room for the alignment.
+    span = 29 - (128 * 128 * layer.weight.shape[1]).bit_length()
+    node = cal.accumulator("head", source, layer, target[:, None], span=span)
+    align = node.weight_exp - node.weight_exp.min()
+    head = ir.Head(
+        name="head",
+        inputs=(source,),
+        output="logits",
+        weight=node.weight,
+        bias=node.bias,
+        weight_exp=node.weight_exp,
+        la=ints(align),
+        bits=node.bits,
+    )
+    exponent = int(cal.exponent(source)[0] + node.weight_exp.min())
+    cal.add(head, exponent)

@@ -1,0 +1,214 @@
+"""The stages of a ViT block (and the ends of the network) as calibrated integer nodes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from golden.catalogue.preprocess import Preprocess
+from golden.execute.reference import patches
+from golden.graph import ir
+from golden.ops.gelu import Gelu
+from golden.quant.calibrate import Calibrator, Floats, ints
+from golden.quant.search import pot, smoothing
+from golden.quant.search.linear import LinearParameters, linear_parameters
+from golden.quant.search.observers import ranges
+from golden.quant.search.ptf import residual_exponents
+from golden.quant.vit import norms
+
+CONSTANT_MAX = (1 << 15) - 1
+
+
+def accumulate(node: ir.Linear, cal: Calibrator) -> tuple[torch.Tensor, npt.NDArray[np.int32]]:
+    """Run a layer without requantizer: its accumulators and their exponents [C]."""
+    exps = cal.exponent(node.inputs[0]) + node.weight_exp
+    return cal.run(node), exps
+
+
+def embed(cal: Calibrator, module: Any, preprocess: Preprocess, target: torch.Tensor) -> str:
+    """Patch embedding and position constants; ``target`` [N, T-1, C] is the float embedding.
+
+    ``(x/255 - mean)/std`` of ``x = 128 + q`` folds into the weights (``W / (255 std)``) and the
+    constants; the class token's row has no products.
+    """
+    layer = linear_parameters(module.patch_embed.proj)
+    channels, patch = preprocess.channels, module.patch_embed.patch_size[0]
+    mean, std = np.array(preprocess.mean), np.array(preprocess.std)
+    kernel = layer.weight.reshape(-1, channels, patch * patch)
+    centre = (kernel.sum(2) * ((128 / 255 - mean) / std)).sum(1)
+    kernel = kernel / (255 * std)[None, :, None]
+    folded = LinearParameters(
+        weight=kernel.transpose(0, 2, 1).reshape(len(kernel), -1), bias=layer.bias + centre
+    )
+    images = cal.values["image"].numpy()
+    x = torch.from_numpy(np.stack([patches(image, patch).astype(np.int8) for image in images]))
+    linear = cal.accumulator("patch_embed", "image", folded, target, x=x)
+    acc = cal.add(
+        ir.PatchEmbed(
+            name="patch_embed",
+            inputs=("image",),
+            output="embed.acc",
+            patch=patch,
+            weight=linear.weight,
+            weight_exp=linear.weight_exp,
+            bits=linear.bits,
+        ),
+        linear.weight_exp,
+        wire=True,
+    )
+    position = module.pos_embed[0].double().numpy().copy()
+    position[0] += module.cls_token[0, 0].double().numpy()
+    position[1:] += np.ldexp(linear.bias.astype(np.float64), linear.weight_exp)
+    return residual(cal, "embed", acc, position)
+
+
+def residual(cal: Calibrator, name: str, acc: str, old: str | Floats) -> str:
+    """Residual adder of an accumulator and the old residual's edge (or constants [T, C])."""
+    acc_exp = cal.exponent(acc)
+    made_by = cal.nodes[-1]
+    assert isinstance(made_by, ir.Linear | ir.PatchEmbed)
+    bound = 128 * np.abs(made_by.weight.astype(np.int64)).sum(1)
+    constant = None
+    inputs: tuple[str, ...]
+    if isinstance(old, str):
+        old_exp, inputs = cal.exponent(old), (acc, old)
+    else:
+        widest = float(np.abs(old).max())
+        exponent = math.ceil(math.log2(widest / CONSTANT_MAX)) if widest > 0 else -15
+        # Aligning to the finer exponent must keep the sum within 32 bits.
+        room = np.floor(np.log2(2.0**30 / np.maximum(bound, 1)))
+        exponent = max(exponent, int((acc_exp - room).max()))
+        old_exp, inputs = ints(exponent), (acc,)
+        constant = np.floor(np.ldexp(old, -exponent) + 0.5).astype(np.int16)
+    fine = np.minimum(acc_exp, old_exp)
+    la, lo = acc_exp - fine, old_exp - fine
+    probe = ir.Residual(
+        name=name,
+        inputs=inputs,
+        output=name,
+        la=la,
+        lo=lo,
+        shift=np.zeros_like(fine),
+        constant=constant,
+    )
+    addend = cal.values[old] if isinstance(old, str) else torch.from_numpy(constant)[None]
+    total = (cal.values[acc].long() << torch.from_numpy(la)) + (
+        addend.long() << torch.from_numpy(lo)
+    )
+    exps = residual_exponents(
+        cal.options.method,
+        cal.real(total, fine),
+        factors=cal.options.ptf,
+        class_weight=cal.class_weight,
+    )
+    cal.add(replace(probe, shift=ints(exps - fine)), exps)
+    cal.drop(*inputs)
+    return name
+
+
+def layer_norm(
+    cal: Calibrator,
+    name: str,
+    source: str,
+    norm: Any,
+    following: Floats | None,
+    bits: int,
+) -> tuple[str, npt.NDArray[np.int64]]:
+    """Integer LayerNorm; its edge and ``log2`` of the smoothing divided out of its output.
+
+    ``following`` [O, C] are the float weights that read it, of ``bits``; None: no smoothing.
+    """
+    exps = cal.exponent(source)
+    alpha = ints(exps - exps.min())
+    gamma, beta = norm.weight.double().numpy(), norm.bias.double().numpy()
+    value = cal.values[source]
+    step = max(1, -(-value.numel() // (1 << 22)))
+    y = norms.normalized(value[::step], alpha) * gamma + beta
+    options = cal.options
+    smooth = np.zeros(len(gamma), np.int64)
+    if following is not None:
+        smooth = smoothing.choose(
+            options.method,
+            y,
+            following,
+            bits,
+            options.smoothing,
+            cal.class_weight,
+        )
+    exponent = int(cal.observe(np.ldexp(y, -smooth))[0])
+    node = norms.layer_norm(
+        name, source, alpha=alpha, gamma=gamma, beta=beta, smooth=smooth, exponent=exponent
+    )
+    return cal.add(node, exponent), smooth
+
+
+def projection(
+    cal: Calibrator,
+    name: str,
+    source: str,
+    layer: LinearParameters,
+    target: torch.Tensor,
+    groups: int,
+) -> str:
+    """A layer with int8 output, one exponent per head (``groups``)."""
+    node = cal.accumulator(name, source, layer, target)
+    acc, exps = accumulate(node, cal)
+    out = cal.observe(cal.real(acc, exps), groups)
+    out = np.repeat(out, len(exps) // groups)
+    return cal.add(replace(node, shift=ints(out - exps)), out)
+
+
+def mlp_hidden(
+    cal: Calibrator, name: str, source: str, layer: LinearParameters, target: torch.Tensor
+) -> str:
+    """fc1 with the exponent that serves GELU best: errors count after the activation."""
+    node = cal.accumulator(name, source, layer, target)
+    acc, exps = accumulate(node, cal)
+    real = cal.real(acc, exps)
+    middle = int(pot.centre(ranges(cal.options.method, real.reshape(len(real), -1, 1)))[0])
+    rows, weight = pot.sample(real, cal.class_weight)
+    wanted = gelu(rows)
+    errors = [
+        np.square(gelu(pot.rounded(rows, middle + o)) - wanted).sum(1) @ weight for o in pot.WINDOW
+    ]
+    out = middle + pot.WINDOW[int(np.argmin(errors))]
+    return cal.add(replace(node, shift=ints(out - exps)), out, wire=True)
+
+
+def gelu(x: Floats) -> Floats:
+    """Exact-form GELU in float64."""
+    return np.asarray(0.5 * x * (1 + torch.erf(torch.from_numpy(x) / math.sqrt(2)).numpy()))
+
+
+def _counts(value: torch.Tensor) -> npt.NDArray[np.int64]:
+    """How often each int8 value occurs, [256] from -128."""
+    return np.asarray(torch.bincount(value.reshape(-1).int() + 128, minlength=256).numpy())
+
+
+def activation(cal: Calibrator, name: str, source: str) -> tuple[str, int]:
+    """GELU table: the output exponent and offset of least error on what fc1 made."""
+    in_exp = int(cal.exponent(source)[0])
+    value = cal.values[source]
+    counts = _counts(value) + (cal.class_weight - 1) * _counts(value[:, 0])
+    x = np.ldexp(np.arange(-128, 128, dtype=np.float64), in_exp)
+    wanted = gelu(x)
+    used = counts > 0
+    lowest, highest = wanted[used].min(), wanted[used].max()
+    middle = int(pot.centre(max(highest, -lowest, 1e-9), 9))
+    best, least = (0, 0), math.inf
+    for out in range(middle - 2, middle + 3):
+        zero = max(0, math.floor(lowest / 2.0**out + 0.5) + 128)
+        made = np.floor(np.ldexp(wanted, -out) + 0.5) - zero
+        error = (np.square(np.ldexp(np.clip(made, -128, 127) + zero, out) - wanted) * counts).sum()
+        if error < least:
+            best, least = (out, zero), error
+    out, zero = best
+    table = Gelu(in_exp=in_exp, out_exp=out, zero=zero).table()
+    cal.add(ir.Gelu(name=name, inputs=(source,), output=name, table=table, zero=zero), out)
+    cal.drop(source)
+    return name, zero

@@ -1,0 +1,21 @@
+"""Where the user's data lies."""
+
+import os
+from pathlib import Path
+
+from golden.support.errors import PotvitError
+
+
+def data_folder() -> Path | None:
+    """The folder that POTVIT_DATA names, or None where the variable is unset or empty.
+
+    Raises:
+        PotvitError: it names something that is no folder.
+    """
+    value = os.environ.get("POTVIT_DATA", "")
+    if not value:
+        return None
+    folder = Path(value)
+    if not folder.is_dir():
+        raise PotvitError(f"POTVIT_DATA={value} is no folder: correct it or unset it")
+    return folder

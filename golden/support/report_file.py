@@ -1,0 +1,54 @@
+"""Reports that appear complete or not at all."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from golden.support.errors import PotvitError
+
+
+def require_writable(path: Path) -> None:
+    """Try the place of a report before the minutes of work that it reports on.
+
+    Raises:
+        PotvitError: it is a folder, or no file can be made there.
+    """
+    if path.is_dir():
+        raise PotvitError(f"report {path} is a folder: --out names a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        os.unlink(partial)
+    except OSError as error:
+        raise PotvitError(
+            f"report {path} cannot be written ({error.strerror}): choose another place with --out"
+        ) from None
+
+
+def write_json(path: Path, report: dict[str, Any]) -> None:
+    """Write ``report`` to ``path`` as ``write_text`` does."""
+    write_text(path, json.dumps(report, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, making the folders above it.
+
+    Raises:
+        PotvitError: the place cannot be written; an older report stays as it was.
+    """
+    partial = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except OSError as error:
+        raise PotvitError(f"report {path} cannot be written ({error.strerror})") from None
+    finally:
+        if partial is not None and os.path.exists(partial):
+            os.unlink(partial)

@@ -1,0 +1,1 @@
+"""Random integer graphs for tests."""

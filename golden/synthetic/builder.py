@@ -1,0 +1,319 @@
+"""Nodes of random graphs, each with the shifts that suit the values arriving at it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from golden.execute.reference import compute_node, split_heads
+from golden.graph import ir
+from golden.ops.gelu import Gelu
+from golden.ops.softmax import AttnFormat, CodeRule, ExpForm
+from golden.ops.windows import Windows
+
+Array = npt.NDArray[Any]
+GAMMA_FRACTION = 10
+GELU_ZERO = 96
+
+
+def _exp(exponent: int) -> Array:
+    return np.array([exponent], np.int32)
+
+
+class GraphBuilder:
+    """Adds nodes one by one and carries sample values along to choose the exponents."""
+
+    def __init__(self, rng: np.random.Generator, samples: list[Array]) -> None:
+        self.rng = rng
+        shape = samples[0].shape
+        pixels = ir.Tensor(name="image", shape=shape, dtype="uint8", exponent=_exp(0))
+        self.tensors = {"image": pixels}
+        self.nodes: list[ir.Node] = []
+        self.values: dict[str, list[Array]] = {"image": samples}
+
+    def trial(self, node: ir.Node) -> list[Array]:
+        """What ``node`` would make on the samples."""
+        columns = zip(*(self.values[name] for name in node.inputs), strict=True)
+        return [compute_node(node, list(column)) for column in columns]
+
+    def head(self, source: str, classes: int) -> str:
+        """The classifier: random weights, logits at one exponent."""
+        weight, weight_exp = self.weights(classes, self.values[source][0].shape[-1], 8)
+        la = (weight_exp - weight_exp.min()).astype(np.int32)
+        bias = self.rng.integers(-2000, 2001, classes).astype(np.int32)
+        node = ir.Head(
+            name="head",
+            inputs=(source,),
+            output="logits",
+            weight=weight,
+            bias=bias,
+            weight_exp=weight_exp,
+            la=la,
+        )
+        return self.add(node, self.exponent(source) + weight_exp.min(), "int32")
+
+    def graph(self, meta: dict[str, Any]) -> ir.Graph:
+        """The graph of all nodes so far, from image to logits."""
+        return ir.Graph(
+            tensors=self.tensors,
+            nodes=tuple(self.nodes),
+            input="image",
+            output="logits",
+            meta=meta,
+        )
+
+    def add(self, node: ir.Node, exponent: Array, dtype: str = "int8", wire: bool = False) -> str:
+        """Append a node, its output edge at ``exponent`` and its values; the edge's name."""
+        made = self.trial(node)
+        self.tensors[node.output] = ir.Tensor(
+            name=node.output,
+            shape=made[0].shape,
+            dtype=dtype,
+            exponent=exponent.astype(np.int32),
+            kind=ir.Kind.WIRE if wire else ir.Kind.STORED,
+        )
+        self.nodes.append(node)
+        self.values[node.output] = [value.astype(dtype) for value in made]
+        return node.output
+
+    def exponent(self, tensor: str) -> Array:
+        """Return an edge's exponents."""
+        return self.tensors[tensor].exponent
+
+    def weights(self, rows: int, columns: int, bits: int) -> tuple[Array, Array]:
+        """Int weights whose rows differ in size, and exponents that even most of it out."""
+        limit = 1 << (bits - 1)
+        spread = self.rng.integers(0, 3, rows)
+        sigma = limit / 3 / 2.0**spread
+        raw = np.rint(self.rng.normal(0, 1, (rows, columns)) * sigma[:, None])
+        raw[self.rng.integers(rows), self.rng.integers(columns)] = -limit
+        weight = np.clip(raw, -limit, limit - 1).astype(np.int8)
+        return weight, (spread - bits).astype(np.int32)
+
+    def fit(self, accs: list[Array], exponents: Array, target: float = 44.0) -> int:
+        """The output exponent that gives the real values a deviation of about ``target``."""
+        real = np.concatenate([(a * 2.0**exponents).ravel() for a in accs])
+        return round(math.log2(max(float(real.std()), 1e-9) / target))
+
+    def linear(
+        self,
+        name: str,
+        source: str,
+        rows: int,
+        bits: int,
+        *,
+        heads: int = 0,
+        wire: bool = False,
+        output: str | None = None,
+    ) -> str:
+        """A layer of random weights; int8 requantized, or the accumulator itself on a ``wire``."""
+        weight, weight_exp = self.weights(rows, self.values[source][0].shape[-1], bits)
+        exps = weight_exp + self.exponent(source)
+        node = ir.Linear(
+            name=name,
+            inputs=(source,),
+            output=output or name,
+            weight=weight,
+            bias=np.zeros(rows, np.int32),
+            weight_exp=weight_exp,
+            bits=bits,
+        )
+        deviation = np.concatenate(self.trial(node)).std(0)
+        bias = np.rint(self.rng.normal(0, 0.4, rows) * deviation).astype(np.int32)
+        node = replace(node, bias=bias)
+        if output is not None:  # the accumulator itself feeds a residual adder
+            return self.add(node, exps, "int32", wire=True)
+        accs = self.trial(node)
+        if heads:
+            groups = np.split(np.arange(rows), heads)
+            fits = [self.fit([a[:, g] for a in accs], exps[g]) for g in groups]
+            out_exp: Array = np.repeat(fits, rows // heads)
+        else:
+            out_exp = _exp(self.fit(accs, exps))
+        shift = np.broadcast_to(out_exp - exps, (rows,)).astype(np.int32)
+        node = replace(node, shift=shift)
+        return self.add(node, out_exp, wire=wire)
+
+    def residual(
+        self,
+        name: str,
+        acc: str,
+        old: str | None,
+        constant_exp: int | None = 0,
+        windows: Windows | None = None,
+    ) -> str:
+        """Residual addition of ``acc`` and ``old``, or of a random position constant.
+
+        With ``constant_exp`` None and no ``old`` the accumulator begins the stream. ``windows`` is
+        the order that the accumulator comes in.
+        """
+        acc_exp = self.exponent(acc)
+        accs = self.values[acc]
+        if windows is not None:
+            accs = [windows.reverse(a) for a in accs]
+        constant = None
+        olds: list[Array]
+        if old is None and constant_exp is None:
+            old_exp, olds = acc_exp, [np.zeros(1, np.int8)] * len(accs)
+        elif old is None:
+            assert constant_exp is not None
+            shape = accs[0].shape
+            size = self.fit(accs, acc_exp, 1.0) - constant_exp
+            values = self.rng.normal(0, 2.0**size, shape)
+            constant = np.clip(np.rint(values), -(1 << 15), (1 << 15) - 1).astype(np.int16)
+            old_exp, olds = _exp(constant_exp), [constant] * len(self.values["image"])
+        else:
+            old_exp, olds = self.exponent(old), self.values[old]
+        fine = np.minimum(acc_exp, old_exp)
+        la, lo = acc_exp - fine, old_exp - fine
+        sums = [
+            (a.astype(np.int64) << la) + (o.astype(np.int64) << lo)
+            for a, o in zip(accs, olds, strict=True)
+        ]
+        base = self.fit(sums, fine, 30.0) - 1
+        alpha = self.rng.integers(0, 4, size=fine.shape)
+        inputs = (acc,) if old is None else (acc, old)
+        node = ir.Residual(
+            name=name,
+            inputs=inputs,
+            output=name,
+            la=la.astype(np.int32),
+            lo=lo.astype(np.int32),
+            shift=(base + alpha - fine).astype(np.int32),
+            constant=constant,
+            windows=windows,
+        )
+        return self.add(node, base + alpha)
+
+    def layer_norm(
+        self,
+        name: str,
+        source: str,
+        target: float = 40.0,
+        *,
+        windows: Windows | None = None,
+        stream: bool = False,
+    ) -> str:
+        """LayerNorm with outputs of a deviation of about ``target``.
+
+        ``windows`` is the order it writes in; with ``stream`` it writes the residual stream, whose
+        channels have exponents of their own.
+        """
+        exps = self.exponent(source)
+        alpha = (exps - exps.min()).astype(np.int32)
+        channels = exps.shape[0]
+        one = 1 << GAMMA_FRACTION
+        gamma = np.rint(self.rng.normal(1, 0.4, channels) * one).astype(np.int16)
+        beta = np.rint(self.rng.normal(0, 0.3, channels) * one * 65536).astype(np.int32)
+        out_exp = round(-math.log2(target))
+        made_exp = _exp(out_exp)
+        if stream:
+            factors = self.rng.integers(0, 4, channels)
+            made_exp = np.asarray(out_exp - 1 + factors)
+            gamma, beta = gamma >> factors, beta >> factors
+            out_exp -= 1
+        node = ir.LayerNorm(
+            name=name,
+            inputs=(source,),
+            output=name,
+            alpha=alpha,
+            gamma=gamma.astype(np.int16),
+            beta=beta.astype(np.int32),
+            shift=16 + GAMMA_FRACTION + out_exp,
+            windows=windows,
+        )
+        return self.add(node, made_exp)
+
+    def attention(
+        self,
+        prefix: str,
+        source: str,
+        heads: int,
+        bits: int,
+        form: ExpForm,
+        fmt: AttnFormat | None,
+        rule: CodeRule,
+        windows: Windows | None = None,
+    ) -> str:
+        """q, k, v, logits, codes and x V of ``heads`` heads, of all tokens or in ``windows``."""
+        channels = self.values[source][0].shape[-1]
+        q, k, v = (self.linear(f"{prefix}.{x}", source, channels, bits, heads=heads) for x in "qkv")
+        logit_exp = np.array([-2 - h % 3 for h in range(heads)], np.int32)
+        accs = [
+            split_heads(a.astype(np.int64), heads) @ split_heads(b, heads).transpose(0, 2, 1)
+            for a, b in zip(self.values[q], self.values[k], strict=True)
+        ]
+        shift = np.array([self.fit([a[h] for a in accs], _exp(0)) for h in range(heads)], np.int32)
+        bias, bias_shift = None, None
+        if windows is not None:
+            bias_shift = np.maximum(shift - self.rng.integers(0, 3, heads), 0).astype(np.int32)
+            entries = (2 * windows.window[0] - 1) * (2 * windows.window[1] - 1)
+            table = self.rng.normal(0, 60, (entries, heads))
+            bias = np.clip(np.rint(windows.bias(table)), -128, 127).astype(np.int8)
+        node = ir.Scores(
+            name=f"{prefix}.scores",
+            inputs=(q, k),
+            output=f"{prefix}.scores",
+            heads=heads,
+            shift=shift,
+            windows=windows,
+            bias=bias,
+            bias_shift=bias_shift,
+        )
+        scores = self.add(node, logit_exp)
+        codes = self.add(
+            ir.Softmax(
+                name=f"{prefix}.codes",
+                inputs=(scores,),
+                output=f"{prefix}.codes",
+                logit_exp=logit_exp,
+                form=form,
+                fmt=fmt,
+                rule=rule,
+                masked=windows is not None and windows.masks,
+            ),
+            _exp(0),
+            "uint8",
+        )
+        v_exp = self.exponent(v)[:: channels // heads]
+        out_exp = int(v_exp.max()) - 1
+        return self.add(
+            ir.AttnValue(
+                name=f"{prefix}.attn",
+                inputs=(codes, v),
+                output=f"{prefix}.attn",
+                heads=heads,
+                shift=(out_exp - v_exp).astype(np.int32),
+                fmt=fmt,
+            ),
+            _exp(out_exp),
+        )
+
+    def mlp(self, prefix: str, source: str, hidden: int, bits: int) -> str:
+        """fc1, GELU table and fc2 up to its accumulator."""
+        fc1 = self.linear(f"{prefix}.fc1", source, hidden, bits, wire=True)
+        in_exp = int(self.exponent(fc1)[0])
+        out_exp = in_exp - 1
+        table = Gelu(in_exp=in_exp, out_exp=out_exp, zero=GELU_ZERO).table()
+        gelu = self.add(
+            ir.Gelu(
+                name=f"{prefix}.gelu",
+                inputs=(fc1,),
+                output=f"{prefix}.gelu",
+                table=table,
+                zero=GELU_ZERO,
+            ),
+            _exp(out_exp),
+        )
+        return self.linear(
+            f"{prefix}.fc2",
+            gelu,
+            self.values[source][0].shape[-1],
+            bits,
+            output=f"{prefix}.fc2.acc",
+            wire=True,
+        )

@@ -1,0 +1,1 @@
+"""The array unit: matrix products and what becomes of their rows."""

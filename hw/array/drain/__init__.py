@@ -1,0 +1,1 @@
+"""From accumulators to memories: requantization, residual addition, tables."""

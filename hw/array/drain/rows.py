@@ -1,0 +1,161 @@
+"""Drain sequencer: the R rows of a finished tile with their destination addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from hw.array.tile import ADDR_BITS, tile_layout
+from hw.config import Config
+from hw.isa.instruction import Mem
+
+PART_BITS = 7  # `sub` plus the number of a tile
+
+
+def row_layout(config: Config) -> data.StructLayout:
+    """One row of results: where it goes and what happens to it.
+
+    ``valid`` one of the R rows of a tile; ``real`` it is to be written; ``number`` 0..R-1;
+    ``addr``, ``lane``, ``part`` where `dest` wants them; ``token`` its index in the statistics;
+    ``restart`` first tile; ``flush`` row R - 1 of the last tile; ``last`` row R - 1 of the
+    instruction's last tile.
+    """
+    return data.StructLayout(
+        {
+            "valid": 1, "real": 1, "number": bits_for(config.rows - 1), "dest": 3, "gelu": 1,
+            "const_old": 1, "restart_stats": 1, "restart": 1, "flush": 1, "last": 1,
+            "addr": ADDR_BITS, "lane": bits_for(config.cols - 1), "part": PART_BITS,
+            "token": 11, "slot": 9, "cols": bits_for(config.cols),
+        }
+    )  # fmt: skip
+
+
+class DrainSequencer(wiring.Component):
+    """Walks the rows of one tile after another, never stalling.
+
+    With ``load`` in cycle n (the record is on ``tile``) row r is on ``row`` in cycle n + 1 + r.
+    Addresses step with the rows: row r of group g is index ``g*R + r`` of the instruction. Loads
+    must be at least R cycles apart.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "load": In(1),
+                "tile": In(tile_layout(config)),
+                "row": Out(row_layout(config)),
+                "fault": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        cfg, new = self.config, self.tile
+        cur = Signal.like(new, reset_less=True)
+        active, number = Signal(), Signal(range(cfg.rows))
+        at_end = Signal()
+        m.d.comb += at_end.eq(number == cfg.rows - 1)
+
+        # Position of a row: it steps by one index a row, and by the instruction's strides.
+        place = data.StructLayout({"addr": ADDR_BITS, "lane": bits_for(cfg.cols - 1), "token": 11})
+        here, following, start, base, saved = (
+            Signal(place, name=n, reset_less=True)
+            for n in ("here", "following", "start", "base", "saved")
+        )
+        stride = Signal(12)
+        m.d.comb += following.eq(here)
+        with m.If(active):
+            m.d.comb += [
+                following.addr.eq(here.addr + stride),
+                following.lane.eq(here.lane + 1),
+                following.token.eq(here.token + 1),
+            ]
+        with m.Switch(cur.dest):
+            with m.Case(Mem.RESIDUAL):
+                m.d.comb += stride.eq(cur.d_stride)
+            with m.Case(Mem.VALUE):
+                m.d.comb += stride.eq(1)
+            with m.Case(Mem.STREAM):
+                m.d.comb += stride.eq(Mux(here.lane == cfg.cols - 1, cur.d_stride, 0))
+            with m.Case(Mem.ACT, Mem.LOGIT):
+                m.d.comb += stride.eq(Mux(at_end, cur.d_stride, 0))
+
+        # Start of the next tile. `base` is the start of this sweep's first group (tiles outer) or
+        # of this tile (groups outer); `saved` is where the next group starts (groups outer).
+        next_group = Signal(place)
+        step = Signal(6)
+        m.d.comb += [
+            next_group.eq(Mux(new.group_outer & ~(active & cur.tile_first), saved, following)),
+            step.eq(Mux(new.dest == Mem.OUT, 1, Mux(new.dest == Mem.VALUE, 0, new.d_step))),
+        ]
+        with m.If(new.instr_first):
+            m.d.comb += [
+                start.addr.eq(new.d_addr),
+                start.lane.eq(new.sub),
+                start.token.eq(new.token),
+            ]
+        with m.Elif(Mux(new.group_outer, new.tile_first, ~new.group_first)):
+            m.d.comb += start.eq(next_group)
+        with m.Else():
+            m.d.comb += [start.eq(base), start.addr.eq(base.addr + step)]
+
+        part, slot = Signal(PART_BITS), Signal(9)
+        m.d.sync += here.eq(following)
+        with m.If(active):
+            m.d.sync += number.eq(number + 1)
+            with m.If(at_end):
+                m.d.sync += active.eq(0)
+                with m.If(cur.tile_first):
+                    m.d.sync += saved.eq(following)
+        with m.If(self.load):
+            m.d.sync += [cur.eq(new), active.eq(1), number.eq(0), here.eq(start)]
+            with m.If(new.instr_first | new.group_outer | new.group_first):
+                m.d.sync += base.eq(start)
+            with m.If(new.tile_first):
+                m.d.sync += part.eq(new.sub)
+            with m.Elif(new.group_outer | new.group_first):
+                m.d.sync += part.eq(part + 1)
+            with m.If(new.instr_first):
+                m.d.sync += slot.eq(new.slot)
+            with m.Elif(new.tile_first):
+                m.d.sync += slot.eq(slot + 1)
+
+        real, only, row = Signal(), Signal(), self.row
+        m.d.comb += [
+            only.eq((number == 0) & cur.group_first),
+            real.eq(active & (number < cur.rows) & ((cur.dest != Mem.OUT) | only)),
+            row.valid.eq(active), row.real.eq(real), row.number.eq(number), row.dest.eq(cur.dest),
+            row.gelu.eq(cur.gelu), row.const_old.eq(cur.const_old),
+            row.restart_stats.eq(cur.tile_first & cur.stats_init), row.restart.eq(cur.tile_first),
+            row.flush.eq(at_end & cur.tile_last), row.last.eq(active & at_end & cur.instr_last),
+            row.addr.eq(here.addr), row.lane.eq(here.lane), row.part.eq(part),
+            row.token.eq(here.token), row.slot.eq(slot), row.cols.eq(cur.cols),
+        ]  # fmt: skip
+        m.d.sync += self.fault.eq(real & self._outside(cur.dest, row))
+        return m
+
+    def _outside(self, dest: Value, row: Any) -> Value:
+        """Whether the row's address, part, token or slot exceeds its memory."""
+        cfg = self.config
+        limits = {
+            Mem.ACT: cfg.act_words * cfg.tile_act_granules,
+            Mem.STREAM: cfg.stream_words,
+            Mem.VALUE: cfg.value_words,
+            Mem.LOGIT: cfg.logit_words,
+            Mem.RESIDUAL: cfg.residual_words,
+            Mem.OUT: cfg.out_words,
+        }
+        past: Value = Const(0)
+        for memory, words in limits.items():
+            past |= (dest == memory) & (row.addr >= words)
+        past |= (dest == Mem.VALUE) & (row.part >= cfg.head_lanes // cfg.cols)
+        past |= (dest == Mem.LOGIT) & (row.slot >= cfg.slots)
+        past |= (dest == Mem.RESIDUAL) & (row.token >= cfg.max_tokens)
+        if cfg.cols != cfg.lanes:  # two words a row, in a pair
+            past |= (dest == Mem.STREAM) & row.addr[0]
+        return past

@@ -1,0 +1,1 @@
+"""Multiply-accumulate: processing elements, the array of them, operand sums."""

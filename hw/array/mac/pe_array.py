@@ -1,0 +1,146 @@
+"""R x Cn processing elements with operand registers; rows of results leave one per cycle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.ops.psmac import PsMac
+from hw.array.mac.operand_sums import ColumnSum, RowSum, column_sum_bits, row_sum_bits
+from hw.array.mac.pe import PE, accumulator_bits, offset_byte, offset_nibbles
+from hw.config import Config
+
+# What the controller says about the words that the memories show in the same cycle: a chunk is
+# there, which half of the activation words (8x8 mode), 8x4 mode (never with a word of parameters),
+# first and last chunk of a tile, and whether row 0 counts as zero.
+CHUNK = data.StructLayout({"valid": 1, "half": 1, "w4": 1, "first": 1, "last": 1, "zero_row": 1})
+ZERO = 128  # in offset form
+
+
+class PEArray(wiring.Component):
+    """Multiplies one chunk a cycle; a tile's R rows of accumulators leave after its last chunk.
+
+    Operands in cycle n; with ``chunk.last``, ``load`` is high in cycle n + 3 and ``row`` and
+    ``row_sum`` show row r of the tile in cycle n + 4 + r; ``column_sums`` are valid with ``load``.
+    Last chunks must be R cycles apart. Cycles without a valid chunk may lie anywhere.
+
+    Members: ``chunk`` control, ``a`` ([row][2K]) and ``w`` ([column][K]) memory words, ``word``
+    the weight word one cycle later; the dot products are
+    ``row - ROW_UNIT * row_sum - COLUMN_UNIT * column_sums`` (see hw/array/mac/pe.py).
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.psmac = PsMac(lanes=config.lanes)
+        accs = data.ArrayLayout(accumulator_bits(config.lanes), config.cols)
+        sums = data.ArrayLayout(column_sum_bits(config.lanes), config.cols)
+        super().__init__(
+            {
+                "chunk": In(CHUNK),
+                "a": In(data.ArrayLayout(signed(8), config.rows * config.act_bytes)),
+                "w": In(data.ArrayLayout(8, config.stream_bytes)),
+                "word": Out(data.ArrayLayout(8, config.stream_bytes)),
+                "load": Out(1),
+                "row": Out(accs),
+                "row_sum": Out(signed(row_sum_bits(config.lanes))),
+                "column_sums": Out(sums),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        cols = range(self.config.cols)
+        stages = [self.chunk]
+        for i in range(3):
+            stage = Signal(CHUNK, name=f"chunk{i + 1}")
+            m.d.sync += stage.eq(stages[-1])
+            stages.append(stage)
+        _, _, self._sums, done = stages
+        m.d.comb += self.load.eq(done.valid & done.last)
+
+        weights = [self._column(m, c) for c in cols]
+        above: list[PE] = []
+        above_sum: RowSum | None = None
+        for r in range(self.config.rows):
+            x_lo, x_hi = self._row_operands(m, r)
+            m.submodules[f"row_sum_{r}"] = row_sum = RowSum(
+                self.config.lanes, four_bit=self.config.four_bit
+            )
+            m.d.comb += row_sum.valid.eq(self._sums.valid)
+            row = [PE(self.psmac, four_bit=self.config.four_bit) for _ in cols]
+            for c, pe in enumerate(row):
+                m.submodules[f"pe_{r}_{c}"] = pe
+                for port, nibble in weights[c].items():
+                    m.d.comb += [a.eq(b) for a, b in zip(getattr(pe, port), nibble, strict=True)]
+            parts: list[Any] = [*row, row_sum]
+            for part in parts:
+                m.d.comb += [part.first.eq(self._sums.first), part.load.eq(self.load)]
+                m.d.comb += [a.eq(b) for a, b in zip(part.x_lo, x_lo, strict=True)]
+                if self.config.four_bit:
+                    m.d.comb += part.w4.eq(self._sums.w4)
+                    m.d.comb += [a.eq(b) for a, b in zip(part.x_hi, x_hi, strict=True)]
+            if above_sum is None:
+                m.d.comb += [self.row[c].eq(pe.drain) for c, pe in enumerate(row)]
+                m.d.comb += self.row_sum.eq(row_sum.drain)
+            else:
+                m.d.comb += [a.below.eq(b.drain) for a, b in zip(above, row, strict=True)]
+                m.d.comb += above_sum.below.eq(row_sum.drain)
+            above, above_sum = row, row_sum
+        return m
+
+    def _column(self, m: Module, c: int) -> dict[str, list[Any]]:
+        """Registered weights of column ``c`` by port of its PEs; their sum.
+
+        The registers hold them in offset form, so that the multipliers begin with the cycle.
+        """
+        lanes, four_bit = self.config.lanes, self.config.four_bit
+        m.submodules[f"column_sum_{c}"] = column = ColumnSum(lanes)
+        m.d.comb += [
+            column.valid.eq(self._sums.valid),
+            column.first.eq(self._sums.first),
+            column.w4.eq(self._sums.w4 if four_bit else 0),
+            self.column_sums[c].eq(column.acc),
+        ]
+        los, his = [], []
+        for k in range(lanes):
+            byte = Signal(8, name=f"w_{c}_{k}", reset_less=True)
+            lo, hi = Signal(4, name=f"w_lo_{c}_{k}"), Signal(4, name=f"w_hi_{c}_{k}")
+            m.d.sync += byte.eq(
+                Cat(offset_nibbles(self.w[c * lanes + k], self.chunk.w4 if four_bit else 0))
+            )
+            m.d.comb += [
+                self.word[c * lanes + k].eq(offset_byte(byte)),
+                Cat(lo, hi).eq(byte), column.w_lo[k].eq(lo), column.w_hi[k].eq(hi),
+            ]  # fmt: skip
+            los.append(lo)
+            his.append(hi)
+        if four_bit:
+            return {"w_lo": los, "w_hi": his}
+        return {"w": [Cat(lo, hi) for lo, hi in zip(los, his, strict=True)]}
+
+    def _row_operands(self, m: Module, r: int) -> tuple[list[Signal], list[Signal]]:
+        """Registered activations of row ``r`` for the low and the high nibbles, in offset form.
+
+        Without a chunk they are 0, which makes every product 0.
+        """
+        lanes, word = self.config.lanes, self.config.act_bytes
+        chunk = self.chunk
+
+        def operand(name: str, value: Any) -> Signal:
+            x = Signal(8, name=name, reset_less=True)
+            value = offset_byte(value)
+            if r == 0:
+                value = Mux(chunk.zero_row, ZERO, value)
+            m.d.sync += x.eq(Mux(chunk.valid, value, 0))
+            return x
+
+        x_lo, x_hi = [], []
+        for k in range(lanes):
+            early, late = self.a[r * word + k], self.a[r * word + lanes + k]
+            x_lo.append(operand(f"x_lo_{r}_{k}", Mux(chunk.half, late, early)))
+            if self.config.four_bit:
+                x_hi.append(operand(f"x_hi_{r}_{k}", Mux(chunk.half | chunk.w4, late, early)))
+        return x_lo, x_hi

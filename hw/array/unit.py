@@ -1,0 +1,134 @@
+"""ARRAY unit: PE array, MATMUL controller and drain pipeline (docs/architecture.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import bits_for
+
+from hw.array.control import STALL, MatmulControl
+from hw.array.drain.channel_params import ChannelParams
+from hw.array.drain.pipeline import Drain, drain_ports
+from hw.array.drain.rows import DrainSequencer
+from hw.array.mac.pe_array import PEArray
+from hw.config import Config
+from hw.isa.instruction import Mem, Op
+from hw.isa.layouts import payload_layout
+from hw.lib.ports import ReadPort, WritePort, addr_data
+
+
+class ArrayUnit(wiring.Component):
+    """Runs MATMUL instructions; see docs/architecture.md.
+
+    Members: ``instr``, ``done``, ``busy``, ``fault``; ``stall`` one-hot in a cycle without a
+    chunk; ``macs`` useful products of a cycle; read ports ``a_read`` ([row][2K]), ``w_read``
+    ([column][K], also parameters), ``res_read``, ``stat_read``; write ports of every destination;
+    ``const`` with ``const_level`` rows available; ``gelu_load`` fills all table copies.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        bits, cols, rows = config.addr_bits, config.cols, config.rows
+        row_bits = bits_for(rows - 1)
+        super().__init__(
+            {
+                "instr": In(stream.Signature(payload_layout(Op.MATMUL))),
+                "done": Out(1),
+                "busy": Out(1),
+                "fault": Out(1),
+                "stall": Out(STALL),
+                "macs": Out(unsigned(bits_for(2 * config.macs))),
+                "a_read": Out(
+                    ReadPort(bits["act"], data.ArrayLayout(signed(8), rows * config.act_bytes))
+                ),
+                "w_read": Out(ReadPort(bits["stream"], data.ArrayLayout(8, config.stream_bytes))),
+                "act_write": Out(WritePort(addr_data(bits["act"], cols, bank=row_bits, half=1))),
+                "key_write": Out(
+                    WritePort(addr_data(bits["stream"], cols, lane=bits_for(cols - 1)))
+                ),
+                "value_write": Out(
+                    WritePort(
+                        addr_data(bits["value"], cols, part=bits_for(config.head_lanes // cols - 1))
+                    )
+                ),
+                "logit_write": Out(WritePort(addr_data(bits["logit"], cols, bank=row_bits))),
+                "res_write": Out(WritePort(addr_data(bits["residual"], cols))),
+                "const_level": In(range(config.const_rows + 1)),
+            }
+            | drain_ports(config)
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        cfg = self.config
+        m.submodules.control = control = MatmulControl(cfg)
+        m.submodules.array = array = PEArray(cfg)
+        m.submodules.params = params = ChannelParams(cfg)
+        m.submodules.sequencer = sequencer = DrainSequencer(cfg)
+        m.submodules.drain = drain = Drain(cfg)
+
+        connect(m, flipped(self.instr), control.instr)
+        m.d.comb += [
+            self.a_read.en.eq(control.act_en),
+            self.a_read.addr.eq(control.act_addr),
+            self.w_read.en.eq(control.stream_en),
+            self.w_read.addr.eq(control.stream_addr),
+            self.stall.eq(control.stall),
+            self.macs.eq(control.macs),
+            control.const_level.eq(self.const_level),
+            control.const_taken.eq(self.const.valid & self.const.ready),
+            array.chunk.eq(control.chunk),
+            array.a.eq(self.a_read.data),
+            array.w.eq(self.w_read.data),
+            params.word.eq(array.word),
+            params.capture.eq(control.capture),
+            params.index.eq(control.index),
+            params.load.eq(array.load),
+            params.column_sums.eq(array.column_sums),
+            sequencer.load.eq(array.load),
+            sequencer.tile.eq(control.tile),
+            drain.row.eq(sequencer.row),
+            drain.accs.eq(array.row),
+            drain.row_sum.eq(array.row_sum),
+            drain.channels.eq(params.channels),
+        ]
+        for name in drain_ports(cfg):
+            connect(m, flipped(getattr(self, name)), getattr(drain, name))
+        self._writes(m, drain)
+
+        # Instructions taken and not yet done: a few drain while the next ones issue.
+        open_ = Signal(4)
+        take = self.instr.valid & self.instr.ready
+        m.d.sync += open_.eq(open_ + take - drain.done)
+        m.d.comb += [
+            self.done.eq(drain.done),
+            self.busy.eq(open_ != 0),
+            self.fault.eq(control.fault | sequencer.fault),
+        ]
+        return m
+
+    def _writes(self, m: Module, drain: Drain) -> None:
+        """Distribute the finished row to its destination's port."""
+        row = drain.out
+        pairs = {
+            Mem.ACT: (self.act_write, {"bank": row.number}),
+            Mem.STREAM: (self.key_write, {"lane": row.lane}),
+            Mem.VALUE: (self.value_write, {"part": row.part}),
+            Mem.LOGIT: (self.logit_write, {"bank": row.number}),
+            Mem.RESIDUAL: (self.res_write, {}),
+        }
+        for dest, (port, extra) in pairs.items():
+            m.d.comb += [
+                port.en.eq(row.real & (row.dest == dest)),
+                port.payload.addr.eq(row.addr),
+                port.payload.data.eq(drain.bytes),
+            ]
+            m.d.comb += [port.payload[name].eq(value) for name, value in extra.items()]
+        if self.config.tile_act_granules == 2:
+            m.d.comb += [
+                self.act_write.payload.addr.eq(row.addr >> 1),
+                self.act_write.payload.half.eq(row.addr[0]),
+            ]

@@ -1,0 +1,1 @@
+"""The attention unit: softmax codes and values on shifters."""

@@ -1,0 +1,137 @@
+"""Log-Int-Softmax row lanes: a summing pass and a coding pass that work on successive rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.ops.softmax import LogIntSoftmax
+from hw.attention.code_select import (
+    FQ_THRESHOLD,
+    RULE,
+    THRESHOLD_BITS,
+    CodeSelect,
+    normalise_threshold,
+)
+from hw.attention.exponential import T_BITS, Exponential
+from hw.attention.softmax_sum import SUM_BITS, RowSum
+from hw.config import CODE_BITS
+
+SUM_LATENCY = 3  # cycles from a logit of the summing pass to the complete sum
+CODE_LATENCY = 3  # enabled cycles from a distance of the coding pass to its code
+
+
+class SoftmaxUnit(wiring.Component):
+    """``rows`` lanes of `LogIntSoftmax`, one key per row and cycle in each of two passes.
+
+    The exponential's form is a parameter; format and rule are inputs (program fields), so one
+    unit serves every ``params`` of its form. ``load`` gives the maxima of a row group; its logits
+    follow under ``sum_valid`` (from the cycle after ``load``), and their distances from the
+    maximum leave for whoever keeps them. ``take``, at least `SUM_LATENCY` cycles after the last of
+    the logits, moves the sums and ``frac`` with the rule to the coding pass and clears the sums.
+    There the distances come once more; ``codes`` shows the code `CODE_LATENCY` enabled cycles
+    later. A ``take`` must not come before the last distance of the group has been in the pipeline
+    for ``CODE_LATENCY - 1`` enabled cycles (it may move in that same cycle).
+
+    Members
+    -------
+    load, maxima : In, signed 8 bit per row.
+    frac : In(3), minus the logit exponent of the group in the summing pass.
+    sum_valid, sum_logits : In, summing pass.
+    distance_valid, distances : Out, unsigned 8 bit per row, the cycle after the logits.
+    take, half, fq, odd, even : In, hand-over and the code rule.
+    en, code_distances : In, coding pass; the distances stay until enabled.
+    codes : Out, 5 bits per row.
+    """
+
+    def __init__(self, params: LogIntSoftmax, *, rows: int = 1) -> None:
+        self.params = params
+        self.rows = rows
+        logits = data.ArrayLayout(signed(8), rows)
+        distances = data.ArrayLayout(T_BITS, rows)
+        super().__init__(
+            {
+                "load": In(1),
+                "maxima": In(logits),
+                "frac": In(3),
+                "sum_valid": In(1),
+                "sum_logits": In(logits),
+                "distance_valid": Out(1),
+                "distances": Out(distances),
+                "take": In(1),
+                "half": In(1),
+                "fq": In(1),
+                "odd": In(THRESHOLD_BITS),
+                "even": In(THRESHOLD_BITS),
+                "en": In(1),
+                "code_distances": In(distances),
+                "codes": Out(data.ArrayLayout(CODE_BITS, rows)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        next_rule = Signal(RULE)
+        code_frac, rule = Signal(3, reset_less=True), Signal(RULE, reset_less=True)
+        m.d.comb += [next_rule.half.eq(self.half), next_rule.fq.eq(self.fq & ~self.half)]
+        for field, out in ((self.odd, next_rule.odd), (self.even, next_rule.even)):
+            threshold = Signal(THRESHOLD_BITS)
+            m.d.comb += threshold.eq(field)
+            with m.If(next_rule.fq):
+                m.d.comb += threshold.eq(FQ_THRESHOLD)
+            normalise_threshold(m, threshold, out)
+        m.d.sync += self.distance_valid.eq(self.sum_valid)
+        with m.If(self.take):
+            m.d.sync += [code_frac.eq(self.frac), rule.eq(next_rule)]
+        for row in range(self.rows):
+            self._row(m, row, code_frac, rule)
+        return m
+
+    def _row(self, m: Module, row: int, code_frac: Signal, rule: Any) -> None:
+        sum_exp, code_exp = Exponential(self.params.form), Exponential(self.params.form)
+        total, select = RowSum(), CodeSelect()
+        m.submodules[f"sum_exp{row}"] = sum_exp
+        m.submodules[f"code_exp{row}"] = code_exp
+        m.submodules[f"total{row}"] = total
+        m.submodules[f"select{row}"] = select
+
+        def register(name: str, bits: int) -> Signal:
+            return Signal(bits, name=f"{name}{row}", reset_less=True)
+
+        maximum, distance = register("maximum", 8), register("distance", T_BITS)
+        mantissa, shift = register("mantissa", 16), register("shift", 5)
+        normal, exponent = register("normal", SUM_BITS), register("exponent", 5)
+        with m.If(self.load):
+            m.d.sync += maximum.eq(self.maxima[row])
+        m.d.sync += distance.eq(maximum - self.sum_logits[row])
+        m.d.comb += [
+            self.distances[row].eq(distance),
+            sum_exp.t.eq(distance),
+            sum_exp.frac.eq(self.frac),
+            total.valid.eq(self.distance_valid),
+            total.mantissa.eq(sum_exp.mantissa),
+            total.shift.eq(sum_exp.shift),
+            total.clear.eq(self.take),
+            code_exp.t.eq(self.code_distances[row]),
+            code_exp.frac.eq(code_frac),
+            select.en.eq(self.en),
+            select.mantissa.eq(mantissa),
+            select.shift.eq(shift),
+            select.normal.eq(normal),
+            select.exponent.eq(exponent),
+            select.rule.eq(rule),
+            self.codes[row].eq(select.code),
+        ]
+        with m.If(self.take):
+            m.d.sync += [
+                normal.eq(total.normal),
+                exponent.eq(total.exponent),
+            ]
+        with m.If(self.en):
+            m.d.sync += [
+                mantissa.eq(code_exp.mantissa),
+                shift.eq(code_exp.shift),
+            ]

@@ -1,0 +1,1 @@
+"""The on-chip memories and who may use each port."""

@@ -1,0 +1,104 @@
+"""Activation buffer: R banks of two half words; token t of a region lives in bank t mod R."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In
+from amaranth.utils import bits_for
+
+from hw.config import Config
+from hw.lib.memory import Memory
+from hw.lib.ports import ReadPort, ReadRequest, WritePort, addr_data, write_stream
+from hw.lib.read_priority import share_read
+
+
+class ActivationBuffer(wiring.Component):
+    """``act_words`` words of ``2K`` bytes in each of R banks, read in all banks at once.
+
+    Members
+    -------
+    read : the array's; it never waits. store_read : waits for the array.
+    drain_write : never waits; a granule of Cn bytes (a half word, or a word if Cn = 2K).
+    attn_write : a word in every bank. norm_write : half a word. patch_write : a word of one bank.
+        Priority drain, attention, patch, norm for each bank and half: a writer waits only while
+        one of another source writes the same bank and half. (The norm stays in a bank for a whole
+        token; patches that waited for it would follow it from bank to bank.)
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        bits = config.addr_bits["act"]
+        bank = bits_for(config.rows - 1)
+        size = config.rows * config.act_bytes
+        super().__init__(
+            {
+                "read": In(ReadPort(bits, data.ArrayLayout(signed(8), size))),
+                "store_read": In(ReadRequest(bits, data.ArrayLayout(8, size))),
+                "drain_write": In(WritePort(addr_data(bits, config.cols, bank=bank, half=1))),
+                "attn_write": In(write_stream(addr_data(bits, size))),
+                "norm_write": In(write_stream(addr_data(bits, config.lanes, bank=bank, half=1))),
+                "patch_write": In(write_stream(addr_data(bits, config.act_bytes, bank=bank))),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config = self.config
+        en, addr = Signal(), Signal(config.addr_bits["act"])
+        share_read(m, en, addr, (self.read.en, self.read.addr), [self.store_read])
+
+        drain, attn = self.drain_write, self.attn_write
+        norm, patch = self.norm_write, self.patch_write
+        half_bits = 8 * config.lanes
+        whole = config.cols == config.act_bytes
+        # Beside attention, which writes everywhere.
+        blocked = {"attn": Signal(2 * config.rows), "norm": Signal(2 * config.rows),
+                   "patch": Signal(2 * config.rows)}  # fmt: skip
+        words = []
+        for bank in range(config.rows):
+            for half in range(2):
+                i = 2 * bank + half
+                m.submodules[f"bank_{bank}_{half}"] = mem = Memory(half_bits, config.act_words)
+                part = slice(half * half_bits, (half + 1) * half_bits)
+                row = slice(i * half_bits, (i + 1) * half_bits)
+                by_drain, by_norm, by_patch = Signal(), Signal(), Signal()
+                granule = drain.payload.data.as_value()
+                if whole:
+                    granule = granule[part]
+                at_half = 1 if whole else drain.payload.half == half
+                m.d.comb += [
+                    by_drain.eq(drain.en & (drain.payload.bank == bank) & at_half),
+                    by_norm.eq(norm.valid & (norm.p.bank == bank) & (norm.p.half == half)),
+                    by_patch.eq(patch.valid & (patch.p.bank == bank)),
+                ]
+                # A higher priority blocks the source here if the source wants this bank and half.
+                m.d.comb += [
+                    blocked["attn"][i].eq(by_drain),
+                    blocked["patch"][i].eq(by_patch & by_drain),
+                    blocked["norm"][i].eq(by_norm & (by_drain | by_patch)),
+                    mem.rd_en.eq(en),
+                    mem.rd_addr.eq(addr),
+                ]
+                with m.If(by_drain):
+                    self._write(m, mem, drain.payload.addr, granule, 1)
+                with m.Elif(attn.valid):
+                    self._write(m, mem, attn.p.addr, attn.p.data.as_value()[row], attn.ready)
+                with m.Elif(by_patch):
+                    value = patch.p.data.as_value()[part]
+                    self._write(m, mem, patch.p.addr, value, patch.ready)
+                with m.Elif(by_norm):
+                    self._write(m, mem, norm.p.addr, norm.p.data.as_value(), norm.ready)
+                words.append(mem.rd_data)
+        m.d.comb += [
+            attn.ready.eq(~blocked["attn"].any()),
+            norm.ready.eq(~attn.valid & ~blocked["norm"].any()),
+            patch.ready.eq(~attn.valid & ~blocked["patch"].any()),
+            self.read.data.eq(Cat(words)),
+            self.store_read.data.eq(Cat(words)),
+        ]
+        return m
+
+    @staticmethod
+    def _write(m: Module, mem: Memory, addr: Any, value: Any, en: Any) -> None:
+        m.d.comb += [mem.wr_en.eq(en), mem.wr_addr.eq(addr), mem.wr_data.eq(value)]

@@ -1,0 +1,1 @@
+"""AXI: signatures, bursts, arbitration."""

@@ -1,0 +1,1 @@
+"""Reads a graph, and refuses what hardware cannot run."""

@@ -1,0 +1,129 @@
+"""What the accelerator cannot run, refused with the reason before anything is lowered."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from golden.graph import ir
+from golden.ops.layernorm import ALPHA_MAX
+from golden.ops.softmax import LUT_BITS
+from golden.support.errors import PotvitError
+from hw.compiler.frontend.network import Block, Network
+from hw.config import Config
+from hw.isa.limits import SHIFTS
+from hw.lib.numbers import Array, round_up
+
+
+def check_network(network: Network, config: Config) -> None:
+    """Raise ``PotvitError`` for a network that no program of ``config`` can run."""
+    _check_sizes(network, config)
+    _check_image(network, config)
+    _check_linear(network.patch.name, network.patch.weight, None, network.patch.bits, config)
+    for block in network.blocks:
+        _check_attention(block, config)
+        for node in (block.q, block.k, block.v, block.proj, block.fc1, block.fc2):
+            _check_linear(node.name, node.weight, node.bias, node.bits, config)
+        for norm in (block.ln1, block.ln2):
+            _check_norm(norm)
+    _check_norm(network.norm)
+    _check_linear(
+        network.head.name, network.head.weight, network.head.bias, network.head.bits, config
+    )
+
+
+def _check_sizes(network: Network, config: Config) -> None:
+    limits = (
+        ("tokens", network.tokens, min(config.max_tokens, config.max_keys), "max_tokens, max_keys"),
+        ("channels", network.channels, config.max_channels, "max_channels"),
+    )
+    for what, need, have, name in limits:
+        if need > have:
+            raise PotvitError(
+                f"{need} {what}, but configuration {config.name!r} stops at {have} ({name})"
+            )
+    if network.select.index % config.rows:
+        raise PotvitError(
+            f"{network.select.name!r} keeps token {network.select.index}: the final LayerNorm must "
+            f"start at a multiple of rows = {config.rows}"
+        )
+
+
+def _check_image(network: Network, config: Config) -> None:
+    height, width, channels = network.image_shape
+    patch = network.patch.patch
+    if height % patch or width % patch:
+        raise PotvitError(
+            f"image {height} x {width} is not made of whole {patch} x {patch} patches"
+        )
+    if patch * channels % config.act_bytes:
+        raise PotvitError(
+            f"one row of a patch is {patch * channels} bytes, no multiple of the activation word, "
+            f"2*lanes = {config.act_bytes} bytes: choose a configuration with fewer lanes"
+        )
+    if patch * width * channels % config.axi_bytes:
+        raise PotvitError(
+            f"one row of patches is {patch * width * channels} bytes, "
+            f"no multiple of the bus, axi_bytes = {config.axi_bytes}"
+        )
+    if max(patch, width // patch, patch * channels // config.act_bytes) > 255:
+        raise PotvitError("a patch row longer than 255 words or an image wider than 255 patches")
+
+
+def _check_linear(name: str, weight: Array, bias: Array | None, bits: int, config: Config) -> None:
+    if bits not in (4, 8):
+        raise PotvitError(f"{name!r} has {bits}-bit weights; the accelerator multiplies 8 or 4")
+    if bits == 4 and not config.four_bit:
+        raise PotvitError(
+            f"{name!r} has 4-bit weights, but configuration {config.name!r} has four_bit off"
+        )
+    limit = 1 << (bits - 1)
+    if weight.min() < -limit or weight.max() >= limit:
+        raise PotvitError(f"{name!r} has weights outside {bits} bits")
+    bound = 128 * np.abs(weight.astype(np.int64)).sum(1)
+    if bias is not None:
+        bound += np.abs(bias.astype(np.int64))
+    if bound.max() >= 1 << 31:
+        raise PotvitError(f"{name!r} can overflow a 32-bit accumulator")
+
+
+def _check_attention(block: Block, config: Config) -> None:
+    softmax, attn = block.softmax, block.attn
+    if softmax.fmt is None or attn.fmt is None:
+        raise PotvitError(
+            f"{softmax.name!r} keeps uint8 uniform attention (no --lis): only the executor runs it"
+        )
+    if softmax.fmt is not attn.fmt:
+        raise PotvitError(
+            f"{attn.name!r} reads {attn.fmt} codes, {softmax.name!r} makes {softmax.fmt}"
+        )
+    if softmax.form is not config.exp_form:
+        raise PotvitError(
+            f"{softmax.name!r} uses the {softmax.form} exponential, configuration {config.name!r} "
+            f"was generated with {config.exp_form}"
+        )
+    dim = block.q.weight.shape[0] // block.scores.heads
+    if round_up(dim, config.act_bytes) > config.head_lanes:
+        raise PotvitError(
+            f"{attn.name!r}: head dimension {dim} exceeds head_lanes = {config.head_lanes} "
+            f"of configuration {config.name!r}"
+        )
+    if softmax.logit_exp.min() < -LUT_BITS or softmax.logit_exp.max() > 0:
+        raise PotvitError(f"{softmax.name!r}: logit exponents outside -{LUT_BITS}..0")
+    total = attn.shift + attention_point(attn)
+    if total.min() < SHIFTS.start or total.max() >= SHIFTS.stop:
+        raise PotvitError(
+            f"{attn.name!r}: attention x V shifted by {total.min()}..{total.max()}; the "
+            f"accelerator has {SHIFTS.start}..{SHIFTS.stop - 1}"
+        )
+
+
+def attention_point(attn: ir.AttnValue) -> int:
+    """Fraction bits of the shifter array's accumulator: 14, or 15 for half-step codes."""
+    return 15 if attn.fmt is ir.AttnFormat.HALF else 14
+
+
+def _check_norm(norm: ir.LayerNorm) -> None:
+    if norm.alpha.min() < 0 or norm.alpha.max() > ALPHA_MAX:
+        raise PotvitError(f"{norm.name!r}: PTF exponents outside 0..{ALPHA_MAX}")
+    if not 0 <= norm.shift < 64:
+        raise PotvitError(f"{norm.name!r}: shift {norm.shift} outside 0..63")

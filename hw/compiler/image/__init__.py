@@ -1,0 +1,1 @@
+"""Bytes in DRAM: what a program loads, and where it stores."""

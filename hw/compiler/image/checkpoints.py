@@ -1,0 +1,184 @@
+"""Stores of every tensor that the graph names, and where each word of them lands in DRAM."""
+
+from __future__ import annotations
+
+import math
+
+from golden.graph import ir
+from hw.compiler.lower.emitter import Emitter
+from hw.compiler.plan.allocate import Part, Region
+from hw.formats.memories import Space
+from hw.lib.numbers import ceil_div, round_up
+from hw.program.program import Checkpoint, Layout
+
+
+class Outputs:
+    """The output area: offsets within it are final once its base is known.
+
+    Checkpoint methods do nothing unless ``enabled``; the logits are always stored.
+    """
+
+    def __init__(self, emitter: Emitter, graph: ir.Graph, enabled: bool) -> None:
+        self.emitter = emitter
+        self.graph = graph
+        self.enabled = enabled
+        self.size = 0
+        self.layouts: dict[str, Layout] = {}
+
+    def checkpoints(self, base: int) -> tuple[Checkpoint, ...]:
+        """What was stored, in the graph's order, at output area ``base``."""
+        made = []
+        for tensor in self.graph.stored():
+            if tensor.name in self.layouts:
+                layout = self.layouts[tensor.name]
+                moved = Layout(**(layout.__dict__ | {"offset": layout.offset + base}))
+                made.append(Checkpoint(name=tensor.name, layout=moved))
+        return tuple(made)
+
+    def layout(
+        self,
+        name: str,
+        word_bytes: int,
+        dims: tuple[int, ...],
+        order: tuple[int, ...],
+        merged: tuple[int, ...],
+        crop: tuple[int, ...],
+    ) -> Layout:
+        """The layout of tensor ``name``, made at its first store."""
+        if name not in self.layouts:
+            tensor = self.graph.tensors[name]
+            size = 4 if tensor.dtype == "int32" else 1
+            words = math.prod(dims) * size // word_bytes
+            pitch = round_up(word_bytes, self.emitter.config.axi_bytes)
+            self.layouts[name] = Layout(
+                offset=self.size,
+                words=words,
+                word_bytes=word_bytes,
+                pitch=pitch,
+                dtype=tensor.dtype,
+                dims=dims,
+                order=order,
+                merged=merged,
+                crop=crop,
+                shape=tensor.shape,
+            )
+            self.size += round_up(words * pitch, 64)
+        return self.layouts[name]
+
+    def _store(self, layout: Layout, space: Space, addr: int, words: int, first: int) -> None:
+        offset = layout.offset + first * layout.pitch
+        self.emitter.store(space, addr, words, layout.word_bytes, offset)
+
+    def act(self, name: str, region: Region, part: Part, heads: int = 1) -> None:
+        """Row groups of a token-major activation tensor of ``heads`` equally padded heads."""
+        if not self.enabled:
+            return
+        config, groups = self.emitter.config, ceil_div(self._rows(name), self.emitter.config.rows)
+        tokens, channels = self.graph.tensors[name].shape
+        dim = channels // heads
+        words = region.stride // heads
+        layout = self.layout(
+            name,
+            config.rows * config.act_bytes,
+            (groups, heads, words, config.rows, config.act_bytes),
+            (0, 3, 1, 2, 4),
+            (groups * config.rows, heads, words * config.act_bytes),
+            (tokens, heads, dim),
+        )
+        addr = region.base + part.first * region.stride
+        count = part.groups * region.stride
+        self._store(layout, Space.ACT, addr, count, part.first * region.stride)
+
+    def _rows(self, name: str) -> int:
+        return self.graph.tensors[name].shape[0]
+
+    def head_act(self, name: str, region: Region, words: int, head: int, heads: int) -> None:
+        """The queries of one head: ``words`` words per row group."""
+        if not self.enabled:
+            return
+        config, groups = self.emitter.config, self.emitter.plan.groups
+        tokens, channels = self.graph.tensors[name].shape
+        layout = self.layout(
+            name,
+            config.rows * config.act_bytes,
+            (heads, groups, words, config.rows, config.act_bytes),
+            (1, 3, 0, 2, 4),
+            (groups * config.rows, heads, words * config.act_bytes),
+            (tokens, heads, channels // heads),
+        )
+        self._store(layout, Space.ACT, region.base, groups * words, head * groups * words)
+
+    def keys(self, name: str, base: int, stride: int, head: int, heads: int) -> None:
+        """The keys of one head in the stream buffer: ``stride`` words per Cn keys."""
+        if not self.enabled:
+            return
+        config, tiles = self.emitter.config, self.emitter.plan.key_tiles
+        tokens, channels = self.graph.tensors[name].shape
+        layout = self.layout(
+            name,
+            config.stream_bytes,
+            (heads, tiles, stride, config.cols, config.lanes),
+            (1, 3, 0, 2, 4),
+            (tiles * config.cols, heads, stride * config.lanes),
+            (tokens, heads, channels // heads),
+        )
+        self._store(layout, Space.STREAM, base, tiles * stride, head * tiles * stride)
+
+    def values(self, name: str, base: int, head: int, heads: int) -> None:
+        """The values of one head: a stored word holds P tokens, 2K channels of each."""
+        if not self.enabled:
+            return
+        config = self.emitter.config
+        tokens, channels = self.graph.tensors[name].shape
+        together = config.keys_per_cycle
+        steps = ceil_div(tokens, together)
+        layout = self.layout(
+            name,
+            config.head_lanes,
+            (heads, steps, together, together, config.act_bytes),
+            (1, 3, 0, 2, 4),
+            (steps * together, heads, config.head_lanes),
+            (tokens, heads, channels // heads),
+        )
+        words = steps * together
+        self._store(layout, Space.VALUE, base, words, head * words)
+
+    def scores(self, name: str, addr: int, head: int, group: int) -> None:
+        """Logits or codes of one head and row group."""
+        if not self.enabled:
+            return
+        config, plan = self.emitter.config, self.emitter.plan
+        heads, tokens, _ = self.graph.tensors[name].shape
+        layout = self.layout(
+            name,
+            config.rows * config.cols,
+            (heads, plan.groups, plan.key_tiles, config.rows, config.cols),
+            (0, 1, 3, 2, 4),
+            (heads, plan.groups * config.rows, plan.key_tiles * config.cols),
+            (heads, tokens, tokens),
+        )
+        first = (head * plan.groups + group) * plan.key_tiles
+        self._store(layout, Space.LOGIT, addr, plan.key_tiles, first)
+
+    def residual(self, name: str, part: Part) -> None:
+        """The residual stream of one token block."""
+        if not self.enabled:
+            return
+        cols, plan = self.emitter.config.cols, self.emitter.plan
+        tokens, channels = self.graph.tensors[name].shape
+        stride = plan.residual_stride
+        layout = self.layout(
+            name, cols, (tokens, stride * cols), (0, 1), (tokens, stride * cols), (tokens, channels)
+        )
+        first, count = plan.token_range(part)
+        self._store(layout, Space.RESIDUAL, first * stride, count * stride, first * stride)
+
+    def logits(self, name: str, first: int, tiles: int, addr: int) -> None:
+        """``tiles`` tiles of logits from tile ``first``; always stored."""
+        cols = self.emitter.config.cols
+        classes = self.graph.tensors[name].shape[1]
+        total = ceil_div(classes, cols)
+        layout = self.layout(
+            name, cols * 4, (1, total * cols), (0, 1), (1, total * cols), (1, classes)
+        )
+        self._store(layout, Space.OUT, addr, tiles, first)

@@ -1,0 +1,225 @@
+"""Patch embedding: image bands, weight tiles and position constants share the bus.
+
+The array starts as soon as one row group and one weight tile are there. In the first token block
+bands and tiles alternate so that their product, the work at hand, grows fastest; the other blocks
+find the weights resident, or stream them again. A small model of bus, FIFO and array decides
+what the LOAD unit does next: constants as long as the FIFO takes them, else the next band or tile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from hw.compiler.frontend.network import Network
+from hw.compiler.image.checkpoints import Outputs
+from hw.compiler.image.layout import add_tiles, constant_rows, load_beats, parameters
+from hw.compiler.lower.emitter import Emitter
+from hw.compiler.plan.allocate import Part
+from hw.compiler.step import Demand, Step
+from hw.isa.instruction import Mem, Op
+from hw.lib.numbers import ceil_div
+
+#: Loads that one band of the image is cut into, so that constants can pass between them.
+BAND_PIECES = 4
+
+
+class EmbedLowering:
+    """Lowers patch embedding, one token block after the other."""
+
+    def __init__(self, network: Network, emitter: Emitter, outputs: Outputs) -> None:
+        self.network, self.emitter, self.outputs = network, emitter, outputs
+        self.config, self.plan = emitter.config, emitter.plan
+        embed, patch = network.embed, network.patch
+        norm = network.blocks[0].ln1 if network.blocks else network.norm
+        params = parameters(
+            self.config,
+            network.channels,
+            shift=embed.shift,
+            la=embed.la,
+            lo=embed.lo,
+            alpha=norm.alpha,
+            name=embed.name,
+        )
+        self.tiles = add_tiles(emitter.dram, self.config, patch.weight, patch.bits, params)
+        height, width, channels = network.image_shape
+        self.bands, self.patches = height // patch.patch, width // patch.patch
+        self.row_bytes = width * channels
+        self._band_loads: list[Demand] = []
+        self._tile_loads: dict[int, Demand] = {}
+        self._pacer = _Pacer(emitter, self.tiles.chunks)
+        self._resident = self.tiles.count * self.tiles.pitch <= self.plan.ring * 3 // 4
+
+    def lower(self, part: Part) -> None:
+        """Emit one token block."""
+        if self._resident and part.first > 0:
+            self._by_band(part)
+        else:
+            self._tile_loads = {}
+            self._staircase(part)
+        self._issue(0)
+        self.outputs.residual(self.network.embed.output, part)
+
+    def _by_band(self, part: Part) -> None:
+        """All resident tiles for every few row groups that a band completes."""
+        groups = part.first
+        while groups < part.end:
+            ready = min(self._groups_ready(), part.end)
+            if ready > groups:
+                for tile in range(self.tiles.count):
+                    self._work(tile, Part(groups, ready - groups))
+                groups = ready
+            else:
+                self._load_band()
+
+    def _staircase(self, part: Part) -> None:
+        """Bands and tiles in turn; each brings the work of one more row or column of tiles."""
+        room = max(1, self.plan.ring // self.tiles.pitch - 1)
+        groups, count = part.first, 0
+        groups = max(groups, min(self._groups_ready(), part.end))
+        bands = tiles = 0
+        while groups < part.end or count < self.tiles.count:
+            held = count if groups < part.end else len(self._pacer.tiles_waiting())
+            more = count < self.tiles.count and groups > part.first
+            if more and held < room and (tiles <= bands or groups == part.end):
+                tiles += self._load_tile(count)
+                self._work(count, Part(part.first, groups - part.first))
+                count += 1
+            elif groups < part.end:
+                bands += self._load_band()
+                ready = min(self._groups_ready(), part.end)
+                for tile in range(count) if ready > groups else ():
+                    self._work(tile, Part(groups, ready - groups))
+                groups = max(groups, ready)
+            else:
+                self._issue(len(self._pacer.waiting) - 1)
+
+    def _groups_ready(self) -> int:
+        """Row groups whose patches the bands so far have brought."""
+        tokens = 1 + len(self._band_loads) // self._pieces * self.patches
+        full = tokens >= self.plan.tokens
+        return self.plan.groups if full else tokens // self.config.rows
+
+    @property
+    def _pieces(self) -> int:
+        """Loads per band: whole image rows of whole beats."""
+        patch = self.network.patch.patch
+        for pieces in (BAND_PIECES, 2):
+            if (
+                patch % pieces == 0
+                and patch // pieces * self.row_bytes % self.config.axi_bytes == 0
+            ):
+                return pieces
+        return 1
+
+    def _load_band(self) -> int:
+        """Load the next row of patches; returns the cycles it takes."""
+        patch, plan, config = self.network.patch.patch, self.plan, self.config
+        segment = self.row_bytes // self.patches // config.act_bytes
+        rows = patch // self._pieces
+        size = rows * self.row_bytes
+        first = 1 + len(self._band_loads) // self._pieces * self.patches
+        group, last = first // config.rows, (first + self.patches - 1) // config.rows
+        cycles = size // min(config.axi_bytes, config.act_bytes)
+        for piece in range(self._pieces):
+            fields = {
+                "addr": plan.patches.base + group * plan.patches.stride + piece * rows * segment,
+                "stride": plan.patches.stride,
+                "beats": size // config.axi_bytes,
+                "dram": len(self._band_loads) * size,
+                "seg_words": segment,
+                "patches": self.patches,
+                "rows": rows,
+                "bank": first % config.rows,
+            }
+            area = plan.patches.access(group, last - group + 1)
+            demand = Demand(step=Step(op=Op.PATCH, layer=0, fields=fields, writes=[area]))
+            self._constants_first()
+            self._band_loads.append(demand)
+            self.emitter.loads.append(demand)
+            self._pacer.load(cycles)
+        return cycles * self._pieces
+
+    def _load_tile(self, tile: int) -> int:
+        """Load one weight tile; returns the cycles it takes."""
+        self._constants_first()
+        self._tile_loads[tile] = self.emitter.demand_tiles(self.tiles, tile, 1)
+        cycles = load_beats(self.tiles.pitch, self.config.stream_bytes, self.config)
+        self._pacer.load(cycles)
+        return cycles
+
+    def _work(self, tile: int, part: Part) -> None:
+        """Queue the MATMULs of one tile and some row groups, in pieces that the FIFO holds."""
+        most = max(1, self.config.const_rows // (2 * self.config.rows))
+        for first in range(part.first, part.end, most):
+            self._pacer.waiting.append((tile, Part(first, min(most, part.end - first))))
+
+    def _constants_first(self) -> None:
+        """Bring constants of waiting work while the FIFO would take them at once."""
+        while self._pacer.waiting and self._pacer.fits(self._rows(self._pacer.waiting[0][1])):
+            self._matmul(*self._pacer.waiting.popleft())
+
+    def _issue(self, left: int) -> None:
+        """Bring constants, waiting for the FIFO if need be, until ``left`` pieces wait."""
+        while len(self._pacer.waiting) > left:
+            self._matmul(*self._pacer.waiting.popleft())
+
+    def _rows(self, part: Part) -> int:
+        return self.plan.token_range(part)[1]
+
+    def _matmul(self, tile: int, part: Part) -> None:
+        emitter, config = self.emitter, self.config
+        first, count = self.plan.token_range(part)
+        constant = self.network.embed.constant
+        assert constant is not None
+        step = emitter.matmul(
+            self.tiles,
+            self._tile_loads[tile],
+            (tile, 1),
+            self.plan.patches,
+            part,
+            emitter.residual_target(),
+            const_old=1,
+            zero_first=int(part.first == 0),
+        )
+        offset = emitter.dram.add(constant_rows(constant, config, tile, first, count))
+        rows = emitter.demand(Mem.CONST, count, config.const_bytes, offset, consumer=step)
+        bands = ceil_div(max(0, first + count - 1), self.patches) * self._pieces
+        step.needs += [rows, *self._band_loads[:bands]]
+        step.rows = count
+        self._pacer.work(count, part.groups)
+
+
+class _Pacer:
+    """Rough clock of the LOAD unit and the array while both work on the patch embedding."""
+
+    def __init__(self, emitter: Emitter, chunks: int) -> None:
+        self._config = emitter.config
+        self._tile = max(chunks, emitter.config.rows, 4)
+        self._bus = self._array = 0
+        self._running: list[tuple[int, int, int]] = []
+        self.waiting: deque[tuple[int, Part]] = deque()
+
+    def tiles_waiting(self) -> set[int]:
+        """Tiles that work still waits to use."""
+        return {tile for tile, _ in self.waiting}
+
+    def load(self, cycles: int) -> None:
+        """The bus is taken for ``cycles``."""
+        self._bus += cycles
+
+    def fits(self, rows: int) -> bool:
+        """Would the FIFO take ``rows`` constants now?"""
+        return self._held(self._bus) + rows <= self._config.const_rows * 3 // 4
+
+    def _held(self, time: int) -> float:
+        self._running = [r for r in self._running if r[2] > time]
+        return sum(n * min(1.0, (end - time) / (end - start)) for n, start, end in self._running)
+
+    def work(self, rows: int, groups: int) -> None:
+        """Constants for ``groups`` tiles go to the FIFO and their MATMUL to the array."""
+        while self._running and not self.fits(rows):
+            self._bus = max(self._bus + 1, min(end for _, _, end in self._running))
+        self._bus += ceil_div(rows * self._config.const_bytes, self._config.axi_bytes)
+        start = max(self._bus, self._array)
+        self._array = start + groups * self._tile
+        self._running.append((rows, start, self._array))

@@ -1,0 +1,34 @@
+"""The classifier, on the selected token alone."""
+
+from __future__ import annotations
+
+from hw.compiler.frontend.network import Network
+from hw.compiler.image.checkpoints import Outputs
+from hw.compiler.image.layout import add_tiles, parameters
+from hw.compiler.lower.emitter import Emitter, Target
+from hw.compiler.lower.norm import selected
+from hw.compiler.plan.allocate import Part
+from hw.formats.memories import Space
+from hw.isa.instruction import Mem
+
+
+def lower_head(network: Network, emitter: Emitter, outputs: Outputs) -> None:
+    """Logits of the selected token, stored piece by piece while the next ones are computed."""
+    config, head = emitter.config, network.head
+    emitter.begin_layer("head")
+    params = parameters(config, network.classes, bias=head.bias, la=head.la, name=head.name)
+    tiles = add_tiles(emitter.dram, config, head.weight, head.bits, params)
+    source = selected(emitter, network.select.index)
+    used = 0
+    for first, count in emitter.segments(tiles):
+        done = 0
+        while done < count:  # a load longer than what is left of the out buffer is cut
+            at = used % config.out_words
+            piece = min(count - done, config.out_words - at)
+            start = first + done
+            demand = emitter.demand_tiles(tiles, start, piece)
+            target = Target(dest=Mem.OUT, base=at - start, per_group=0, per_tile=1, space=Space.OUT)
+            emitter.matmul(tiles, demand, (start, piece), source, Part(0, 1), target, rows_last=1)
+            outputs.logits(head.output, start, piece, at)
+            done += piece
+            used += piece

@@ -1,0 +1,59 @@
+"""LayerNorms: parameters loaded early, run token block by token block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from golden.graph import ir
+from hw.compiler.image.checkpoints import Outputs
+from hw.compiler.image.layout import norm_words
+from hw.compiler.lower.emitter import Emitter
+from hw.compiler.plan.allocate import Part, Region
+from hw.compiler.step import Demand
+
+
+@dataclass(kw_only=True)
+class NormLowering:
+    """LayerNorm number ``index`` of the network: parameters loaded early, run per token block."""
+
+    node: ir.LayerNorm
+    index: int
+    channels: int
+    emitter: Emitter
+    outputs: Outputs
+    params: tuple[Demand, int] | None = None
+
+    def load(self) -> None:
+        """Ask for the parameters at this place of the load order."""
+        words = norm_words(self.node, self.emitter.config)
+        self.params = self.emitter.norm_params(self.emitter.dram.add(words), self.index)
+
+    def run(self, part: Part) -> None:
+        """Normalise the tokens of one block into the x region."""
+        assert self.params is not None
+        first, count = self.emitter.plan.token_range(part)
+        self.emitter.norm(self.params, self.channels, self.node.shift, first, count)
+        self.outputs.act(self.node.output, self.emitter.plan.x, part)
+
+
+@dataclass(kw_only=True)
+class FinalNormLowering(NormLowering):
+    """The LayerNorm behind ``select``: one token, as soon as its block is through."""
+
+    token: int
+
+    def run(self, part: Part) -> None:
+        """Normalise the selected token if ``part`` holds it."""
+        emitter, plan = self.emitter, self.emitter.plan
+        first, count = plan.token_range(part)
+        if not first <= self.token < first + count:
+            return
+        assert self.params is not None
+        emitter.norm(self.params, self.channels, self.node.shift, self.token, 1)
+        self.outputs.act(self.node.output, selected(emitter, self.token), Part(0, 1))
+
+
+def selected(emitter: Emitter, token: int) -> Region:
+    """The row group of the x region whose first row is the selected token."""
+    x = emitter.plan.x
+    return Region(x.base + token // emitter.config.rows * x.stride, x.stride)

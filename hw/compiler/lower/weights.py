@@ -1,0 +1,41 @@
+"""Weight tiles of the graph's layers, with the parameters of what follows them."""
+
+from __future__ import annotations
+
+from golden.graph import ir
+from hw.compiler.image.layout import Tiles, add_tiles, parameters
+from hw.compiler.lower.emitter import Emitter
+from hw.lib.numbers import Array
+
+EVERY_ROW = slice(None)
+
+
+def requantized_tiles(emitter: Emitter, node: ir.Linear, rows: slice = EVERY_ROW) -> Tiles:
+    """Output channels ``rows`` of a layer that ends in the requantizer."""
+    assert node.shift is not None
+    weight = node.weight[rows]
+    params = parameters(
+        emitter.config,
+        weight.shape[0],
+        bias=node.bias[rows],
+        shift=node.shift[rows],
+        name=node.name,
+    )
+    return add_tiles(emitter.dram, emitter.config, weight, node.bits, params)
+
+
+def added_tiles(
+    emitter: Emitter, node: ir.Linear, weight: Array, add: ir.Residual, alpha: Array
+) -> Tiles:
+    """A layer that ends in the residual adder; ``alpha`` are the PTF exponents of its result."""
+    params = parameters(
+        emitter.config,
+        weight.shape[0],
+        bias=node.bias,
+        shift=add.shift,
+        la=add.la,
+        lo=add.lo,
+        alpha=alpha,
+        name=add.name,
+    )
+    return add_tiles(emitter.dram, emitter.config, weight, node.bits, params)

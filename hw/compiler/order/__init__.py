@@ -1,0 +1,1 @@
+"""One order of all steps, and the semaphores that keep it."""

@@ -1,0 +1,145 @@
+"""Ordering between units: hazards from declared accesses, semaphores from hazards.
+
+Steps come in the canonical order. Hazards (read after write, write after read, write after
+write) are tracked word by word; vector clocks drop every wait that others already imply. What
+is left signals one to one, so that each wait takes exactly one count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from golden.support.errors import PotvitError
+from hw.compiler.step import Step
+from hw.config import Config
+from hw.formats.memories import Access, Space, space_sizes
+from hw.isa.instruction import UNITS, Unit
+from hw.isa.limits import SEMAPHORE_LIMIT
+from hw.lib.numbers import Array
+
+
+class _Words:
+    """Last writer of each word of one space, and last reader per unit (step numbers)."""
+
+    def __init__(self, size: int) -> None:
+        self.writer = np.full(size, -1, np.int64)
+        self.reader = np.full((UNITS, size), -1, np.int64)
+
+
+@dataclass(kw_only=True)
+class Ordering:
+    """For each step: which steps it waits for (by number), and which units it signals."""
+
+    waits: list[list[int]]
+    signals: list[set[Unit]] = field(default_factory=list)
+
+
+def hazards(steps: list[Step], config: Config) -> list[set[int]]:
+    """Numbers of the earlier steps that each step must not overtake, nearest per unit."""
+    spaces = {space: _Words(size) for space, size in space_sizes(config).items()}
+    units = np.array([int(s.unit) for s in steps])
+    found = []
+    for number, step in enumerate(steps):
+        raw: set[int] = set()
+        for access in step.reads:
+            raw.update(np.unique(spaces[access.space].writer[_span(access, spaces)]).tolist())
+        before = set(raw)
+        for access in step.writes:
+            words, span = spaces[access.space], _span(access, spaces)
+            before.update(np.unique(words.writer[span]).tolist())
+            for unit in range(UNITS):
+                if unit != step.unit:  # units read in order: no hazard against themselves
+                    before.update(np.unique(words.reader[unit][span]).tolist())
+        for access in step.reads:
+            spaces[access.space].reader[step.unit][_span(access, spaces)] = number
+        for access in step.writes:
+            spaces[access.space].writer[_span(access, spaces)] = number
+        before.discard(-1)
+        found.append(_keep(before, raw, step, units))
+    return found
+
+
+def _span(access: Access, spaces: dict[Space, _Words]) -> slice:
+    size = len(spaces[access.space].writer)
+    if not 0 <= access.lo <= access.hi <= size:
+        raise AssertionError(f"{access} outside {size} words")
+    return slice(access.lo, access.hi)
+
+
+def _keep(before: set[int], raw: set[int], step: Step, units: Array) -> set[int]:
+    """The latest step per unit; of the step's own unit only what the array reads back."""
+    latest: dict[int, int] = {}
+    for number in before:
+        unit = int(units[number])
+        if unit == step.unit and not (step.unit is Unit.ARRAY and number in raw):
+            continue
+        latest[unit] = max(number, latest.get(unit, -1))
+    return set(latest.values())
+
+
+def order_units(steps: list[Step], config: Config) -> Ordering:
+    """Waits and signals that keep every hazard, without redundant ones."""
+    units = [s.unit for s in steps]
+    position, counts = [], [0] * UNITS
+    for unit in units:
+        position.append(counts[unit])
+        counts[unit] += 1
+    known = np.full((UNITS, UNITS), -1, np.int64)  # per unit: positions known to be complete
+    after: list[Array] = []
+    waits: list[list[int]] = []
+    signals: list[set[Unit]] = [set() for _ in steps]
+    for number, before in enumerate(hazards(steps, config)):
+        unit = units[number]
+        clock = known[unit]
+        open_ = [b for b in before if clock[units[b]] < position[b]]
+        needed = [b for b in open_ if not _implied(b, open_, after, units, position)]
+        for b in needed:
+            np.maximum(clock, after[b], out=clock)
+            signals[b].add(unit)
+        waits.append(sorted(needed))
+        end = clock.copy()
+        end[unit] = position[number]
+        after.append(end)
+    return Ordering(waits=waits, signals=signals)
+
+
+def _implied(
+    candidate: int,
+    others: Iterable[int],
+    after: list[Array],
+    units: list[Unit],
+    position: list[int],
+) -> bool:
+    unit, at = units[candidate], position[candidate]
+    return any(o != candidate and after[o][unit] >= at for o in others)
+
+
+def check_semaphores(
+    order: list[int], steps: list[Step], ordering: Ordering, config: Config
+) -> None:
+    """Prove that no semaphore of program order ``order`` (step numbers) can pass its limit.
+
+    Dispatch is in order, so a unit is at most ``queue_depth`` + 2 instructions (queued and
+    running) behind what the program order has already given to it.
+    """
+    slack = config.queue_depth + 2
+    given = np.zeros((UNITS, UNITS), np.int64)
+    taken = np.zeros((UNITS, UNITS), np.int64)
+    history: list[list[Array]] = [[] for _ in range(UNITS)]
+    for number in order:
+        unit = steps[number].unit
+        for other in ordering.waits[number]:
+            taken[unit][steps[other].unit] += 1
+        history[unit].append(taken[unit].copy())
+        for target in ordering.signals[number]:
+            given[unit][target] += 1
+            past = history[target]
+            sure = past[-slack - 1][unit] if len(past) > slack else 0
+            if given[unit][target] - sure > SEMAPHORE_LIMIT:
+                raise PotvitError(
+                    f"more than {SEMAPHORE_LIMIT} signals from {unit.name} to {target.name} "
+                    f"would be outstanding: lower stream_words or queue_depth"
+                )

@@ -1,0 +1,97 @@
+"""One sequential order of main steps and loads: every load as early as its room allows.
+
+The result is the canonical order: executed one instruction after the other it computes the
+network, and ``depend`` derives from it which order the units must keep.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from golden.support.errors import PotvitError
+from hw.compiler.step import Demand, Step
+from hw.config import Config
+from hw.formats.memories import Access, Space
+from hw.isa.instruction import Op
+
+
+class StreamRing:
+    """Weights in the stream buffer: allocated in load order, freed when their users are placed."""
+
+    def __init__(self, words: int) -> None:
+        self.words = words
+        self._live: deque[Demand] = deque()
+        self._next = 0
+
+    def place(self, demand: Demand) -> bool:
+        """Give ``demand`` an address; False while there is no room."""
+        while self._live and self._live[0].users == 0:
+            self._live.popleft()
+        if not self._live:
+            self._next = 0
+            if demand.words > self.words:
+                return False
+        else:
+            tail = self._live[0].address
+            wrapped = self._next <= tail
+            if self._next + demand.words > (tail if wrapped else self.words):
+                if wrapped or demand.words > tail:
+                    return False
+                self._next = 0
+        demand.address = self._next
+        self._next += demand.words
+        self._live.append(demand)
+        return True
+
+
+def merge(main: list[Step], loads: list[Demand], config: Config, ring_words: int) -> list[Step]:
+    """Interleave ``loads`` (in order) with ``main`` (in order); fills in ring addresses.
+
+    Raises ``PotvitError`` if a step's weights cannot be placed before it.
+    """
+    ring = StreamRing(ring_words)
+    order: list[Step] = []
+    placed: set[int] = set()
+    waiting = deque(loads)
+    for step in main:
+        while waiting and _place(waiting[0], step, ring, placed):
+            order.append(waiting[0].step)
+            placed.add(id(waiting.popleft().step))
+        for need in step.needs:
+            if id(need.step) not in placed:
+                raise PotvitError(
+                    f"buffer STREAM of configuration {config.name!r} lacks "
+                    f"{max(need.words, 1) * config.stream_bytes} bytes for one more load: "
+                    f"raise stream_words"
+                )
+        if step.op is Op.MATMUL and step.tile is not None:
+            _point(step, step.tile, config)
+            step.tile.users -= 1
+        order.append(step)
+        placed.add(id(step))
+    return order
+
+
+def _place(demand: Demand, step: Step, ring: StreamRing, placed: set[int]) -> bool:
+    if demand.consumer is not None and demand.consumer is not step:
+        return False
+    if demand.after is not None and id(demand.after) not in placed:
+        return False
+    if demand.ring:
+        if not ring.place(demand):
+            return False
+        demand.step.fields["addr"] = demand.address
+        span = Access(Space.STREAM, demand.address, demand.address + demand.words)
+        demand.step.writes = [span]
+    return True
+
+
+def _point(step: Step, tile: Demand, config: Config) -> None:
+    """Fill in the addresses of parameters and weights, and the words they occupy."""
+    at = tile.address + step.tile_word
+    step.fields["p_addr"] = at
+    if step.fields.get("keep_params"):
+        return
+    step.reads.append(Access(Space.STREAM, at, tile.address + tile.words))
+    if not step.fields.get("shared_params"):
+        step.fields["w_addr"] = at + config.param_words

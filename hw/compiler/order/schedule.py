@@ -1,0 +1,32 @@
+"""Program order: the canonical steps sorted by when they would start with endless queues.
+
+Dispatch is in order and a full queue holds it up, so a good program order hands every unit its
+instructions in the order of time. Starts respect all waits, so the sorted order is again a valid
+sequential order, and position constants come before any later load can block their consumer.
+"""
+
+from __future__ import annotations
+
+from hw.compiler.order.depend import Ordering, check_semaphores, order_units
+from hw.compiler.predict.cycles import Simulation
+from hw.compiler.predict.timing import Timing
+from hw.compiler.step import Step
+from hw.config import Config
+from hw.isa.instruction import Unit
+
+
+def program_order(
+    steps: list[Step], config: Config, timing: Timing
+) -> tuple[list[int], Ordering, Simulation]:
+    """Order of step numbers, their waits and signals, and the predicted run."""
+    ordering = order_units(steps, config)
+    canonical = list(range(len(steps)))
+    ideal = Simulation(steps, ordering, canonical, config, timing, queued=False)
+    keys = [int(start) for start in ideal.start]
+    loads = [n for n in canonical if steps[n].rows and steps[n].unit is Unit.LOAD]
+    takers = [n for n in canonical if steps[n].rows and steps[n].unit is Unit.ARRAY]
+    for load, taker in zip(loads, takers, strict=True):  # no semaphore orders these two
+        keys[taker] = max(keys[taker], keys[load])
+    order = sorted(canonical, key=lambda n: (keys[n], n))
+    check_semaphores(order, steps, ordering, config)
+    return order, ordering, Simulation(steps, ordering, order, config, timing, queued=True)

@@ -1,0 +1,188 @@
+"""Where every tensor lives on chip: one static plan per network, configuration and block count."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from golden.support.errors import PotvitError
+from hw.compiler.frontend.network import Network
+from hw.config import Config
+from hw.formats.memories import Access, Space
+from hw.lib.numbers import ceil_div, round_up
+
+
+@dataclass(frozen=True)
+class Region:
+    """A token-major tensor in the activation buffer: ``stride`` words per row group."""
+
+    base: int
+    stride: int
+
+    def access(self, first: int, groups: int) -> Access:
+        """The words of ``groups`` row groups from ``first``."""
+        lo = self.base + first * self.stride
+        return Access(Space.ACT, lo, lo + groups * self.stride)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A token block: row groups ``first`` to ``first + groups``."""
+
+    first: int
+    groups: int
+
+    @property
+    def end(self) -> int:
+        """The group behind the last one."""
+        return self.first + self.groups
+
+
+def split(total: int, parts: int, first: int = 0) -> list[Part]:
+    """Cut ``total`` groups into ``parts`` blocks that differ by at most one."""
+    bounds = [first + i * total // parts for i in range(parts + 1)]
+    return [Part(a, b - a) for a, b in itertools.pairwise(bounds)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The memory plan.
+
+    ``parts`` are the token blocks; ``whole_hidden`` tells whether the hidden layer of all blocks
+    fits at once. ``x`` holds LayerNorm outputs; ``q``, ``attn``, ``hidden`` and ``patches`` share
+    one work area because they are never alive together where they overlap. ``ring`` words of the
+    stream buffer hold weights, the keys of one head follow at ``keys``.
+    """
+
+    config: Config
+    tokens: int
+    groups: int
+    parts: tuple[Part, ...]
+    whole_hidden: bool
+    x: Region
+    q: Region
+    attn: Region
+    hidden: Region
+    patches: Region
+    ring: int
+    keys: int
+    key_stride: int
+    key_tiles: int
+    values: tuple[int, ...]
+    norms: tuple[int, ...]
+    slots: int
+    residual_stride: int
+    used: dict[str, tuple[int, int]]
+
+    def rows_last(self, part: Part) -> int:
+        """Real rows of the last group of ``part``."""
+        return min(self.config.rows, self.tokens - (part.end - 1) * self.config.rows)
+
+    def token_range(self, part: Part) -> tuple[int, int]:
+        """First token and token count of ``part``."""
+        first = part.first * self.config.rows
+        return first, min(self.tokens, part.end * self.config.rows) - first
+
+
+def _need(name: str, words: int, have: int, word_bytes: int, config: Config) -> None:
+    if words > have:
+        raise PotvitError(
+            f"buffer {name} of configuration {config.name!r} lacks "
+            f"{(words - have) * word_bytes} bytes ({words} words of {word_bytes} bytes needed, "
+            f"{have} there): "
+            f"raise {name.lower()}_words or take a smaller model"
+        )
+
+
+def head_dims(network: Network, config: Config) -> list[tuple[int, int, int]]:
+    """Heads, head dimension and padded head dimension of every block."""
+    dims = []
+    for block in network.blocks:
+        heads = block.scores.heads
+        dim = block.q.weight.shape[0] // heads
+        dims.append((heads, dim, round_up(dim, config.act_bytes)))
+    return dims
+
+
+def make_plan(network: Network, config: Config, blocks: int) -> Plan:
+    """The plan with ``blocks`` token blocks; ``PotvitError`` names the buffer that lacks bytes."""
+    tokens = network.tokens
+    groups = ceil_div(tokens, config.rows)
+    parts = tuple(split(groups, blocks))
+    width = config.act_bytes
+    x_stride = ceil_div(network.channels, width)
+    dims = head_dims(network, config)
+    q_stride = max((padded // width for _, _, padded in dims), default=0)
+    attn_stride = max((heads * padded // width for heads, _, padded in dims), default=0)
+    hidden_stride = max((ceil_div(b.fc1.weight.shape[0], width) for b in network.blocks), default=0)
+    patch_stride = ceil_div(network.patch.weight.shape[1], width)
+    work = max(attn_stride + q_stride, patch_stride) * groups
+    x_words = x_stride * groups
+    whole = x_words + max(work, hidden_stride * groups) <= config.act_words
+    longest = max(part.groups for part in parts)
+    work = max(work, hidden_stride * (groups if whole else longest))
+    used = {"ACT": (x_words + work, config.act_words)}
+    _need("ACT", *used["ACT"], config.rows * width, config)
+
+    key_tiles = ceil_div(tokens, config.cols)
+    key_stride = max((padded // config.lanes for _, _, padded in dims), default=0)
+    ring = config.stream_words - key_tiles * key_stride
+    used["STREAM"] = (key_tiles * key_stride + largest_tile(network, config), config.stream_words)
+    _need("STREAM", *used["STREAM"], config.stream_bytes, config)
+
+    value_words = round_up(tokens, config.keys_per_cycle)
+    value_sets = 2 if 2 * value_words <= config.value_words else 1
+    used["VALUE"] = (value_sets * value_words, config.value_words)
+    _need("VALUE", *used["VALUE"], config.head_lanes, config)
+
+    steps = round_up(network.channels, width) // config.lanes
+    norm_sets = min(max(1, config.norm_words // steps), 2 * len(network.blocks) + 1)
+    used["NORM"] = (norm_sets * steps, config.norm_words)
+    _need("NORM", *used["NORM"], config.norm_bytes, config)
+
+    slots = min(config.slots, config.logit_words // key_tiles, 2 * groups)
+    used["LOGIT"] = (max(slots, 1) * key_tiles, config.logit_words)
+    _need("LOGIT", *used["LOGIT"], config.rows * config.cols, config)
+
+    residual_stride = round_up(network.channels, width) // config.cols
+    used["RESIDUAL"] = (residual_stride * tokens, config.residual_words)
+    _need("RESIDUAL", *used["RESIDUAL"], config.cols, config)
+    out = ceil_div(network.classes, config.cols)
+    used["OUT"] = (min(out, config.out_words), config.out_words)
+    return Plan(
+        config=config,
+        tokens=tokens,
+        groups=groups,
+        parts=parts,
+        whole_hidden=whole,
+        x=Region(0, x_stride),
+        q=Region(x_words, q_stride),
+        attn=Region(x_words + q_stride * groups, attn_stride),
+        hidden=Region(x_words, hidden_stride),
+        patches=Region(x_words, patch_stride),
+        ring=ring,
+        keys=ring,
+        key_stride=key_stride,
+        key_tiles=key_tiles,
+        values=tuple(i * value_words for i in range(value_sets)),
+        norms=tuple(i * steps for i in range(norm_sets)),
+        slots=slots,
+        residual_stride=residual_stride,
+        used=used,
+    )
+
+
+def largest_tile(network: Network, config: Config) -> int:
+    """Stream words of the largest weight tile."""
+    linears = [(network.patch.weight.shape[1], network.patch.bits)]
+    linears.append((network.head.weight.shape[1], network.head.bits))
+    for (heads, _, padded), block in zip(head_dims(network, config), network.blocks, strict=True):
+        linears.append((heads * padded, block.proj.bits))
+        for node in (block.q, block.k, block.v, block.fc1, block.fc2):
+            linears.append((node.weight.shape[1], node.bits))
+    beats = max(1, config.axi_bytes // config.stream_bytes)
+    words = [
+        config.param_words + ceil_div(inputs, config.lanes * (2 if bits == 4 else 1))
+        for inputs, bits in linears
+    ]
+    return round_up(max(words), beats)

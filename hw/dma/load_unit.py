@@ -1,0 +1,147 @@
+"""LOAD unit: AXI4 reads into the on-chip memories, image patches included."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.bus.axi import ADDR_BITS, AxiRead
+from hw.bus.burst import LIMIT_BITS
+from hw.config import Config
+from hw.dma.load_writer import (
+    CONST,
+    GELU,
+    MEMORIES,
+    NORM,
+    PATCH,
+    STREAM,
+    LoadWriter,
+    job_layout,
+    write_members,
+)
+from hw.dma.read_issuer import ReadIssuer
+from hw.isa.instruction import PAYLOAD_BITS, Op
+from hw.isa.layouts import payload_layout
+from hw.lib.register_queue import RegisterQueue
+
+STALLS = data.StructLayout({"no_instr": 1, "bus": 1, "const_room": 1, "write": 1})
+AHEAD = 2
+
+
+def load_instr_layout() -> data.StructLayout:
+    """``payload`` is that of PATCH if ``patch``, else that of LOAD."""
+    return data.StructLayout({"patch": 1, "payload": PAYLOAD_BITS})
+
+
+class LoadUnit(wiring.Component):
+    """Executes LOAD and PATCH instructions (docs/architecture.md).
+
+    Bursts are issued ahead of the data, up to `AHEAD` instructions and ``outstanding`` bursts.
+    One beat per cycle into words as wide as the bus or wider, one word per cycle into narrower
+    ones. Bursts of position constants wait until the FIFO can hold them, so data never do.
+
+    Members
+    -------
+    base, limit : first byte and size in bytes of the DRAM window.
+    const_room : free rows in the constant FIFO, a push counted the cycle after.
+    done : pulses the cycle after an instruction's last write transfer.
+    fault : illegal destination, address, alignment or length; ``window_fault``: beyond the window;
+        ``bus_fault``: AXI error response. All sticky until reset; the unit then acts as stopped.
+    stop : start nothing more and drop data, from the next cycle on; ``quiet`` : stopped and
+        nothing outstanding.
+    beat : a beat arrives.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "instr": In(stream.Signature(load_instr_layout())),
+                "done": Out(1),
+                "busy": Out(1),
+                "fault": Out(1),
+                "window_fault": Out(1),
+                "bus_fault": Out(1),
+                "stall": Out(STALLS),
+                "stop": In(1),
+                "quiet": Out(1),
+                "beat": Out(1),
+                "base": In(ADDR_BITS),
+                "limit": In(LIMIT_BITS),
+                "axi": Out(AxiRead(config.axi_bytes)),
+                "const_room": In(range(config.const_rows + 1)),
+                **write_members(config),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config, axi = self.config, self.axi
+        m.submodules.issuer = issuer = ReadIssuer(config)
+        m.submodules.jobs = jobs = RegisterQueue(job_layout(), AHEAD)
+        m.submodules.writer = writer = LoadWriter(config)
+        wiring.connect(m, jobs.o, writer.job)
+        wiring.connect(m, issuer.ar, wiring.flipped(axi.ar))
+        wiring.connect(m, wiring.flipped(axi.r), writer.r)
+        for name in write_members(config):
+            wiring.connect(m, getattr(writer, name), wiring.flipped(getattr(self, name)))
+
+        halted, illegal, broken = Signal(), Signal(), Signal()
+        legal, unit = self._decode(m)
+        instr = self.instr.p
+        load = data.View(payload_layout(Op.LOAD), instr.payload)
+        patch = data.View(payload_layout(Op.PATCH), instr.payload)
+        take = self.instr.valid & self.instr.ready
+        m.d.comb += [
+            self.instr.ready.eq(issuer.i.ready & jobs.i.ready & ~halted),
+            issuer.base.eq(self.base),
+            issuer.limit.eq(self.limit),
+            issuer.i.valid.eq(take & legal),
+            issuer.i.p.offset.eq(Mux(instr.patch, patch.dram, load.dram)),
+            issuer.i.p.beats.eq(Mux(instr.patch, patch.beats, load.beats)),
+            issuer.i.p.constant.eq(unit == CONST),
+            jobs.i.valid.eq(take & legal),
+            jobs.i.p.unit.eq(unit),
+            jobs.i.p.payload.eq(instr.payload),
+            issuer.stop.eq(halted),
+            issuer.ended.eq(axi.r.valid & axi.r.ready & axi.r.p.last),
+            issuer.const_room.eq(self.const_room),
+            issuer.const_freed.eq(writer.freed),
+            writer.drain.eq(halted),
+            self.done.eq(writer.done),
+            self.busy.eq(writer.active | jobs.o.valid | ~issuer.idle | issuer.pending),
+            self.quiet.eq(halted & ~issuer.pending),
+            self.beat.eq(axi.r.valid & axi.r.ready),
+            self.window_fault.eq(issuer.outside),
+            self.fault.eq(illegal | issuer.misaligned),
+            self.bus_fault.eq(broken),
+            self.stall.no_instr.eq(~self.busy & ~self.instr.valid),
+            self.stall.const_room.eq(issuer.starved & ~issuer.pending),
+            self.stall.bus.eq(writer.starved & issuer.pending),
+            self.stall.write.eq(writer.blocked),
+        ]
+        # A register: it decides about writes that others wait for.
+        m.d.sync += halted.eq(self.stop | self.fault | self.window_fault | self.bus_fault)
+        with m.If((take & ~legal) | writer.illegal):
+            m.d.sync += illegal.eq(1)
+        with m.If(writer.bus_fault):
+            m.d.sync += broken.eq(1)
+        return m
+
+    def _decode(self, m: Module) -> tuple[Signal, Signal]:
+        """Legality and destination of the instruction offered."""
+        config, instr = self.config, self.instr.p
+        load = data.View(payload_layout(Op.LOAD), instr.payload)
+        patch = data.View(payload_layout(Op.PATCH), instr.payload)
+        legal, unit = Signal(), Signal(range(5))
+        words = {STREAM: config.stream_words, NORM: config.norm_words, GELU: 256, CONST: 2 << 16}
+        with m.If(instr.patch):
+            some = (patch.seg_words != 0) & (patch.patches != 0) & (patch.rows != 0)
+            m.d.comb += [unit.eq(PATCH), legal.eq(some & (patch.bank < config.rows))]
+        with m.Else(), m.Switch(load.dest):
+            for index, memory in MEMORIES.items():
+                with m.Case(memory):
+                    fits = load.addr + load.words <= words[index]
+                    m.d.comb += [unit.eq(index), legal.eq((load.words != 0) & fits)]
+        return legal, unit

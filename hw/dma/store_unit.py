@@ -1,0 +1,160 @@
+"""STORE unit: on-chip memories to DRAM over AXI4 writes."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.bus.axi import ADDR_BITS, RESP_OKAY, AxiWrite
+from hw.bus.burst import LIMIT_BITS, BurstSplitter
+from hw.config import Config
+from hw.dma.store_reader import SOURCES, StoreReader, beats_per_word, read_members
+from hw.isa.instruction import Op
+from hw.isa.layouts import payload_layout
+from hw.lib.register_queue import RegisterQueue
+
+STALLS = data.StructLayout({"no_instr": 1, "read": 1, "bus": 1})
+
+
+class StoreUnit(wiring.Component):
+    """Executes STORE instructions (docs/architecture.md): word by word, ``ceil(word/bus)`` beats.
+
+    One beat per cycle while reads are granted; data follow the acceptance of their burst's
+    address. The next instruction starts when the last word of one is read.
+
+    Members
+    -------
+    base, limit : first byte and size in bytes of the DRAM window.
+    done : pulses the cycle after the response to an instruction's last burst.
+    fault : illegal source, address, alignment or length; ``window_fault`` : beyond the window;
+        ``bus_fault`` : AXI error response. All sticky until reset; the unit then acts as stopped.
+    stop : start no burst, fill those under way with beats that write nothing (no strobes);
+        ``quiet`` : stopped and every response in.
+    beat : a beat leaves.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "instr": In(stream.Signature(payload_layout(Op.STORE))),
+                "done": Out(1),
+                "busy": Out(1),
+                "fault": Out(1),
+                "window_fault": Out(1),
+                "bus_fault": Out(1),
+                "stall": Out(STALLS),
+                "stop": In(1),
+                "quiet": Out(1),
+                "beat": Out(1),
+                "base": In(ADDR_BITS),
+                "limit": In(LIMIT_BITS),
+                "axi": Out(AxiWrite(config.axi_bytes)),
+                **read_members(config),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config, instr = self.config, self.instr.p
+        beat_counts = beats_per_word(config)
+        beats_bits = len(instr.words) + max(beat_counts.values()).bit_length()
+        m.submodules.splitter = splitter = BurstSplitter(config, beats_bits)
+        m.submodules.reader = reader = StoreReader(config)
+        for name in read_members(config):
+            wiring.connect(m, getattr(reader, name), wiring.flipped(getattr(self, name)))
+
+        halted, illegal, broken = Signal(), Signal(), Signal()
+        legal, source, beats = Signal(), Signal.like(reader.job.p.source), Signal(beats_bits)
+        with m.Switch(instr.src):
+            for i, (name, memory) in enumerate(SOURCES.items()):
+                with m.Case(memory):
+                    fits = instr.addr + instr.words <= getattr(config, f"{name}_words")
+                    m.d.comb += [
+                        source.eq(i),
+                        legal.eq((instr.words != 0) & fits),
+                        beats.eq(instr.words * beat_counts[name]),
+                    ]
+        take = self.instr.valid & self.instr.ready
+        m.d.comb += [
+            halted.eq(self.stop | self.fault | self.window_fault | self.bus_fault),
+            self.instr.ready.eq(splitter.i.ready & reader.job.ready & ~halted),
+            splitter.base.eq(self.base),
+            splitter.limit.eq(self.limit),
+            splitter.i.valid.eq(take & legal),
+            splitter.i.p.offset.eq(instr.dram),
+            splitter.i.p.beats.eq(beats),
+            reader.job.valid.eq(take & legal),
+            reader.job.p.source.eq(source),
+            reader.job.p.addr.eq(instr.addr),
+            reader.job.p.words.eq(instr.words),
+            self.window_fault.eq(splitter.outside),
+            self.fault.eq(illegal | splitter.misaligned),
+            self.bus_fault.eq(broken),
+        ]
+        with m.If(take & ~legal):
+            m.d.sync += illegal.eq(1)
+        waiting = self._bursts(m, splitter, reader, halted, broken)
+        m.d.comb += [
+            self.busy.eq(reader.active | ~splitter.idle | waiting),
+            self.quiet.eq(halted & ~waiting),
+            self.stall.no_instr.eq(~self.busy & ~self.instr.valid),
+            self.stall.read.eq(reader.starved),
+            self.stall.bus.eq(reader.o.valid & ~reader.o.ready),
+        ]
+        return m
+
+    def _bursts(
+        self, m: Module, splitter: BurstSplitter, reader: StoreReader, halted: Signal,
+        broken: Signal,
+    ) -> Signal:  # fmt: skip
+        """Addresses, data and responses; return whether any burst lacks its response."""
+        config, axi = self.config, self.axi
+        m.submodules.lengths = lengths = RegisterQueue(8, config.outstanding)
+        m.submodules.finals = finals = RegisterQueue(1, config.outstanding)
+        waiting = Signal(range(config.outstanding + 1))
+        room, fire, final = Signal(), Signal(), Signal()
+        m.d.comb += [
+            room.eq(~axi.aw.valid | axi.aw.ready),
+            splitter.o.ready.eq(room & (waiting != config.outstanding) & ~halted),
+            fire.eq(splitter.o.valid & splitter.o.ready),
+            # Never full: both queues hold at most the bursts that `waiting` counts.
+            lengths.i.valid.eq(axi.aw.valid & axi.aw.ready),
+            lengths.i.p.eq(axi.aw.p.len),
+            finals.i.valid.eq(fire),
+            finals.i.p.eq(splitter.o.p.last),
+            finals.o.ready.eq(axi.b.valid),
+            axi.b.ready.eq(1),
+            final.eq(axi.b.valid & finals.o.p),
+        ]
+        with m.If(room):
+            m.d.sync += [axi.aw.valid.eq(fire), axi.aw.p.eq(splitter.o.p.address)]
+        m.d.sync += [
+            waiting.eq(waiting + fire - axi.b.valid),
+            self.done.eq(final & ~halted & (axi.b.p.resp == RESP_OKAY)),
+        ]
+        with m.If(axi.b.valid & (axi.b.p.resp != RESP_OKAY)):
+            m.d.sync += broken.eq(1)
+
+        index, free, load, last = Signal(8), Signal(), Signal(), Signal()
+        beat = Signal.like(axi.w.p, reset_less=True)
+        m.d.comb += [
+            axi.w.p.eq(beat),
+            free.eq(~axi.w.valid | axi.w.ready),
+            reader.o.ready.eq(free & lengths.o.valid & ~halted),
+            load.eq(free & lengths.o.valid & (reader.o.valid | halted)),
+            last.eq(index == lengths.o.p),
+            lengths.o.ready.eq(load & last),
+            self.beat.eq(axi.w.valid & axi.w.ready),
+        ]
+        with m.If(free):
+            m.d.sync += axi.w.valid.eq(load)
+        with m.If(load):
+            m.d.sync += [
+                index.eq(Mux(last, 0, index + 1)),
+                beat.data.eq(reader.o.p),
+                beat.strb.eq((~halted).replicate(config.axi_bytes)),
+                beat.last.eq(last),
+            ]
+        return waiting != 0

@@ -1,0 +1,1 @@
+"""How words of memories are made up, and what there is of each."""

@@ -1,0 +1,1 @@
+"""What the host sees: registers, counters, run control."""

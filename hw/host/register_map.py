@@ -1,0 +1,194 @@
+"""Register map as data: the slave, the JSON and the table in the documentation come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import Enum, IntEnum
+from typing import Any
+
+from hw.bus.axi import ADDR_BITS, LITE_ADDR_BITS
+from hw.config import Config
+
+_PREFACE = """# Registers
+
+AXI4-Lite, 32 bits; SLVERR where there is no register or it cannot be written. Addresses are bytes.
+Access: `ro` read, `rw` read and write, `wo` write pulses, `w1c` write ones to clear. Counters
+have 64 bits: read the low half at the offset given, then the high half 4 bytes further. They
+start from zero with each run and stop at its end.
+
+`<unit>_busy` counts cycles with work, `<unit>_stall_<cause>` cycles the unit could not go on,
+`<unit>_wait_<producer>` cycles it was ready but its next instruction waited for that producer's
+signals, `<unit>_starved` cycles it was ready and its queue empty.
+
+Written by `python -m hw verilog`; the counters depend on no parameter.
+"""
+
+IDENTITY = 0x506F5456  # "PoTV"
+VERSION = 0x0001_0000  # major, minor
+PARAMETERS = 0x080
+COUNTERS = 0x400
+
+
+class Error(IntEnum):
+    """Codes of the ERROR register."""
+
+    NONE = 0
+    ILLEGAL_INSTRUCTION = 1
+    ILLEGAL_ADDRESS = 2
+    OUTSIDE_WINDOW = 3
+    AXI_READ = 4
+    AXI_WRITE = 5
+    WATCHDOG = 6
+    SEMAPHORE_OVERFLOW = 7
+    ABORTED = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """``bits`` bits of a register from bit ``at``."""
+
+    name: str
+    at: int
+    bits: int
+    doc: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register:
+    """One 32-bit register at byte ``offset``.
+
+    ``access`` is ``ro``, ``rw``, ``wo`` (write pulses, reads 0) or ``w1c`` (write ones to clear);
+    ``value`` what a constant register reads, ``None`` for a live one.
+    """
+
+    name: str
+    offset: int
+    access: str
+    doc: str
+    fields: tuple[Field, ...] = ()
+    value: int | None = None
+
+
+def _whole(name: str, doc: str) -> tuple[Field, ...]:
+    return (Field(name=name, at=0, bits=32, doc=doc),)
+
+
+def _control() -> list[Register]:
+    def bit(name: str, at: int, doc: str) -> Field:
+        return Field(name=name, at=at, bits=1, doc=doc)
+
+    r = Register
+    return [
+        r(name="ID", offset=0x00, access="ro", doc="identity, 'PoTV'", value=IDENTITY),
+        r(name="VERSION", offset=0x04, access="ro", value=VERSION,
+          doc="major in bits 31..16, minor in bits 15..0"),
+        r(name="CONTROL", offset=0x08, access="wo", doc="commands", fields=(
+            bit("start", 0, "run the program; clears STATUS, ERROR and the counters. "
+                            "While busy it takes effect when the run has ended"),
+            bit("abort", 1, "end the run with error 8"))),
+        r(name="STATUS", offset=0x0C, access="ro", doc="state of the last run", fields=(
+            bit("busy", 0, "running, or draining the bus after an error"),
+            bit("done", 1, "the program reached END"),
+            bit("error", 2, "the run ended with an error"),
+            bit("stuck", 3, "the bus did not drain after an error: reset the system"))),
+        r(name="ERROR", offset=0x10, access="ro", doc="first error of the run", fields=(
+            Field(name="code", at=0, bits=8,
+                  doc=", ".join(f"{e.value} {e.name.lower().replace('_', ' ')}" for e in Error)),
+            Field(name="unit", at=8, bits=8,
+                  doc="0 LOAD, 1 ARRAY, 2 NORM, 3 ATTN, 4 STORE, 5 sequencer"),
+            Field(name="tag", at=16, bits=8, doc="tag of the instruction"))),
+        r(name="IRQ_ENABLE", offset=0x14, access="rw", doc="interrupt sources", fields=(
+            bit("done", 0, "END reached"), bit("error", 1, "run ended with an error"))),
+        r(name="IRQ_STATUS", offset=0x18, access="w1c", doc="pending interrupts", fields=(
+            bit("done", 0, "END reached"), bit("error", 1, "run ended with an error"))),
+        r(name="WINDOW_BASE_LO", offset=0x20, access="rw",
+          doc="byte address of the window, low half; a multiple of 4096",
+          fields=_whole("window_base_lo", "address bits 31..0")),
+        r(name="WINDOW_BASE_HI", offset=0x24, access="rw", doc="high half",
+          fields=(Field(name="window_base_hi", at=0, bits=ADDR_BITS - 32,
+                       doc=f"address bits {ADDR_BITS - 1}..32"),)),
+        r(name="WINDOW_SIZE", offset=0x28, access="rw", doc="bytes of the window",
+          fields=_whole("window_size", "no transfer touches a byte beyond it")),
+        r(name="PROGRAM_OFFSET", offset=0x2C, access="rw", doc="where the program starts",
+          fields=_whole("program_offset", "bytes from the window's base, a multiple of 64")),
+        r(name="PROGRAM_COUNT", offset=0x30, access="rw", doc="length of the program",
+          fields=_whole("program_count", "instructions, END included")),
+        r(name="WATCHDOG", offset=0x34, access="rw", doc="longest run",
+          fields=_whole("watchdog", "cycles without END before error 6; 0: no limit")),
+    ]  # fmt: skip
+
+
+def _parameters(config: Config) -> list[Register]:
+    registers: list[Register] = []
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if f.name == "name":
+            continue
+        if isinstance(value, Enum):
+            value = list[Enum](type(value)).index(value)
+        offset = PARAMETERS + 4 * len(registers)
+        registers.append(
+            Register(name=f"PARAM_{f.name.upper()}", offset=offset, access="ro", value=int(value),
+                     doc=f"generation parameter {f.name}")
+        )  # fmt: skip
+    return registers
+
+
+def _counters(names: Sequence[str]) -> list[Register]:
+    registers: list[Register] = []
+    for i, name in enumerate(names):
+        for half, doc in enumerate(("low half; reading it latches the high half", "high half")):
+            registers.append(
+                Register(
+                    name=f"COUNT_{name.upper()}_{('LO', 'HI')[half]}",
+                    offset=COUNTERS + 8 * i + 4 * half,
+                    access="ro",
+                    doc=f"counter {name}, {doc}",
+                )
+            )
+    return registers
+
+
+def registers(config: Config, counters: Sequence[str]) -> list[Register]:
+    """All registers in address order; ``counters`` are the names of the 64-bit counters."""
+    found = [*_control(), *_parameters(config), *_counters(counters)]
+    assert found[-1].offset < 1 << LITE_ADDR_BITS
+    assert PARAMETERS + 4 * 32 <= COUNTERS
+    return found
+
+
+def as_json(found: Sequence[Register]) -> list[dict[str, Any]]:
+    """The map for ``potvit.json``."""
+    return [
+        {
+            "name": r.name,
+            "offset": r.offset,
+            "access": r.access,
+            "doc": r.doc,
+            **({} if r.value is None else {"value": r.value}),
+            "fields": [{"name": f.name, "at": f.at, "bits": f.bits, "doc": f.doc}
+                       for f in r.fields],
+        }
+        for r in found
+    ]  # fmt: skip
+
+
+def as_markdown(found: Sequence[Register]) -> str:
+    """The page for the documentation; a counter takes one line for its two halves."""
+    lines = [_PREFACE, "| offset | register | access | meaning |", "|---|---|---|---|"]
+    for r in found:
+        name = r.name
+        if name.startswith("COUNT_"):
+            if name.endswith("_HI"):
+                continue
+            name = name.removesuffix("_LO")
+        bits = "; ".join(f"`{f.name}` [{_span(f)}] {f.doc}" for f in r.fields)
+        text = r.doc.split(", low half;")[0] + (f": {bits}" if bits else "")
+        lines.append(f"| 0x{r.offset:03X} | {name} | {r.access} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+def _span(field: Field) -> str:
+    last = field.at + field.bits - 1
+    return f"{last}:{field.at}" if last != field.at else str(last)

@@ -1,0 +1,145 @@
+"""AXI4-Lite slave with the registers of `hw.host.register_map`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.bus.axi import ADDR_BITS, RESP_OKAY, RESP_SLVERR, AxiLite
+from hw.config import Config
+from hw.host.counters import TOTAL_BITS
+from hw.host.register_map import COUNTERS, Register, registers
+
+
+class Registers(wiring.Component):
+    """The slave: one access at a time per direction, SLVERR where there is no register.
+
+    Writable registers are held here and survive the soft reset after a run; read-only ones come
+    in by field. A counter's low half takes up to six cycles more and latches the high half.
+
+    Members
+    -------
+    bus : AXI4-Lite slave. ``irq`` is level high while an enabled interrupt is pending.
+    start, abort : pulses of CONTROL.
+    window_base, window_size, program_offset, program_count, watchdog : as written.
+    busy, done, error, stuck, code, unit, tag : read back in STATUS and ERROR.
+    done_event, error_event : pulses that set IRQ_STATUS.
+    count_index, count_read, count_valid, count_total : to `Counters`.
+    """
+
+    def __init__(self, config: Config, counters: Sequence[str]) -> None:
+        self.config = config
+        self.counters = tuple(counters)
+        self.map = registers(config, self.counters)
+        super().__init__(
+            {
+                "bus": In(AxiLite()),
+                "irq": Out(1),
+                "start": Out(1),
+                "abort": Out(1),
+                "window_base": Out(ADDR_BITS),
+                "window_size": Out(32),
+                "program_offset": Out(32),
+                "program_count": Out(32),
+                "watchdog": Out(32),
+                **dict.fromkeys(("busy", "done", "error", "stuck"), In(1)),
+                **dict.fromkeys(("code", "unit", "tag"), In(8)),
+                "done_event": In(1),
+                "error_event": In(1),
+                "count_index": Out(range(len(self.counters))),
+                "count_read": Out(1),
+                "count_valid": In(1),
+                "count_total": In(TOTAL_BITS),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        held = {
+            r.name: Signal(_used_bits(r), name=r.name.lower()) for r in self.map if r.access == "rw"
+        }
+        pending = Signal(2)
+        self._write(m, held, pending)
+        self._read(m, held, pending)
+        m.d.comb += [
+            self.window_base.eq(Cat(held["WINDOW_BASE_LO"], held["WINDOW_BASE_HI"])),
+            self.window_size.eq(held["WINDOW_SIZE"]),
+            self.program_offset.eq(held["PROGRAM_OFFSET"]),
+            self.program_count.eq(held["PROGRAM_COUNT"]),
+            self.watchdog.eq(held["WATCHDOG"]),
+            self.irq.eq((pending & held["IRQ_ENABLE"][:2]).any()),
+        ]
+        return m
+
+    def _write(self, m: Module, held: dict[str, Signal], pending: Signal) -> None:
+        aw, w, b = self.bus.aw, self.bus.w, self.bus.b
+        taken, cleared = Signal(), Signal(2)
+        mask = Cat(w.p.strb[i].replicate(8) for i in range(4))
+        command = w.p.data & mask
+        m.d.comb += [
+            taken.eq(aw.valid & w.valid & ~b.valid),
+            aw.ready.eq(taken),
+            w.ready.eq(taken),
+        ]
+        m.d.sync += pending.eq((pending & ~cleared) | Cat(self.done_event, self.error_event))
+        with m.If(b.ready):
+            m.d.sync += b.valid.eq(0)
+        with m.If(taken):
+            m.d.sync += [b.valid.eq(1), b.p.resp.eq(RESP_SLVERR)]
+            with m.Switch(aw.p.addr[2:]):
+                for r in self.map:
+                    if r.access == "ro":
+                        continue
+                    with m.Case(r.offset >> 2):
+                        m.d.sync += b.p.resp.eq(RESP_OKAY)
+                        if r.name == "CONTROL":
+                            m.d.comb += Cat(self.start, self.abort).eq(command)
+                        elif r.name == "IRQ_STATUS":
+                            m.d.comb += cleared.eq(command)
+                        else:
+                            m.d.sync += held[r.name].eq((held[r.name] & ~mask) | command)
+
+    def _read(self, m: Module, held: dict[str, Signal], pending: Signal) -> None:
+        ar, r = self.bus.ar, self.bus.r
+        taken, waiting = Signal(), Signal()
+        high = Signal(32)
+        live: dict[str, Any] = held | {
+            "CONTROL": 0,
+            "STATUS": Cat(self.busy, self.done, self.error, self.stuck),
+            "ERROR": Cat(self.code, self.unit, self.tag),
+            "IRQ_STATUS": pending,
+        }
+        word = ar.p.addr[2:]
+        first = COUNTERS >> 2
+        m.d.comb += [
+            taken.eq(ar.valid & ~r.valid & ~waiting),
+            ar.ready.eq(taken),
+            self.count_index.eq(ar.p.addr[3:]),
+        ]
+        with m.If(r.ready):
+            m.d.sync += r.valid.eq(0)
+        with m.If(taken):
+            m.d.sync += [r.valid.eq(1), r.p.resp.eq(RESP_SLVERR), r.p.data.eq(0)]
+            with m.Switch(word):
+                for register in self.map:
+                    if register.offset < COUNTERS:
+                        constant = register.value
+                        value = live[register.name] if constant is None else constant
+                        with m.Case(register.offset >> 2):
+                            m.d.sync += [r.p.data.eq(value), r.p.resp.eq(RESP_OKAY)]
+            with m.If((word >= first) & (word < first + 2 * len(self.counters))):
+                m.d.sync += r.p.resp.eq(RESP_OKAY)
+                with m.If(word[0]):
+                    m.d.sync += r.p.data.eq(high)
+                with m.Else():
+                    m.d.comb += self.count_read.eq(1)
+                    m.d.sync += [r.valid.eq(0), waiting.eq(1)]
+        with m.If(waiting & self.count_valid):
+            m.d.sync += [waiting.eq(0), r.valid.eq(1), Cat(r.p.data, high).eq(self.count_total)]
+
+
+def _used_bits(register: Register) -> int:
+    """Bits that a writable register holds; the others read zero."""
+    return max(f.at + f.bits for f in register.fields)

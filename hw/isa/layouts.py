@@ -1,0 +1,30 @@
+"""Instruction fields as Amaranth layouts, from the one field table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import unsigned
+from amaranth.lib import data
+
+from hw.isa.instruction import HEADER, HEADER_BITS, PAYLOAD, PAYLOAD_BITS, Op
+
+
+def header_layout() -> data.StructLayout:
+    """The header as an Amaranth layout (64 bits)."""
+    return _layout(HEADER, HEADER_BITS)
+
+
+def payload_layout(op: Op) -> data.StructLayout:
+    """The payload of ``op`` as an Amaranth layout (192 bits)."""
+    return _layout(PAYLOAD[op], PAYLOAD_BITS)
+
+
+def _layout(table: tuple[tuple[str, int], ...], bits: int) -> data.StructLayout:
+    members: dict[str, Any] = {name: unsigned(width) for name, width in table}
+    pad = bits - sum(width for _, width in table)
+    if pad < 0:
+        raise ValueError(f"instruction fields exceed {bits} bits by {-pad}")
+    if pad:
+        members["_pad"] = unsigned(pad)
+    return data.StructLayout(members)

@@ -1,0 +1,1 @@
+"""Parts that any unit uses: memories, queues, rounding, ports."""

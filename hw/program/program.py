@@ -1,0 +1,197 @@
+"""A compiled program: DRAM image, regions, predictions; saved as one folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.support.errors import PotvitError
+from hw.formats.memories import Access
+from hw.isa.instruction import INSTR_BYTES, Instr
+from hw.lib.numbers import Array
+
+IMAGE_FILE, DESCRIPTION_FILE = "image.bin", "program.json"
+LOGITS = "logits"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a tensor lies in DRAM after its stores.
+
+    ``words`` memory words of ``word_bytes`` bytes, each at a multiple of ``pitch``, are an array
+    ``dims`` of ``dtype``; its axes in ``order`` merge into shape ``merged``, whose leading part
+    ``crop`` is the tensor of shape ``shape``.
+    """
+
+    offset: int
+    words: int
+    word_bytes: int
+    pitch: int
+    dtype: str
+    dims: tuple[int, ...]
+    order: tuple[int, ...]
+    merged: tuple[int, ...]
+    crop: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the stores write."""
+        return self.words * self.pitch
+
+    def unpack(self, dram: bytes | Array) -> Array:
+        """The logical tensor in a copy of the DRAM window."""
+        raw = np.frombuffer(dram, np.uint8, self.nbytes, self.offset)
+        words = np.ascontiguousarray(raw.reshape(self.words, self.pitch)[:, : self.word_bytes])
+        values = words.reshape(-1).view(np.dtype(self.dtype).newbyteorder("<"))
+        merged = values.reshape(self.dims).transpose(self.order).reshape(self.merged)
+        crop = merged[tuple(slice(n) for n in self.crop)]
+        return np.ascontiguousarray(crop).reshape(self.shape).astype(self.dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """One stored tensor of the graph and where the program leaves it."""
+
+    name: str
+    layout: Layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCycles:
+    """Prediction for one layer: cycles charged to it and how many the array computes in them."""
+
+    name: str
+    cycles: int
+    array_busy: int
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What the host needs to run one network on one configuration.
+
+    ``image`` is the beginning of the DRAM window: parameters, then ``count`` instructions from
+    ``entry``. The picture (uint8 HWC) goes to ``input_offset``; logits and checkpoints appear
+    behind it, within ``window`` bytes; ``checkpoints`` is empty without them, else it holds every
+    stored tensor, logits included. ``busy`` and ``timeline`` (unit, layer, start, end) are
+    predictions in cycles, ``memory`` gives used and available words of each buffer.
+    ``accesses`` (declared reads and writes of each instruction) is not saved.
+    """
+
+    config: str
+    model: str
+    image: bytes
+    entry: int
+    count: int
+    input_offset: int
+    input_shape: tuple[int, int, int]
+    logits: Layout
+    checkpoints: tuple[Checkpoint, ...]
+    window: int
+    cycles: int
+    macs: int
+    peak_macs: int
+    blocks: int
+    layers: tuple[LayerCycles, ...]
+    busy: dict[str, int]
+    waits: dict[str, int]
+    timeline: tuple[tuple[str, int, int, int], ...]
+    memory: dict[str, tuple[int, int]]
+    accesses: tuple[tuple[list[Access], list[Access]], ...] = field(default=(), compare=False)
+
+    @property
+    def input_bytes(self) -> int:
+        """Size of the picture."""
+        return math.prod(self.input_shape)
+
+    @property
+    def utilisation(self) -> float:
+        """Predicted useful array MACs over peak MACs, 0..1."""
+        return self.macs / (self.peak_macs * self.cycles)
+
+    def instructions(self) -> list[Instr]:
+        """The program, decoded from the image."""
+        at = range(self.entry, self.entry + self.count * INSTR_BYTES, INSTR_BYTES)
+        return [Instr.unpack(self.image[i : i + INSTR_BYTES]) for i in at]
+
+    def dram(self, picture: Array, fill: int = 0xAA) -> Array:
+        """A DRAM window ready to run: image, picture, the rest filled with ``fill``."""
+        picture = np.asarray(picture)
+        if picture.shape != self.input_shape or picture.dtype != np.uint8:
+            raise PotvitError(
+                f"the program wants a uint8 picture {self.input_shape}, got {picture.dtype} "
+                f"{picture.shape}"
+            )
+        dram = np.full(self.window, fill, np.uint8)
+        dram[: len(self.image)] = np.frombuffer(self.image, np.uint8)
+        dram[self.input_offset : self.input_offset + self.input_bytes] = picture.reshape(-1)
+        return dram
+
+    def unpack(self, name: str, dram: bytes | Array) -> Array:
+        """Tensor ``name`` in DRAM: int8, uint8 or int32 in the graph's shape."""
+        if name == LOGITS:
+            return self.logits.unpack(dram)
+        for checkpoint in self.checkpoints:
+            if checkpoint.name == name:
+                return checkpoint.layout.unpack(dram)
+        raise PotvitError(f"the program stores no tensor {name!r}: compile it with checkpoints")
+
+    def save(self, folder: Path) -> None:
+        """Write ``image.bin`` and ``program.json`` into ``folder``, each whole or not at all."""
+        description = {
+            k: v for k, v in self._description().items() if k not in ("image", "accesses")
+        }
+        files = {IMAGE_FILE: self.image, DESCRIPTION_FILE: json.dumps(description).encode()}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                partial = folder / (name + ".partial")
+                try:
+                    partial.write_bytes(content)
+                    os.replace(partial, folder / name)
+                finally:
+                    partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise PotvitError(f"cannot write the program to {folder}: {error.strerror}") from None
+
+    def _description(self) -> dict[str, Any]:
+        plain = {k: v for k, v in self.__dict__.items() if k not in ("image", "accesses")}
+        plain |= {"logits": asdict(self.logits), "layers": [asdict(x) for x in self.layers]}
+        plain["checkpoints"] = [asdict(c) for c in self.checkpoints]
+        return {"format": FORMAT} | plain
+
+    @staticmethod
+    def load(folder: Path) -> Program:
+        """Read what ``save`` wrote; ``PotvitError`` for anything else."""
+        try:
+            description = json.loads((folder / DESCRIPTION_FILE).read_bytes())
+            image = (folder / IMAGE_FILE).read_bytes()
+            if description.pop("format") != FORMAT:
+                raise PotvitError(f"{folder} holds a program of another format: compile it again")
+            description["input_shape"] = tuple(description["input_shape"])
+            description["memory"] = {k: tuple(v) for k, v in description["memory"].items()}
+            description["timeline"] = tuple(tuple(x) for x in description["timeline"])
+            description["layers"] = tuple(LayerCycles(**x) for x in description["layers"])
+            description["logits"] = _layout(description["logits"])
+            description["checkpoints"] = tuple(
+                Checkpoint(name=c["name"], layout=_layout(c["layout"]))
+                for c in description["checkpoints"]
+            )
+            return Program(image=image, **description)
+        except OSError as error:
+            raise PotvitError(f"cannot read a program from {folder}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise PotvitError(f"{folder} holds no compiled program: compile it again") from None
+
+
+def _layout(plain: dict[str, Any]) -> Layout:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+    return Layout(**fields)

@@ -1,0 +1,1 @@
+"""Fetch, dispatch, queues and semaphores."""

@@ -1,0 +1,141 @@
+"""Sequencer: decodes the program in order, feeds five issue queues, orders them by semaphores."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import Config
+from hw.isa.instruction import HEADER, INSTR_BYTES, PAYLOAD, PAYLOAD_BITS, UNIT_OF, Op, Unit
+from hw.isa.layouts import header_layout
+from hw.sequencer.issue_queue import IssueQueue
+from hw.sequencer.semaphores import UNITS, Semaphores
+
+
+def used_bits(op: Op) -> int:
+    """Payload bits that ``op`` defines; the others must be zero."""
+    return sum(width for _, width in PAYLOAD[op])
+
+
+def queue_bits(unit: Unit) -> int:
+    """Payload bits in the queue of a unit; LOAD's lowest bit tells PATCH from LOAD."""
+    ops = [op for op, user in UNIT_OF.items() if user is unit]
+    return max(used_bits(op) for op in ops) + (len(ops) > 1)
+
+
+class Sequencer(wiring.Component):
+    """Dispatches one instruction per cycle in program order while its queue has room.
+
+    An instruction is legal if its opcode is known and every bit without a meaning is zero. One that
+    is not leaves ``i`` like any other but reaches no queue, and none follows it.
+
+    Members
+    -------
+    i : instructions. ``ended``: no more will come (a program without END is illegal).
+    o[u] : payloads for unit u, `PAYLOAD_BITS` wide (LOAD: one bit ``patch`` below it).
+    done[u], unit_busy[u] : from unit u.
+    dispatched : pulse per instruction. finished : END reached and every unit idle.
+    illegal : level, from the cycle after an illegal instruction until reset, its tag in
+        ``illegal_tag``; also while ``ended`` and no instruction is left.
+    overflow : a semaphore overflowed (pulse).
+    tag[u] : of the oldest instruction in flight of u; for error reports.
+    missing[u], starved[u] : why u lacks work, see `IssueQueue`.
+    start[u], start_tag[u] : u accepts an instruction (pulse), its tag.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.o_bits = {u: PAYLOAD_BITS + (u is Unit.LOAD) for u in Unit}
+        super().__init__(
+            {
+                "i": In(stream.Signature(8 * INSTR_BYTES)),
+                "ended": In(1),
+                **{
+                    f"o_{u.name.lower()}": Out(stream.Signature(bits))
+                    for u, bits in self.o_bits.items()
+                },
+                "done": In(UNITS),
+                "unit_busy": In(UNITS),
+                "dispatched": Out(1),
+                "finished": Out(1),
+                "illegal": Out(1),
+                "illegal_tag": Out(8),
+                "overflow": Out(1),
+                "tag": Out(8).array(UNITS),
+                "missing": Out(UNITS).array(UNITS),
+                "starved": Out(UNITS),
+                "start": Out(UNITS),
+                "start_tag": Out(8).array(UNITS),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.semaphores = semaphores = Semaphores()
+        queues = {}
+        for u in Unit:
+            queues[u] = queue = IssueQueue(queue_bits(u), self.config.queue_depth)
+            m.submodules[f"{u.name.lower()}_queue"] = queue
+            out = getattr(self, f"o_{u.name.lower()}")
+            m.d.comb += [
+                out.p.eq(queue.o.p),
+                out.valid.eq(queue.o.valid),
+                queue.o.ready.eq(out.ready),
+                queue.done.eq(self.done[u]),
+                semaphores.signal[u].eq(queue.signal),
+                semaphores.wait[u].eq(queue.wait),
+                queue.fits.eq(semaphores.fits[u]),
+                semaphores.take[u].eq(queue.take),
+                self.tag[u].eq(queue.tag),
+                self.missing[u].eq(queue.missing),
+                self.starved[u].eq(queue.starved),
+                self.start[u].eq(queue.o.valid & queue.o.ready),
+                self.start_tag[u].eq(queue.o_tag),
+            ]
+        idle = Cat(queue.idle for queue in queues.values()).all() & ~self.unit_busy.any()
+        m.d.comb += self.overflow.eq(semaphores.overflow)
+        self._dispatch(m, queues, idle)
+        return m
+
+    def _dispatch(self, m: Module, queues: dict[Unit, IssueQueue], idle: Any) -> None:
+        width = sum(bits for _, bits in HEADER)
+        header = Signal(header_layout())
+        payload = Signal(PAYLOAD_BITS)
+        # What was wrong is a register: every bit of an instruction decides about it, and taking
+        # it from the fetch queue cannot wait for that.
+        wrong, found = Signal(), Signal()
+        m.d.comb += [
+            wrong.eq(1),
+            Cat(header, payload).eq(self.i.p),
+            self.dispatched.eq(self.i.valid & self.i.ready & ~wrong),
+        ]
+        reserved = header.reserved != 0
+        if width < len(header.as_value()):
+            reserved |= header.as_value()[width:] != 0
+        m.d.sync += found.eq(found | (self.i.valid & wrong))
+        with m.If(~found):
+            m.d.sync += self.illegal_tag.eq(header.tag)
+        for queue in queues.values():
+            m.d.comb += [
+                queue.i.p.signal.eq(header.signal),
+                queue.i.p.tag.eq(header.tag),
+                queue.i.p["wait"].eq(Cat(header[f"wait_{u.name.lower()}"] for u in Unit)),
+            ]
+        with m.Switch(header.opcode):
+            for op in Op:
+                with m.Case(op):
+                    m.d.comb += wrong.eq(reserved | (payload[used_bits(op) :] != 0))
+                    if op is Op.END:
+                        m.d.comb += self.finished.eq(self.i.valid & ~found & ~wrong & idle)
+                        m.d.comb += self.i.ready.eq(~found & idle)
+                        continue
+                    unit = UNIT_OF[op]
+                    queue = queues[unit]
+                    body = Cat(op is Op.PATCH, payload) if unit is Unit.LOAD else payload
+                    m.d.comb += [
+                        queue.i.p.payload.eq(body),
+                        queue.i.valid.eq(self.i.valid & ~found & ~wrong),
+                        self.i.ready.eq(queue.i.ready & ~found),
+                    ]
+        m.d.comb += self.illegal.eq(found | (self.ended & ~self.i.valid))

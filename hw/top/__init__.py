@@ -1,0 +1,1 @@
+"""The units put together, and the Verilog that comes of it."""

@@ -1,0 +1,50 @@
+"""The performance part of a run's report: utilisation, layers, timeline, memory and traffic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hw.compiler.image.layout import word_bytes
+from hw.config import Config
+from hw.isa.instruction import Mem
+from hw.program.program import Program
+from sim.analysis.accounting import account, array_cycles, precision
+from sim.analysis.traffic import on_chip_bytes
+
+
+def performance(program: Program, config: Config, answer: dict[str, Any]) -> dict[str, Any]:
+    """Figures of one answered run of ``program`` (see ``sim.benches.network``).
+
+    ``array_utilisation`` = MACs / (``peak_macs_per_cycle`` x cycles): the peak is that of 8x4
+    products if the program has any. ``precision_weighted_utilisation`` = sum of MACs / (their own
+    mode's peak) / cycles. An answer without a trace (a run that failed) gives no layers.
+    """
+    counters = answer["counters"]
+    cycles = counters["cycles"]
+    modes = precision(program, config)
+    ideal = modes.pop("ideal_cycles")
+    found: dict[str, Any] = {
+        "array_utilisation": _share(counters["macs"], modes["peak_macs_per_cycle"] * cycles),
+        "precision_weighted_utilisation": _share(ideal, cycles),
+        **modes,
+        "array_cycles": array_cycles(program, counters, config),
+        "layers": [],
+        "timeline": {},
+        "blocks": program.blocks,
+        "memory": {
+            name.lower(): {"used": used, "words": have, "word_bytes": word_bytes(Mem[name], config)}
+            for name, (used, have) in program.memory.items()
+        },
+        "on_chip_bytes": on_chip_bytes(program, config),
+        "dram_bytes": {"read": counters["read_bytes"], "write": counters["write_bytes"]},
+        "bus_bytes_per_cycle": config.axi_bytes,
+    }
+    if "trace" in answer:
+        found |= account(program, np.array(answer["trace"], np.int64), config)
+    return found
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

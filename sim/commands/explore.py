@@ -1,0 +1,97 @@
+"""``python -m sim explore``: configurations for a model, by cycles and area."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from golden.support.errors import PotvitError
+from golden.support.report_file import write_json
+from hw.config import Config, preset
+from sim.explore.area_model import area_model
+from sim.explore.confirm import cheapest, confirm
+from sim.explore.evaluate import evaluate
+from sim.explore.presentation import pareto_plot, sections
+from sim.explore.space import Point, sweep
+from sim.report.document import write
+from sim.system.bundles import Network, network
+
+REPORTS = Path("build/explore")
+
+#: The preset that a model's sweep starts from; `--config` chooses another.
+START = {"vit_digits": "tiny"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("--model", default="deit_tiny", metavar="MODEL")
+    parser.add_argument("--config", metavar="CONFIG", help="preset in the middle of the sweep")
+    parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
+    parser.add_argument("--attn", choices=("log2", "half"), default="log2")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
+    parser.add_argument(
+        "--confirm", type=int, default=1, metavar="N",
+        help="points of the Pareto front to run in RTL, cheapest first (1)",
+    )  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=2, help="points at a time (2)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explore, write the report; status 1 if a confirmed point is not bit-exact."""
+    if args.confirm < 0 or args.jobs < 1:
+        raise PotvitError("--confirm must be at least 0 and --jobs at least 1")
+    start = preset(args.config or START.get(args.model, "base"))
+    model = area_model()
+    net = network(args.model, args.bits, args.attn, args.weights)
+    report = explore(net, start, sweep(start), model, confirmed=args.confirm, jobs=args.jobs)
+    bits = Path(args.bits).stem
+    report = {"model": args.model, "bits": bits, "attn": args.attn, **report}
+    write_json(REPORTS / f"{args.model}.json", report)
+    figure = pareto_plot(report)
+    title = f"PoTViT: configurations for {args.model} {bits} around {start.name}"
+    paths = write(REPORTS, args.model, title, sections(report, figure))
+    legal = [row for row in report["points"] if "refused" not in row]
+    front = [row for row in legal if row["pareto"]]
+    print(f"{len(report['points'])} points, {len(legal)} legal, {len(front)} on the Pareto front")
+    failed = 0
+    for row in front:
+        if found := row.get("confirmed"):
+            failed += not found["bit_exact"]
+            print(f"{row['name']}: {found['failure'] or 'bit-exact in RTL'}, {found['cycles']} "
+                  f"cycles (predicted {found['predicted']})")  # fmt: skip
+    for path in paths:
+        print(path)
+    if failed:
+        print("error: a confirmed point differs from the golden model", file=sys.stderr)
+    return int(failed > 0)
+
+
+def explore(
+    net: Network, start: Config, points: list[Point], model: Any, *, confirmed: int, jobs: int
+) -> dict[str, Any]:
+    """Figures of all ``points``; ``confirmed`` of the front are run in RTL.
+
+    Raises:
+        PotvitError: no point at all can run the model.
+    """
+    rows = evaluate(net.graph, start, points, model, jobs=jobs)
+    if all("refused" in row for row in rows):
+        raise PotvitError(
+            f"no configuration around {start.name!r} runs this model: {rows[0]['refused']}"
+        )
+    sample = (net.data.evaluation or net.data.calibration)[0]
+    for row in cheapest(rows, confirmed):
+        row["confirmed"] = confirm(net, start, row, sample.pixels(net.model.spec.preprocess))
+    reference = Point(
+        rows=start.rows, cols=start.cols, lanes=start.lanes, axi_bytes=start.axi_bytes, buffers=1.0
+    )
+    return {
+        "preset": start.name,
+        "reference": reference.name,
+        "weights": net.model.weights_source,
+        "area_model": asdict(model),
+        "points": rows,
+    }

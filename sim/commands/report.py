@@ -1,0 +1,54 @@
+"""``python -m sim report``: one page on a run from the JSON files of build/."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from golden.catalogue.models import MODELS
+from golden.support.errors import PotvitError
+from hw.config import preset
+from sim.report.document import write
+from sim.report.inputs import BUILD, gather
+from sim.report.sections import GIVEN_MHZ, all_sections
+
+REPORTS = Path("build/report")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("--model", default="deit_tiny", metavar="MODEL")
+    parser.add_argument("--config", default="base", metavar="CONFIG", help="tiny, edge or base")
+    parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
+    parser.add_argument("--attn", choices=("log2", "half"), default="log2")
+    parser.add_argument(
+        "--mhz", type=float, default=GIVEN_MHZ, help=f"clock to give speeds at ({GIVEN_MHZ:g})"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page; status 2 if there is nothing at all to report."""
+    if args.model not in MODELS:
+        raise PotvitError(f"unknown model {args.model!r}; one of {', '.join(MODELS)}")
+    preset(args.config)
+    if not 0 < args.mhz < 1e5:
+        raise PotvitError(f"--mhz must be a clock in MHz, not {args.mhz:g}")
+    bits = Path(args.bits).stem
+    inputs = gather(args.model, bits, args.attn, args.config)
+    for line in inputs.missing.values():
+        print(line)
+    if inputs.sim is None and inputs.area is None:
+        raise PotvitError(
+            f"nothing to report on {args.model} and {args.config}: run the targets above first"
+        )
+    stem = f"{args.model}-{bits}-{args.attn}-{args.config}"
+    title = f"PoTViT: {args.model} {bits} {args.attn} on {args.config}"
+    try:
+        sections = all_sections(inputs, args.mhz)
+    except KeyError as error:
+        raise PotvitError(
+            f"a JSON file in {BUILD} is of another version (no {error}): run its target again"
+        ) from None
+    for path in write(REPORTS, stem, title, sections):
+        print(path)
+    return 0

@@ -1,0 +1,142 @@
+"""``python -m sim run``: prove every tensor of a network in RTL and report its cycles."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.catalogue.class_names import class_names
+from golden.support.errors import PotvitError
+from golden.support.progress import progress
+from golden.support.report_file import write_json
+from hw.config import Config, preset
+from sim.analysis.performance import performance
+from sim.system.bundles import Network, network
+from sim.system.harness import WAVES
+from sim.system.whole import Outcome, simulate
+
+REPORTS = Path("build/sim")
+SEED_MAX = (1 << 32) - 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("--model", default="deit_tiny", metavar="MODEL")
+    parser.add_argument("--config", default="base", metavar="CONFIG", help="tiny, edge or base")
+    parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
+    parser.add_argument("--attn", choices=("log2", "half"), default="log2")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
+    parser.add_argument("--images", type=int, default=1, metavar="N", help="pictures (1)")
+    parser.add_argument("--stalls", choices=("none", "random"), default="none")
+    parser.add_argument("--seed", type=int, default=0, help="of the random stalls")
+    parser.add_argument(
+        "--waves", choices=WAVES, help="leave an FST in build/sim: ports of all units, or all"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Simulate; status 1 at the first difference or error, 0 if everything is equal."""
+    config = preset(args.config)
+    if args.images < 1:
+        raise PotvitError(f"--images needs at least one picture, not {args.images}")
+    if not 0 <= args.seed <= SEED_MAX:
+        raise PotvitError(f"--seed is a number from 0 to {SEED_MAX}, not {args.seed}")
+    net = network(args.model, args.bits, args.attn, args.weights)
+    samples = (net.data.evaluation or net.data.calibration)[: args.images]
+    if len(samples) < args.images:
+        raise PotvitError(f"--images {args.images}: {net.data.origin} has only {len(samples)}")
+    preprocess = net.model.spec.preprocess
+    pictures = [s.pixels(preprocess) for s in progress(samples, "pictures")]
+    stem = report_stem(args.model, Path(args.bits).stem, args.attn, args.config, args.stalls)
+    outcome = simulate(
+        net.graph, pictures, config, stalls=args.stalls == "random", seed=args.seed,
+        waves=REPORTS / f"{stem}.fst" if args.waves else None,
+        shown=args.waves or "ports",
+    )  # fmt: skip
+    report = summary(net, config, outcome)
+    report |= {
+        "model": args.model, "bits": Path(args.bits).stem, "attn": args.attn,
+        "config": args.config, "stall_mode": args.stalls, "seed": args.seed,
+    }  # fmt: skip
+    report["images"] = [s.name for s in samples]
+    write_json(REPORTS / f"{stem}.json", report)
+    show(report, outcome)
+    if outcome.failure:
+        print(f"error: {outcome.failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def report_stem(model: str, bits: str, attn: str, config: str, stalls: str = "none") -> str:
+    """Name of a run's files; a run with stalls never replaces the plain one that others read."""
+    return "-".join([model, bits, attn, config, *([stalls] if stalls != "none" else [])])
+
+
+def summary(net: Network, config: Config, outcome: Outcome) -> dict[str, Any]:
+    """The figures of the report; cycles and counters are the first plain run's."""
+    plain, full = outcome.of("plain"), outcome.of("checkpointed")
+    counters = plain[0]["counters"]
+    names = [t.name for t in net.graph.stored()]
+    checked = min((_checked(a, set(names)) for a in full), default=0)
+    cycles = counters["cycles"]
+    total = sum(a["counters"]["cycles"] for a in outcome.answers)
+    seconds = sum(a["seconds"] for a in outcome.answers)
+    exact = not outcome.failure and bool(full) and checked == len(names)
+    return {
+        "bit_exact": exact,
+        "failure": outcome.failure,
+        "tensors_checked": checked,
+        "tensors_expected": len(names),
+        "elements_checked": sum(c["elements"] for a in outcome.answers for c in a["compared"]),
+        "cycles": cycles,
+        "predicted_cycles": outcome.programs["plain"].cycles,
+        "checkpoint_cycles": full[0]["counters"]["cycles"] if full else None,
+        "macs": counters["macs"],
+        **performance(outcome.programs["plain"], config, plain[0]),
+        "stalls": {k: v for k, v in counters.items() if "stall" in k or "wait" in k},
+        "counters": counters,
+        "sim_seconds": round(seconds, 3),
+        "build_seconds": round(outcome.build_seconds, 3),
+        "cycles_per_second": round(total / seconds) if seconds else 0,
+        "weights": net.model.weights_source,
+        "top5": [_top5(net, a) for a in plain],
+    }
+
+
+def _checked(answer: dict[str, Any], names: set[str]) -> int:
+    return len({c["tensor"] for c in answer["compared"] if not c["different"]} & names)
+
+
+def _top5(net: Network, answer: dict[str, Any]) -> list[dict[str, Any]]:
+    logits = np.array(answer.get("logits", []), np.int64)
+    names = class_names(net.model.spec)
+    best = np.argsort(-logits, kind="stable")[:5]
+    return [{"class": int(i), "name": names[i], "logit": int(logits[i])} for i in best]
+
+
+def show(report: dict[str, Any], outcome: Outcome) -> None:
+    """Print tensors, classes, cycles and speed."""
+    answers = outcome.of("checkpointed") or outcome.answers
+    print(f"{'tensor':26} {'elements':>10}  equal")
+    for compared in answers[-1]["compared"]:
+        verdict = "NO" if compared["different"] else "yes"
+        print(f"{compared['tensor']:26} {compared['elements']:>10}  {verdict}")
+    for name, top in zip(report["images"], report["top5"], strict=False):
+        line = ", ".join(f"{t['name']} ({t['logit']})" for t in top)
+        print(f"{name}: {line}")
+    found = f"{report['tensors_checked']} of {report['tensors_expected']} tensors equal"
+    if not outcome.of("checkpointed"):
+        found = "logits differ or are missing" if outcome.failure else "logits equal"
+    print(f"{found}, {report['elements_checked']} elements; weights: {report['weights']}")
+    print(
+        f"{report['cycles']} cycles (predicted {report['predicted_cycles']}), "
+        f"array utilisation {report['array_utilisation']:.4f}, "
+        f"{report['cycles_per_second']} cycles/s, {report['sim_seconds']} s simulated, "
+        f"{report['build_seconds']} s build"
+    )
+    lost = {k: v for k, v in report["stalls"].items() if v}
+    print("stalls: " + (", ".join(f"{k} {v}" for k, v in lost.items()) or "none"))

@@ -1,0 +1,1 @@
+"""What unit benches are made of."""

@@ -1,0 +1,77 @@
+"""The simulated system: the accelerator, its clock and a DRAM, as one Verilog top for cocotb."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from hw.config import Config
+from sim.simulator.generated import generated
+from sim.simulator.verilate import Simulator, verilate
+from sim.system.trace import monitor
+
+DRAM_SOURCE = Path(__file__).with_name("potvit_dram.sv")
+DRAM_BYTES = 64 << 20
+TOPLEVEL = "potvit_system"
+
+#: What waves show: of the whole system all but what is inside units and memories (the signals
+#: between them are the core's own), or everything.
+WAVES = {"ports": f"{TOPLEVEL}.accelerator.core.*", "all": ""}
+
+# Ports of the system beside the accelerator's own AXI4-Lite port and interrupt: name, width.
+_CONTROLS = (
+    ("rst", 1), ("stall_rate", 8), ("stall_seed", 32), ("fault", 2), ("fault_addr", 40),
+    ("load", 1), ("dump", 1), ("first", 32), ("count", 32),
+)  # fmt: skip
+
+# The DRAM answers in order and knows no IDs.
+_IDS = ("m_axi_arid", "m_axi_rid", "m_axi_awid", "m_axi_bid")
+
+
+def system(config: Config, *, waves: str | None = None) -> Simulator:
+    """The compiled model of ``config`` with its DRAM, cached by content; ``waves``: see `WAVES`."""
+    design = generated(config)
+    ports = [(p["name"], p["width"], p["direction"]) for p in design.description["ports"]]
+    text = _top(config, ports)
+    sources = [
+        ("potvit.v", design.verilog),
+        ("potvit_dram.sv", DRAM_SOURCE.read_text()),
+        ("potvit_system.sv", text),
+    ]
+    host = [name for name, _, _ in ports if name.startswith("s_axil_")]
+    visible = ["clk", "irq", "violation", *(n for n, _ in _CONTROLS), *host]
+    hidden = WAVES[waves] if waves else ""
+    return verilate(sources, TOPLEVEL, visible, waves=bool(waves), hidden=hidden)
+
+
+def _top(config: Config, ports: Iterable[tuple[str, int, str]]) -> str:
+    outer, wires, inner, memory = [], [], [], []
+    for name, width, direction in ports:
+        span = f"[{width - 1}:0]"
+        if name.startswith("s_axil_") or name == "irq":
+            outer.append(f"    {direction} wire {span} {name}")
+        elif name not in ("clk", "rst"):
+            wires.append(f"    wire {span} {name};")
+            if name.startswith("m_axi_") and name not in _IDS:
+                memory.append(f"        .{name.removeprefix('m_axi_')}({name})")
+        inner.append(f"        .{name}({name})")
+    outer += [f"    input wire [{width - 1}:0] {name}" for name, width in _CONTROLS]
+    outer.append("    output wire [7:0] violation")
+    memory += [f"        .{name}({name})" for name in ("clk", "violation")]
+    memory += [f"        .{name}({name})" for name, _ in _CONTROLS]
+    joined = ",\n"
+    return f"""module {TOPLEVEL} (
+{joined.join(outer)}
+);
+    reg clk;
+    initial clk = 0;
+    always #1 clk = ~clk;
+{chr(10).join(wires)}
+    potvit accelerator (
+{joined.join(inner)}
+    );
+    potvit_dram #(.BYTES({config.axi_bytes}), .WORDS({DRAM_BYTES // config.axi_bytes})) dram (
+{joined.join(memory)}
+    );
+{monitor()}endmodule
+"""

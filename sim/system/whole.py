@@ -1,0 +1,108 @@
+"""A whole network in simulation: compile, run plain and checkpointed, gather the figures."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from golden.execute.batched import Executor
+from golden.graph import ir
+from golden.support.errors import PotvitError
+from hw.compiler import compile_graph
+from hw.config import Config
+from hw.program.program import Program
+from sim.system.harness import DRAM_BYTES, system
+from sim.system.job import STALL_RATE, Job, Run
+
+SCRATCH = Path("build/jobs")
+OTHER_WINDOW = DRAM_BYTES // 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Answers of all runs in order, the programs, and how long building took."""
+
+    answers: list[dict[str, Any]]
+    programs: dict[str, Program]
+    build_seconds: float
+    build_cached: bool
+
+    @property
+    def failure(self) -> str:
+        """What went wrong first; empty if every run ended and every comparison was equal."""
+        for answer in self.answers:
+            if problem := answer["error"] or answer["difference"]:
+                return f"picture {answer['picture']}, {answer['program']} program: {problem}"
+        return ""
+
+    def of(self, program: str) -> list[dict[str, Any]]:
+        """The answers of one program."""
+        return [a for a in self.answers if a["program"] == program]
+
+
+def simulate(
+    graph: ir.Graph,
+    pictures: Sequence[npt.NDArray[np.uint8]],
+    config: Config,
+    *,
+    checkpoints: bool = True,
+    stalls: bool = False,
+    seed: int = 0,
+    waves: Path | None = None,
+    shown: str = "ports",
+) -> Outcome:
+    """Run every picture through the plain program and, if asked, the checkpointed one.
+
+    Pictures run back to back on one accelerator without a reset; the two programs use windows at
+    different DRAM addresses. ``waves`` names the FST file to keep, with what ``shown`` (a key of
+    `sim.system.harness.WAVES`) names. Raises ``PotvitError`` if the
+    network cannot be compiled, the model not be built, or the simulator itself breaks down.
+    """
+    programs = {"plain": compile_graph(graph, config)}
+    if checkpoints:
+        programs["checkpointed"] = compile_graph(graph, config, checkpoints=True)
+    executor = Executor(graph)
+    began = time.monotonic()
+    traced = None if waves is None else shown
+    built = system(config, waves=traced)
+    seconds = time.monotonic() - began
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="job-", dir=SCRATCH))
+    try:
+        job = Job(folder, config)
+        for name, program in programs.items():
+            job.add_program(name, program)
+        for index, pixels in enumerate(pictures):
+            tensors = executor.trace(pixels[np.newaxis])
+            job.add_picture(index, pixels, {name: value[0] for name, value in tensors.items()})
+        runs = [
+            Run(
+                program=name, picture=index, window=OTHER_WINDOW * which,
+                stall_rate=STALL_RATE * stalls, seed=seed,
+            )
+            for which, name in enumerate(programs)
+            for index in range(len(pictures))
+        ]  # fmt: skip
+        try:
+            answers = job.simulate(runs, waves=traced, seed=seed + 1)
+        except AssertionError as broken:
+            log = SCRATCH / "failed.log"
+            log.write_text(f"{broken}\n")
+            reason = str(broken).splitlines()[0]
+            raise PotvitError(f"the simulation broke down ({reason}): see {log}") from None
+        if waves is not None:
+            waves.parent.mkdir(parents=True, exist_ok=True)
+            (folder / "waves.fst").replace(waves)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Outcome(
+        answers=answers, programs=programs, build_seconds=seconds, build_cached=built.cached
+    )

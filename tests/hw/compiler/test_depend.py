@@ -1,0 +1,137 @@
+"""Hazards, semaphores, the weight ring and the cycle model on hand-made steps."""
+
+import pytest
+
+from golden.support.errors import PotvitError
+from hw.compiler.order.depend import check_semaphores, order_units
+from hw.compiler.order.merge import StreamRing
+from hw.compiler.predict.cycles import Simulation
+from hw.compiler.predict.timing import Timing
+from hw.compiler.step import Demand, Step
+from hw.config import preset
+from hw.formats.memories import Access, Space
+from hw.isa.instruction import Op, Unit
+
+CONFIG = preset("tiny")
+
+
+def step(op, reads=(), writes=(), **fields):
+    return Step(
+        op=op, layer=0, fields=fields,
+        reads=[Access(*a) for a in reads], writes=[Access(*a) for a in writes],
+    )  # fmt: skip
+
+
+def test_read_after_write_waits_once():
+    steps = [
+        step(Op.LOAD, writes=[(Space.STREAM, 0, 10)]),
+        step(Op.MATMUL, reads=[(Space.STREAM, 5, 8)]),
+        step(Op.MATMUL, reads=[(Space.STREAM, 0, 3)]),
+    ]
+    ordering = order_units(steps, CONFIG)
+    assert ordering.waits == [[], [0], []]
+    assert ordering.signals == [{Unit.ARRAY}, set(), set()]
+
+
+def test_write_after_read_and_after_write():
+    steps = [
+        step(Op.MATMUL, reads=[(Space.STREAM, 0, 4)], writes=[(Space.ACT, 0, 4)]),
+        step(Op.LOAD, writes=[(Space.STREAM, 3, 5)]),
+        step(Op.NORM, writes=[(Space.ACT, 2, 3)]),
+        step(Op.LOAD, writes=[(Space.STREAM, 5, 6)]),
+    ]
+    assert order_units(steps, CONFIG).waits == [[], [0], [0], []]
+
+
+def test_array_reading_its_own_result_waits_for_its_drain():
+    steps = [
+        step(Op.MATMUL, writes=[(Space.ACT, 0, 4)]),
+        step(Op.MATMUL, writes=[(Space.ACT, 0, 4)]),
+        step(Op.MATMUL, reads=[(Space.ACT, 1, 2)]),
+        step(Op.MATMUL, reads=[(Space.ACT, 1, 2)]),
+    ]
+    ordering = order_units(steps, CONFIG)
+    assert ordering.waits == [[], [], [1], []]
+    assert ordering.signals[1] == {Unit.ARRAY}
+
+
+def test_implied_waits_are_dropped():
+    steps = [
+        step(Op.LOAD, writes=[(Space.STREAM, 0, 1)]),
+        step(Op.MATMUL, reads=[(Space.STREAM, 0, 1)], writes=[(Space.RESIDUAL, 0, 1)]),
+        step(Op.NORM, reads=[(Space.RESIDUAL, 0, 1)], writes=[(Space.ACT, 0, 1)]),
+        step(Op.LOAD, writes=[(Space.NORM, 0, 1)]),
+        step(Op.STORE, reads=[(Space.ACT, 0, 1), (Space.STREAM, 0, 1)]),
+    ]
+    assert order_units(steps, CONFIG).waits == [[], [0], [1], [], [2]]
+
+
+def test_semaphore_overflow_is_refused():
+    steps = []
+    for word in range(1100):
+        steps.append(step(Op.LOAD, writes=[(Space.ACT, word % 1024, word % 1024 + 1)]))
+        steps.append(step(Op.STORE, reads=[(Space.ACT, word % 1024, word % 1024 + 1)]))
+    ordering = order_units(steps, CONFIG)
+    check_semaphores(list(range(len(steps))), steps, ordering, CONFIG)
+    loads_first = sorted(range(2048), key=lambda n: n % 2) + list(range(2048, 2200))
+    with pytest.raises(PotvitError, match="more than 1023 signals from LOAD to STORE"):
+        check_semaphores(loads_first, steps, ordering, CONFIG)
+
+
+def demand(words):
+    return Demand(step=step(Op.LOAD), ring=True, words=words, users=1)
+
+
+def test_ring_never_overlaps_live_words():
+    ring, live = StreamRing(20), []
+    sizes = [7, 7, 5, 6, 9, 3, 20, 1, 19, 4, 4, 4, 4, 4, 4]
+    for size in sizes:
+        new = demand(size)
+        while not ring.place(new):
+            assert live, "an empty ring must take it"
+            live.pop(0).users = 0
+        assert 0 <= new.address <= 20 - size
+        for old in live:
+            assert new.address + size <= old.address or old.address + old.words <= new.address
+        live.append(new)
+    assert not StreamRing(20).place(demand(21))
+
+
+def matmul(rows=0, **fields):
+    made = step(Op.MATMUL, chunks=8, groups=4, tiles=2, **fields)
+    made.rows = rows
+    return made
+
+
+def simulate(steps, **options):
+    ordering = order_units(steps, CONFIG)
+    order = list(range(len(steps)))
+    return Simulation(steps, ordering, order, CONFIG, Timing(), queued=False, **options)
+
+
+def test_array_time_is_tiles_and_parameters():
+    run = simulate([matmul(), matmul(keep_params=1, shared_params=1)])
+    first, second = run.issue_end
+    assert first == 2 * (4 * 8 + CONFIG.param_words)
+    assert second - first == 2 * 4 * 8
+
+
+def test_constants_hold_array_and_load_together():
+    """Rows beyond the FIFO wait for the array, the array waits for rows."""
+    load = step(Op.LOAD, dest=8, words=200, beats=200, dram=0)
+    load.rows = 200
+    taker = step(Op.MATMUL, chunks=50, groups=100, tiles=1, rows_last=2)
+    taker.rows = 200
+    later = step(Op.LOAD, dest=1, words=1, beats=2, dram=0)
+    run = simulate([load, taker, later])
+    assert run.start[1] == 0
+    assert run.issue_end[1] >= 100 * 50
+    assert run.done[0] >= run.issue_end[1] - 50 * 40
+    assert run.done[2] > run.done[0]
+
+
+def test_deadlock_is_an_error_of_the_compiler():
+    taker = step(Op.MATMUL, chunks=4, groups=1, tiles=1)
+    taker.rows = 2
+    with pytest.raises(PotvitError, match="deadlocks"):
+        simulate([taker])

@@ -1,0 +1,110 @@
+"""What cannot run is refused in one line that names the reason."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.ops.softmax import ExpForm
+from golden.support.errors import PotvitError
+from golden.synthetic.graphs import random_graph
+from hw.compiler import compile_graph
+from hw.config import preset
+
+SMALL = {"tokens": 17, "channels": 32, "heads": 2, "depth": 1, "patch": 8, "image_channels": 4}
+
+
+def refused(config, match, **options):
+    with pytest.raises(PotvitError, match=match) as caught:
+        compile_graph(random_graph(**(SMALL | options)), config)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"act_words": 200}, r"buffer ACT .* lacks \d+ bytes"),
+        ({"stream_words": 80}, r"buffer STREAM .* lacks \d+ bytes"),
+        ({"residual_words": 100}, r"buffer RESIDUAL .* lacks 144 bytes"),
+        ({"value_words": 16}, r"buffer VALUE .* lacks 32 bytes"),
+        ({"logit_words": 4}, r"buffer LOGIT .* lacks 8 bytes"),
+        ({"norm_words": 7}, r"buffer NORM .* lacks 32 bytes"),
+        ({"max_tokens": 16}, "17 tokens, .* stops at 16"),
+        ({"max_channels": 16}, "32 channels, .* stops at 16"),
+        ({"head_lanes": 8}, "head dimension 16 exceeds head_lanes = 8"),
+        ({"exp_form": ExpForm.IEXP}, "was generated with iexp"),
+    ],
+)
+def test_configuration_too_small(changes, match):
+    refused(preset("tiny").change(**changes), match)
+
+
+def test_four_bit_weights_need_the_mode():
+    refused(preset("tiny").change(four_bit=False), "four_bit off", bits=4)
+
+
+def test_uniform_attention_is_for_the_executor():
+    refused(preset("tiny"), "only the executor runs it", fmt=None)
+
+
+def test_patch_rows_must_be_whole_words():
+    refused(preset("tiny"), "2\\*lanes = 8 bytes", patch=4, image_channels=3)
+
+
+def test_patch_rows_must_be_whole_beats():
+    config = preset("tiny").change(axi_bytes=64, const_rows=256)
+    refused(config, "axi_bytes = 64", tokens=2, patch=2, image_channels=4)
+
+
+def test_block_count_out_of_range():
+    with pytest.raises(PotvitError, match="10 token blocks"):
+        compile_graph(random_graph(**SMALL), preset("tiny"), blocks=10)
+
+
+def changed(graph, name, **changes):
+    nodes = tuple(replace(n, **changes) if n.name == name else n for n in graph.nodes)
+    return replace(graph, nodes=nodes)
+
+
+def test_accumulators_are_proven():
+    graph = random_graph(**SMALL)
+    bias = np.full(32, (1 << 31) - 1, np.int32)
+    with pytest.raises(PotvitError, match=r"'blocks\.0\.q' can overflow"):
+        compile_graph(changed(graph, "blocks.0.q", bias=bias), preset("tiny"))
+
+
+def test_selected_token_must_start_a_group():
+    graph = changed(random_graph(**SMALL), "select", index=1)
+    with pytest.raises(PotvitError, match="multiple of rows"):
+        compile_graph(graph, preset("tiny"))
+
+
+def test_unknown_shapes_of_graph():
+    graph = random_graph(**SMALL)
+    lost = replace(graph, nodes=tuple(n for n in graph.nodes if n.name != "blocks.0.gelu"))
+    with pytest.raises(PotvitError, match="only the executor runs this network: 0 Gelu nodes"):
+        compile_graph(lost, preset("tiny"))
+    extra = replace(
+        graph, nodes=(*graph.nodes, replace(graph.nodes[0], name="more", inputs=("logits",)))
+    )
+    with pytest.raises(PotvitError, match="no place for node more"):
+        compile_graph(extra, preset("tiny"))
+
+
+@pytest.mark.parametrize("shift", [-6, 9])
+def test_last_shifts_that_the_shifter_array_has(shift):
+    graph = changed(random_graph(**SMALL), "blocks.0.attn", shift=np.array([0, shift], np.int32))
+    assert compile_graph(graph, preset("tiny")).cycles > 0
+
+
+@pytest.mark.parametrize("shift", [-7, 10])
+def test_shift_that_the_shifter_array_lacks(shift):
+    graph = changed(random_graph(**SMALL), "blocks.0.attn", shift=np.array([0, shift], np.int32))
+    with pytest.raises(PotvitError, match=rf"'blocks\.0\.attn'.*{14 + shift}.*has 8\.\.23"):
+        compile_graph(graph, preset("tiny"))
+
+
+def test_distant_shift_is_refused():
+    graph = changed(random_graph(**SMALL), "blocks.0.fc1", shift=np.full(128, 40, np.int32))
+    with pytest.raises(PotvitError, match=r"'blocks\.0\.fc1': requantization shifts"):
+        compile_graph(graph, preset("tiny"))

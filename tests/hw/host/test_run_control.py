@@ -1,0 +1,155 @@
+import pytest
+
+from hw.host.register_map import Error
+from hw.host.run_control import DRAIN_CYCLES, SEQUENCER, Control
+
+
+def run(simulate, bench):
+    dut = Control()
+
+    async def bound(ctx):
+        ctx.set(dut.quiet, 1)
+        for u in range(SEQUENCER + 1):
+            ctx.set(dut.tag[u], 10 + u)
+        await bench(ctx, dut)
+
+    simulate(dut, bound)
+
+
+async def pulse(ctx, signal):
+    ctx.set(signal, 1)
+    await ctx.tick()
+    ctx.set(signal, 0)
+
+
+async def ends(ctx, dut, limit=10):
+    """Wait for the event that ends the run: ("done" or "error", core was reset)."""
+    for _ in range(limit):
+        events = ctx.get(dut.done_event), ctx.get(dut.error_event)
+        if any(events):
+            assert ctx.get(dut.core_reset)
+            assert ctx.get(dut.stop)
+            await ctx.tick()
+            assert not ctx.get(dut.busy)
+            assert not ctx.get(dut.core_reset)
+            return events
+        assert not ctx.get(dut.core_reset)
+        await ctx.tick()
+    raise AssertionError("no end")
+
+
+def test_a_run(simulate):
+    async def bench(ctx, dut):
+        assert not ctx.get(dut.busy)
+        ctx.set(dut.start, 1)
+        assert ctx.get(dut.begin)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        for _ in range(7):
+            assert ctx.get(dut.running)
+            assert not ctx.get(dut.begin)
+            await ctx.tick()
+        ctx.set(dut.finished, 1)
+        assert ctx.get(dut.running), "the cycle of END counts"
+        await ctx.tick()
+        assert not ctx.get(dut.running)
+        assert await ends(ctx, dut) == (1, 0)
+        assert ctx.get(dut.done)
+        assert not ctx.get(dut.error)
+
+    run(simulate, bench)
+
+
+@pytest.mark.parametrize("error", [e for e in Error if e not in (0, 6, 8)])
+@pytest.mark.parametrize("source", [0, 3, SEQUENCER])
+def test_faults(simulate, error, source):
+    async def bench(ctx, dut):
+        await pulse(ctx, dut.start)
+        await ctx.tick()
+        ctx.set(dut.quiet, 0)
+        ctx.set(dut.faults[error], 1 << source)
+        await ctx.tick()
+        ctx.set(dut.faults[error], 0)
+        ctx.set(dut.faults[1], 1)  # a later error does not replace the first
+        for _ in range(5):
+            assert ctx.get(dut.stop)
+            assert ctx.get(dut.busy)
+            assert not ctx.get(dut.core_reset)
+            await ctx.tick()
+        ctx.set(dut.faults[1], 0)
+        ctx.set(dut.quiet, 1)
+        assert await ends(ctx, dut) == (0, 1)
+        assert (ctx.get(dut.error), ctx.get(dut.done)) == (1, 0)
+        assert ctx.get(dut.code) == error
+        assert ctx.get(dut.unit) == source
+        assert ctx.get(dut.error_tag) == 10 + source
+        # The next run starts clean.
+        await pulse(ctx, dut.start)
+        assert ctx.get(dut.running)
+        assert (ctx.get(dut.error), ctx.get(dut.code), ctx.get(dut.error_tag)) == (0, 0, 0)
+
+    run(simulate, bench)
+
+
+def test_watchdog_counts_cycles(simulate):
+    async def bench(ctx, dut):
+        ctx.set(dut.watchdog, 20)
+        await pulse(ctx, dut.start)
+        for _ in range(20):
+            assert ctx.get(dut.running)
+            await ctx.tick()
+        assert not ctx.get(dut.running)
+        assert await ends(ctx, dut) == (0, 1)
+        assert (ctx.get(dut.code), ctx.get(dut.unit)) == (Error.WATCHDOG, SEQUENCER)
+        ctx.set(dut.watchdog, 0)
+        await pulse(ctx, dut.start)
+        for _ in range(100):
+            assert ctx.get(dut.running)
+            await ctx.tick()
+
+    run(simulate, bench)
+
+
+def test_abort(simulate):
+    async def bench(ctx, dut):
+        await pulse(ctx, dut.abort)
+        assert not ctx.get(dut.busy), "nothing to abort"
+        await pulse(ctx, dut.start)
+        await pulse(ctx, dut.abort)
+        assert await ends(ctx, dut) == (0, 1)
+        assert ctx.get(dut.code) == Error.ABORTED
+
+    run(simulate, bench)
+
+
+def test_early_start_is_remembered(simulate):
+    async def bench(ctx, dut):
+        await pulse(ctx, dut.start)
+        ctx.set(dut.quiet, 0)
+        await pulse(ctx, dut.abort)
+        await pulse(ctx, dut.start)
+        ctx.set(dut.quiet, 1)
+        for _ in range(10):
+            if ctx.get(dut.begin):
+                break
+            await ctx.tick()
+        assert ctx.get(dut.begin)
+        await ctx.tick()
+        assert ctx.get(dut.running)
+        await pulse(ctx, dut.finished)
+        assert await ends(ctx, dut) == (1, 0)
+        assert not ctx.get(dut.begin), "once only"
+
+    run(simulate, bench)
+
+
+def test_a_dead_bus_ends_in_stuck(simulate):
+    async def bench(ctx, dut):
+        await pulse(ctx, dut.start)
+        ctx.set(dut.quiet, 0)
+        await pulse(ctx, dut.abort)
+        assert await ends(ctx, dut, DRAIN_CYCLES + 5) == (0, 1)
+        assert ctx.get(dut.stuck)
+        assert ctx.get(dut.code) == Error.ABORTED
+
+    run(simulate, bench)

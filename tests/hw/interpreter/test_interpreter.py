@@ -1,0 +1,206 @@
+"""The compiler's proof without RTL: programs against the reference executor, every tensor."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.execute.reference import run_reference
+from golden.ops.softmax import RULE_FQ, AttnFormat, ExpForm
+from golden.support.errors import PotvitError
+from golden.synthetic.graphs import random_graph, random_image
+from hw.compiler import compile_graph
+from hw.config import preset
+from hw.interpreter import run_program, run_random_order
+from hw.isa.instruction import INSTR_BYTES, Mem, Op, Unit
+
+SMALL = {"tokens": 17, "channels": 48, "heads": 3, "depth": 2, "patch": 8, "image_channels": 4}
+
+
+def compare(program, dram, expected):
+    """Compare the logits and every checkpoint."""
+    for name in ["logits", *(c.name for c in program.checkpoints)]:
+        got, want = program.unpack(name, dram), expected[name]
+        assert got.dtype == want.dtype
+        assert got.size > 0
+        assert np.array_equal(got, want), name
+
+
+def check(config, seeds=(0,), **options):
+    graph = random_graph(**(SMALL | options))
+    image = random_image(graph, 5)
+    expected = run_reference(graph, image)
+    program = compile_graph(graph, config, checkpoints=True)
+    assert [c.name for c in program.checkpoints] == [t.name for t in graph.stored()]
+    compare(program, run_program(program, config, image), expected)
+    plain = compile_graph(graph, config)
+    assert not plain.checkpoints
+    for seed in seeds:
+        compare(program, run_random_order(program, config, image, seed), expected)
+        compare(plain, run_random_order(plain, config, image, seed), expected)
+    compare(plain, run_program(plain, config, image), expected)
+
+
+@pytest.mark.parametrize("name", ["tiny", "edge", "base"])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_presets(name, bits):
+    check(preset(name), bits=bits, seeds=(0, 1))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fmt": AttnFormat.HALF},
+        {"rule": RULE_FQ},
+        {"tokens": 26, "channels": 40, "heads": 2, "classes": 37, "hidden": 101},
+        {"tokens": 50, "channels": 36, "heads": 3, "bits": 4},
+        {"tokens": 5, "channels": 16, "heads": 1, "classes": 3},
+        {"depth": 1, "tokens": 65, "channels": 64, "heads": 1},
+        {"depth": 0},
+    ],
+)
+def test_ragged_shapes(options):
+    name = "edge" if options.get("tokens", 0) > 50 or options.get("channels") == 40 else "tiny"
+    check(preset(name), **options)
+
+
+def test_iexp_configuration():
+    check(preset("tiny").change(exp_form=ExpForm.IEXP), form=ExpForm.IEXP)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rows": 7, "axi_bytes": 32, "const_rows": 128},
+        {"rows": 3, "cols": 8, "lanes": 8, "head_lanes": 32, "axi_bytes": 4},
+        {"lanes": 2, "head_lanes": 32, "axi_bytes": 64, "const_rows": 256},
+        {"lanes": 16, "cols": 16, "head_lanes": 32, "stream_words": 90},
+        {"stream_words": 100, "queue_depth": 2},
+        {"out_words": 1, "slots": 1, "norm_words": 12, "value_words": 18},
+        {"act_words": 342},
+    ],
+)
+def test_odd_parameter_points(changes):
+    check(preset("tiny").change(name="odd", **changes), seeds=(3,))
+
+
+def test_attention_covers_every_code():
+    config = preset("tiny")
+    graph = random_graph(**(SMALL | {"tokens": 37}))
+    image = random_image(graph, 0)
+    program = compile_graph(graph, config, checkpoints=True)
+    dram = run_program(program, config, image)
+    names = [c.name for c in program.checkpoints]
+    codes = [program.unpack(n, dram) for n in names if n.endswith("codes")]
+    scores = [program.unpack(n, dram) for n in names if n.endswith("scores")]
+    assert set(np.unique(codes)) == set(range(16))
+    assert min(s.min() for s in scores) == -128
+    assert max(s.max() for s in scores) == 127
+
+
+@pytest.fixture(scope="module")
+def small():
+    graph = random_graph(**(SMALL | {"depth": 1}))
+    config = preset("tiny")
+    return graph, config, compile_graph(graph, config), random_image(graph, 1)
+
+
+def altered(program, number, **changes):
+    """The program with one instruction changed; declarations dropped, as after loading."""
+    instr = replace(program.instructions()[number], **changes)
+    at = program.entry + number * INSTR_BYTES
+    image = program.image[:at] + instr.pack() + program.image[at + INSTR_BYTES :]
+    return replace(program, image=image, accesses=())
+
+
+def test_every_missing_wait_is_found(small):
+    """No wait of the program is redundant: without it, somewhere two accesses are unordered."""
+    _, config, program, image = small
+    checked = 0
+    for number, instr in enumerate(program.instructions()):
+        for unit in instr.waits:
+            if instr.op is Op.MATMUL and checked % 5:
+                checked += 1
+                continue
+            fewer = {u: n for u, n in instr.waits.items() if u is not unit}
+            with pytest.raises(PotvitError, match=r"^race"):
+                run_program(altered(program, number, waits=fewer), config, image)
+            checked += 1
+    assert checked > 50
+
+
+def test_missing_signal_is_found(small):
+    _, config, program, image = small
+    number = next(i for i, x in enumerate(program.instructions()) if Unit.ATTN in x.signals)
+    broken = altered(program, number, signals=frozenset())
+    with pytest.raises(PotvitError, match="in vain"):
+        run_program(broken, config, image)
+    with pytest.raises(PotvitError, match="deadlock"):
+        run_random_order(broken, config, image, 0)
+
+
+def test_wrong_address_is_found(small):
+    _, config, program, image = small
+    number, instr = next((i, x) for i, x in enumerate(program.instructions()) if x.op is Op.NORM)
+    fields = instr.fields | {"r_addr": config.residual_words - 1}
+    with pytest.raises(PotvitError, match="illegal address"):
+        run_program(altered(program, number, fields=fields), config, image)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"v_addr": 1}, "illegal address: values must begin in bank 0"),
+        ({"shift": 7}, "illegal instruction: ATTEND shifts by 7"),
+        ({"shift": 24}, "illegal instruction: ATTEND shifts by 24"),
+    ],
+)
+def test_illegal_attention_is_found(small, changes, reason):
+    _, config, program, image = small
+    number, instr = next((i, x) for i, x in enumerate(program.instructions()) if x.op is Op.ATTEND)
+    with pytest.raises(PotvitError, match=reason):
+        run_program(altered(program, number, fields=instr.fields | changes), config, image)
+
+
+@pytest.mark.parametrize("changes", [{"addr": 1, "words": 2}, {"addr": 0, "words": 1}])
+def test_store_of_part_of_the_tokens_is_found(small, changes):
+    _, config, program, image = small
+    number, instr = next((i, x) for i, x in enumerate(program.instructions()) if x.op is Op.STORE)
+    fields = instr.fields | {"src": int(Mem.VALUE)} | changes
+    with pytest.raises(PotvitError, match="no multiple of 2 tokens"):
+        run_program(altered(program, number, fields=fields), config, image)
+
+
+def test_undeclared_access_is_found(small):
+    _, config, program, image = small
+    number = next(i for i, x in enumerate(program.instructions()) if x.op is Op.NORM)
+    accesses = list(program.accesses)
+    accesses[number] = (accesses[number][0], [])
+    with pytest.raises(PotvitError, match="does not declare"):
+        run_program(replace(program, accesses=tuple(accesses)), config, image)
+
+
+def test_wrong_weights_give_other_logits(small):
+    graph, config, program, image = small
+    load = next(x for x in reversed(program.instructions()) if x.op is Op.LOAD)
+    at = load.fields["dram"]
+    flipped = bytes(b ^ 1 for b in program.image[at : at + 64])
+    broken = replace(program, image=program.image[:at] + flipped + program.image[at + 64 :])
+    got = broken.logits.unpack(run_program(broken, config, image))
+    assert not np.array_equal(got, run_reference(graph, image)["logits"])
+
+
+def test_untouched_dram_stays(small):
+    _, config, program, image = small
+    before, after = program.dram(image), run_program(program, config, image)
+    logits = program.logits
+    keep = np.ones(len(before), bool)
+    keep[logits.offset : logits.offset + logits.nbytes] = False
+    assert keep.sum() > 0
+    assert np.array_equal(before[keep], after[keep])
+
+
+def test_picture_of_another_shape_is_refused(small):
+    _, config, program, image = small
+    with pytest.raises(PotvitError, match="uint8 picture"):
+        run_program(program, config, image[:-1])

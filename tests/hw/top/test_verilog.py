@@ -1,0 +1,167 @@
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from golden.support.errors import PotvitError
+from hw.config import PRESETS, preset
+from hw.host.register_map import registers
+from hw.lib.memory import MODULE
+from hw.top.verilog import generate, write
+from sim.simulator.verilate import verilator
+
+ROOT = Path(__file__).resolve().parents[3]
+WAIVERS = ROOT / "hw" / "top" / "verilator_waivers.vlt"
+PRESET_POINTS = [
+    "tiny",
+    pytest.param("edge", marks=pytest.mark.slow),
+    pytest.param("base", marks=pytest.mark.slow),
+]
+ODD_POINTS = [
+    {"rows": 3, "cols": 8, "queue_depth": 1, "fetch_depth": 1},
+    {"axi_bytes": 64, "const_rows": 256, "stream_words": 1001, "four_bit": False},
+    {"lanes": 2, "cols": 2, "head_lanes": 4, "axi_bytes": 4, "burst_beats": 7, "max_keys": 33},
+]
+
+
+def command(*words, **options):
+    environment = dict(os.environ) | options.pop("env", {})
+    return subprocess.run(
+        [sys.executable, "-m", "hw", *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+def lint(text, folder):
+    source = folder / "potvit.v"
+    source.write_text(text)
+    words, env = verilator()
+    return subprocess.run(
+        [*words, "--lint-only", "-Wall", "--top-module", "potvit", str(WAIVERS), str(source)],
+        capture_output=True,
+        text=True,
+        env=env,
+    )
+
+
+@pytest.mark.parametrize("name", PRESET_POINTS)
+def test_presets_are_lint_clean(name, tmp_path):
+    done = lint(generate(preset(name)).verilog, tmp_path)
+    assert done.returncode == 0, (done.stdout + done.stderr)[:2000]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", ODD_POINTS)
+def test_odd_points_are_lint_clean(changes, tmp_path):
+    done = lint(generate(preset("tiny").change(**changes)).verilog, tmp_path)
+    assert done.returncode == 0, (done.stdout + done.stderr)[:2000]
+
+
+def test_lint_finds_a_missing_driver(tmp_path):
+    text = generate(preset("tiny")).verilog
+    cut = re.sub(r"\n  assign irq = [^;]*;", "", text, count=1)
+    assert cut != text
+    assert lint(cut, tmp_path).returncode != 0
+
+
+def test_same_bytes_from_another_process(tmp_path):
+    done = command(
+        "verilog", "--config", "tiny", "--out", str(tmp_path), env={"PYTHONHASHSEED": "7"}
+    )
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "potvit.v").read_text()
+    assert text == generate(preset("tiny")).verilog
+    described = json.loads((tmp_path / "potvit.json").read_text())
+    assert described["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["potvit.json", "potvit.v", "registers.md"]
+
+
+def test_every_memory_is_the_named_module():
+    text = generate(preset("tiny")).verilog
+    generated, _, memory = text.partition("// The one memory of PoTViT")
+    assert memory.count(f"module {MODULE}") == 1
+    assert not re.search(r"^\s*reg\b.*\[[^\]]*\]\s*\\?[\w$.]+\s*\[", generated, re.MULTILINE)
+    made = re.findall(rf"{MODULE} #\(\s*\.DEPTH\(32'd(\d+)\),\s*\.WIDTH\(32'd(\d+)\)", generated)
+    bits = sum(int(depth) * int(width) for depth, width in made)
+    config = preset("tiny")
+    buffers = sum(size for name, size in config.memory_bytes.items() if name != "gelu")
+    assert bits >= 8 * (buffers - config.const_bytes)
+
+
+@pytest.mark.parametrize("name", PRESET_POINTS)
+def test_description(name):
+    config = preset(name)
+    described = generate(config).description
+    ports = {p["name"]: (p["width"], p["direction"]) for p in described["ports"]}
+    assert ports["clk"] == (1, "input")
+    assert ports["irq"] == (1, "output")
+    assert ports["m_axi_rdata"] == (8 * config.axi_bytes, "input")
+    assert ports["m_axi_wstrb"] == (config.axi_bytes, "output")
+    assert ports["s_axil_awaddr"] == (12, "input")
+    header = re.search(r"^module potvit\(([^)]*)\);", generate(config).verilog, re.MULTILINE)
+    assert {p.strip() for p in header[1].split(",")} == set(ports)
+    offsets = {r["name"]: r["offset"] for r in described["registers"]}
+    assert offsets["CONTROL"] == 8
+    assert described["counters"]["cycles"] == offsets["COUNT_CYCLES_LO"]
+    assert described["config"]["rows"] == config.rows
+    assert described["memories"] == config.memory_bytes
+    found = registers(config, list(described["counters"]))
+    assert [r.name for r in found] == list(offsets)
+
+
+def test_the_documented_registers_are_the_generated_ones():
+    page = (ROOT / "docs" / "registers.md").read_text()
+    made = generate(preset("tiny")).register_table
+    assert page == made, "make verilog CONFIG=base && cp build/verilog/base/registers.md docs/"
+    assert made.count("PARAM_") > 20
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no")))
+    with pytest.raises(OSError, match="no"):
+        write(generate(preset("tiny")), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--config", "huge"], "unknown configuration 'huge'; one of tiny, edge, base"),
+        (["--config", "tiny", "--set", "rows=0"], "rows must be at least 1, got 0"),
+        (["--config", "tiny", "--set", "rows=x"], "--set rows=x: the value is a whole number"),
+        (["--config", "tiny", "--set", "rows"], "write it as PARAMETER=VALUE"),
+        (["--config", "tiny", "--set", "rose=4"], "no such parameter"),
+        (["--config", "tiny", "--set", "four_bit=2"], "one of true, 1, false, 0"),
+        (["--config", "tiny", "--set", "exp_form=e"], "one of base2, iexp"),
+    ],
+)
+def test_bad_input_gets_one_line(words, reason, tmp_path):
+    done = command("verilog", *words, "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert reason in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_out_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = command("verilog", "--config", "tiny", "--out", str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_presets_are_documented():
+    assert set(PRESETS) == {"tiny", "edge", "base"}
+    assert Path(WAIVERS).read_text().startswith("`verilator_config")
+    with pytest.raises(PotvitError):
+        preset("")
