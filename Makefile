@@ -1,24 +1,68 @@
-# PoTViT: `make help` lists the targets. Every target sets up .venv itself, from the pins in
-# pyproject.toml, and sets it up again only when they change.
+# PoTViT: `make help` lists the targets and the variables they take. Every target sets up .venv
+# itself, from the pins in pyproject.toml, and sets it up again only when they change.
 
-MODEL  ?= deit_tiny
-CONFIG ?= base
-BITS   ?= w8a8
-ATTN   ?= log2
-IMAGES ?= 1
-STALLS ?= none
-SEED   ?= 0
-WAVES  ?=
-DATA   ?=
-WEIGHTS ?=
-IMAGE  ?=
-OUT    ?=
-WORKERS ?= 2
-MHZ    ?=
-CONFIRM ?=
-TARGET ?= generic
-UNIT   ?=
-LIBERTY ?=
+# The variables: the option that each becomes, and what it says. One that is not given becomes no
+# option, so defaults are the commands' own.
+option-MODEL   := --model##   network (deit_tiny)
+option-CONFIG  := --config##  accelerator: tiny, edge or base (base)
+option-BITS    := --bits##    weights: w8a8, w4a8 or a file (w8a8)
+option-ATTN    := --attn##    attention codes: log2 or half (log2)
+option-DATA    := --data##    pictures: a folder, or digits
+option-WEIGHTS := --weights## weights file, .safetensors or .pth
+option-OUT     := --out##     where the result goes, a file or a folder as the default is
+option-SEED    := --seed##    whatever the target draws at random (0)
+option-TENSORS := --tensors## pictures whose tensors are exported too (0)
+option-IMAGES  := --images##  pictures to simulate (1)
+option-STALLS  := --stalls##  pauses of the DRAM: none or random (none)
+option-WAVES   := --waves##   an FST of the ports (1) or of everything (all)
+option-IMAGE   :=##           picture file
+option-CONFIRM := --confirm## points of the Pareto front to run in RTL (1)
+option-MHZ     := --mhz##     clock that speeds are given at (300)
+option-TARGET  := --target##  generic, xcup or ecp5 (generic)
+option-UNIT    := --unit##    only this unit
+option-LIBERTY := --liberty## cell library of your own, for TARGET=generic
+option-WORKERS := --jobs##    processes at a time (2)
+option-PYTHON  :=##           interpreter to set up with (the first of at least 3.11)
+
+# Which target takes which. A variable that no goal takes is refused: it would be ignored.
+takes-test         := WORKERS
+takes-test-all     := WORKERS
+takes-eval         := MODEL DATA BITS ATTN WEIGHTS SEED OUT
+takes-export       := MODEL DATA BITS ATTN WEIGHTS SEED TENSORS OUT
+takes-verilog      := CONFIG OUT
+takes-sim          := MODEL CONFIG BITS ATTN DATA WEIGHTS IMAGES STALLS SEED WAVES OUT
+takes-report       := MODEL CONFIG BITS ATTN MHZ OUT
+takes-explore      := MODEL CONFIG BITS ATTN DATA WEIGHTS CONFIRM WORKERS OUT
+takes-classify     := IMAGE MODEL CONFIG BITS ATTN DATA WEIGHTS
+takes-synth        := CONFIG TARGET UNIT LIBERTY WORKERS OUT
+takes-train-digits := SEED OUT
+
+VARIABLES := $(patsubst option-%,%,$(filter option-%,$(.VARIABLES)))
+GOALS     := $(or $(MAKECMDGOALS),help)
+
+# Below another makefile, whose own variables come along, only ours are looked at.
+given    := $(foreach v,$(if $(filter-out 0,$(MAKELEVEL)),$(VARIABLES),$(.VARIABLES)),$(if \
+	$(findstring command line,$(origin $v)),$v))
+taken    := PYTHON $(foreach goal,$(GOALS),$(takes-$(goal)))
+refused  := $(filter-out $(taken),$(given))
+ifneq ($(refused),)
+$(error make $(GOALS) takes no $(refused); it takes $(sort $(taken)))
+endif
+$(foreach v,$(filter-out PYTHON,$(filter $(VARIABLES),$(taken))),$(if \
+	$(filter environment,$(origin $v)),$(warning $v=$(value $v) comes from the environment)))
+
+ifneq ($(filter classify,$(GOALS)),)
+ifeq ($(value IMAGE),)
+$(error name a picture: make classify IMAGE=photo.jpg)
+endif
+endif
+
+# The text of variable $1 as one word for the shell, whatever it holds.
+quoted = '$(subst ','\'',$(value $1))'
+# The same, or nothing if it is not given.
+given-word = $(if $(value $1),$(call quoted,$1))
+# The options of the variables $1, those that are given.
+options = $(foreach v,$1,$(if $(value $v),$(option-$v)=$(call quoted,$v)))
 
 # The first Python of at least 3.11; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -32,13 +76,24 @@ READY := $(VENV)/.pins-installed
 # Hash order must not reach generated Verilog or bundles.
 export PYTHONHASHSEED := 0
 export PYTHONUNBUFFERED := 1
+# What the caller's shell or another make has set for other programs stays out of ours.
+unexport $(VARIABLES) $(filter PYTHON% PYTEST_% COCOTB_% GPI_%,$(filter-out \
+	PYTHONHASHSEED PYTHONUNBUFFERED,$(.VARIABLES))) MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor lint format test test-all eval export verilog sim report explore classify synth train-digits record readme \
-	clean
+.PHONY: help setup doctor lint format test test-all eval export verilog sim report explore classify \
+	synth train-digits record readme clean
 
-help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## list the targets and their variables
+	@awk ' \
+		/^takes-/ { name = $$1; sub("takes-", "", name); sub(/^[^=]*= /, ""); takes[name] = $$0 } \
+		/^option-/ { name = $$1; sub("option-", "", name); sub(/^[^#]*## */, ""); \
+			text[++count] = sprintf("  %-9s %s", name, $$0) } \
+		/^[a-z-]+:.*## / { name = $$1; sub(":", "", name); sub(/.*## /, ""); \
+			printf "  make %-13s %s\n", name, $$0; \
+			if (name in takes) printf "  %18s %s\n", "", takes[name] } \
+		END { print "\nvariables (default):"; for (i = 1; i <= count; i++) print text[i] }' \
+		$(firstword $(MAKEFILE_LIST))
 
 $(READY): pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
@@ -62,46 +117,40 @@ format: $(READY) ## rewrite the sources in the project's format
 	$(PY) -m ruff format .
 
 test: lint ## lint, then the regressions (minutes)
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile
+	$(PY) -m pytest -n $(or $(call given-word,WORKERS),2) --dist loadfile
 
 test-all: lint ## every test, slow ones included
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m ""
+	$(PY) -m pytest -n $(or $(call given-word,WORKERS),2) --dist loadfile -m ""
 
-eval: $(READY) ## accuracy: MODEL= DATA= BITS=w8a8|w4a8|FILE ATTN=log2|half WEIGHTS=file
-	$(PY) -m golden eval $(MODEL) $(if $(DATA),"$(DATA)") --quant --ptf --lis \
-		--bits "$(BITS)" --attn $(ATTN) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+# Both take the model and the data by position.
+eval: $(READY) ## accuracy of the integer network beside the float one
+	$(PY) -m golden eval $(or $(call given-word,MODEL),deit_tiny) $(call given-word,DATA) \
+		--quant --ptf --lis $(call options,$(filter-out MODEL DATA,$(takes-$@)))
 
-export: $(READY) ## integer bundle: MODEL= DATA= BITS= ATTN= WEIGHTS= OUT=folder TENSORS=n
-	$(PY) -m golden export $(MODEL) $(if $(DATA),"$(DATA)") --bits "$(BITS)" --attn $(ATTN) \
-		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(OUT),--out "$(OUT)") \
-		$(if $(TENSORS),--tensors "$(TENSORS)")
+export: $(READY) ## the integer network as a bundle
+	$(PY) -m golden export $(or $(call given-word,MODEL),deit_tiny) $(call given-word,DATA) \
+		$(call options,$(filter-out MODEL DATA,$(takes-$@)))
 
-verilog: $(READY) ## build/verilog/<config>: CONFIG=tiny|edge|base
-	$(PY) -m hw verilog --config $(CONFIG)
+verilog: $(READY) ## the accelerator's Verilog, in build/verilog/<config>
+	$(PY) -m hw verilog $(call options,$(takes-$@))
 
-sim: $(READY) ## whole network in RTL: MODEL= CONFIG= BITS= ATTN= IMAGES= STALLS= SEED= WAVES=1|all
-	$(PY) -m sim run --model $(MODEL) --config $(CONFIG) --bits "$(BITS)" --attn $(ATTN) \
-		--images "$(IMAGES)" --stalls "$(STALLS)" --seed "$(SEED)" \
-		$(if $(WAVES),--waves "$(patsubst 1,ports,$(WAVES))")
+sim: $(READY) ## a whole network in RTL, every tensor compared
+	$(PY) -m sim run $(call options,$(takes-$@))
 
-report: $(READY) ## a page on what build/ has: MODEL= CONFIG= BITS= ATTN= MHZ=300
-	$(PY) -m sim report --model $(MODEL) --config $(CONFIG) --bits "$(BITS)" --attn $(ATTN) \
-		$(if $(MHZ),--mhz $(MHZ))
+report: $(READY) ## a page on what build/ has
+	$(PY) -m sim report $(call options,$(takes-$@))
 
-explore: $(READY) ## configurations by cycles and area: MODEL= BITS= CONFIRM=1 (points in RTL)
-	$(PY) -m sim explore --model $(MODEL) --bits "$(BITS)" --attn $(ATTN) --jobs $(WORKERS) \
-		$(if $(CONFIRM),--confirm $(CONFIRM))
+explore: $(READY) ## configurations for a model by cycles and area
+	$(PY) -m sim explore $(call options,$(takes-$@))
 
-classify: $(READY) ## a picture through the RTL: IMAGE=photo.jpg MODEL= CONFIG=
-	@if [ -z "$(IMAGE)" ]; then echo "error: name a picture: make classify IMAGE=photo.jpg" >&2; exit 2; fi
-	$(PY) -m sim classify "$(IMAGE)" --model $(MODEL) --config $(CONFIG)
+classify: $(READY) ## a picture through the RTL: make classify IMAGE=photo.jpg
+	$(PY) -m sim classify $(call options,$(filter-out IMAGE,$(takes-$@))) -- $(call quoted,IMAGE)
 
-synth: $(READY) ## area or timing: CONFIG= TARGET=generic|xcup|ecp5 UNIT= LIBERTY=file.lib
-	$(PY) -m synth run --config $(CONFIG) --target $(TARGET) $(if $(UNIT),--unit $(UNIT)) \
-		$(if $(LIBERTY),--liberty "$(LIBERTY)") --jobs $(WORKERS)
+synth: $(READY) ## area or timing by open tools
+	$(PY) -m synth run $(call options,$(takes-$@))
 
 train-digits: $(READY) ## train vit_digits again (minutes; same bits on the same machine)
-	$(PY) -m golden train-digits $(if $(OUT),--out "$(OUT)")
+	$(PY) -m golden train-digits $(call options,$(takes-$@))
 
 record: $(READY) ## keep the figures of build/ that the README shows in docs/data
 	$(PY) -m tools.record_results

@@ -20,14 +20,29 @@ _BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re
 
 
 def targets() -> str:
-    """The Makefile's documented targets."""
+    """The Makefile's documented targets and the variables that each takes."""
     text = Path("Makefile").read_text(encoding="utf-8")
+    takes = dict(re.findall(r"^takes-([a-z-]+)\s*:= (.*)$", text, re.MULTILINE))
     found = re.findall(r"^([a-z-]+):.*?## (.*)$", text, re.MULTILINE)
     cells = [
-        [f"`make {name}`", summary.replace("|", "\\|").replace("<", "&lt;")]
+        [f"`make {name}`", _cell(summary), ", ".join(takes.get(name, "").split())]
         for name, summary in found
     ]
-    return markdown(["target", "what it does"], cells)
+    return markdown(["target", "what it does", "variables"], cells)
+
+
+def variables() -> str:
+    """What each of the Makefile's variables says."""
+    text = Path("Makefile").read_text(encoding="utf-8")
+    found = re.findall(r"^option-(\w+)\s*:=.*?## *(.*)$", text, re.MULTILINE)
+    return markdown(
+        ["variable", "what it says (default)"],
+        [[f"`{name}=`", _cell(meaning)] for name, meaning in found],
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def models() -> str:
@@ -98,6 +113,7 @@ def requirements() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "requirements": requirements,
     "targets": targets,
+    "variables": variables,
     "models": models,
     "digits": digits,
     **RECORDED,

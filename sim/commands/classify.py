@@ -21,13 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
     parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
+    parser.add_argument(
+        "--data", metavar="DATA", help="calibration pictures (default: $POTVIT_DATA/photos)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the five likeliest classes; status 1 if the RTL's logits differ from the golden."""
     sample, config = image_sample(args.picture), preset(args.config)
     sample.open()
-    net = network(args.model, args.bits, args.attn, args.weights)
+    net = network(args.model, args.bits, args.attn, args.weights, args.data)
     pixels = sample.pixels(net.model.spec.preprocess)
     outcome = simulate(net.graph, [pixels], config, checkpoints=False)
     report = summary(net, config, outcome) | {"images": [sample.name]}

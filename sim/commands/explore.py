@@ -32,11 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
     parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
+    parser.add_argument("--data", metavar="DATA", help="pictures (default: $POTVIT_DATA/photos)")
     parser.add_argument(
         "--confirm", type=int, default=1, metavar="N",
         help="points of the Pareto front to run in RTL, cheapest first (1)",
     )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=2, help="points at a time (2)")
+    parser.add_argument(
+        "--out", type=Path, default=REPORTS, metavar="FOLDER", help="(build/explore)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,14 +49,14 @@ def run(args: argparse.Namespace) -> int:
         raise PotvitError("--confirm must be at least 0 and --jobs at least 1")
     start = preset(args.config or START.get(args.model, "base"))
     model = area_model()
-    net = network(args.model, args.bits, args.attn, args.weights)
+    net = network(args.model, args.bits, args.attn, args.weights, args.data)
     report = explore(net, start, sweep(start), model, confirmed=args.confirm, jobs=args.jobs)
     bits = Path(args.bits).stem
     report = {"model": args.model, "bits": bits, "attn": args.attn, **report}
-    write_json(REPORTS / f"{args.model}.json", report)
+    write_json(args.out / f"{args.model}.json", report)
     figure = pareto_plot(report)
     title = f"PoTViT: configurations for {args.model} {bits} around {start.name}"
-    paths = write(REPORTS, args.model, title, sections(report, figure))
+    paths = write(args.out, args.model, title, sections(report, figure))
     legal = [row for row in report["points"] if "refused" not in row]
     front = [row for row in legal if row["pareto"]]
     print(f"{len(report['points'])} points, {len(legal)} legal, {len(front)} on the Pareto front")

@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mhz", type=float, default=GIVEN_MHZ, help=f"clock to give speeds at ({GIVEN_MHZ:g})"
     )
+    parser.add_argument(
+        "--out", type=Path, default=REPORTS, metavar="FOLDER", help="(build/report)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,6 +52,6 @@ def run(args: argparse.Namespace) -> int:
         raise PotvitError(
             f"a JSON file in {BUILD} is of another version (no {error}): run its target again"
         ) from None
-    for path in write(REPORTS, stem, title, sections):
+    for path in write(args.out, stem, title, sections):
         print(path)
     return 0

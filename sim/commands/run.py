@@ -12,7 +12,7 @@ import numpy as np
 from golden.catalogue.class_names import class_names
 from golden.support.errors import PotvitError
 from golden.support.progress import progress
-from golden.support.report_file import write_json
+from golden.support.report_file import require_writable, write_json
 from hw.config import Config, preset
 from sim.analysis.performance import performance
 from sim.system.bundles import Network, network
@@ -30,12 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
     parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
+    parser.add_argument("--data", metavar="DATA", help="pictures (default: $POTVIT_DATA/photos)")
     parser.add_argument("--images", type=int, default=1, metavar="N", help="pictures (1)")
     parser.add_argument("--stalls", choices=("none", "random"), default="none")
     parser.add_argument("--seed", type=int, default=0, help="of the random stalls")
     parser.add_argument(
-        "--waves", choices=WAVES, help="leave an FST in build/sim: ports of all units, or all"
-    )
+        "--waves", choices=WAVES, type=lambda word: "ports" if word == "1" else word,
+        help="leave an FST beside the report: ports of all units (or 1), or all",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FILE", help="report (build/sim/...)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,16 +48,20 @@ def run(args: argparse.Namespace) -> int:
         raise PotvitError(f"--images needs at least one picture, not {args.images}")
     if not 0 <= args.seed <= SEED_MAX:
         raise PotvitError(f"--seed is a number from 0 to {SEED_MAX}, not {args.seed}")
-    net = network(args.model, args.bits, args.attn, args.weights)
+    stem = report_stem(args.model, Path(args.bits).stem, args.attn, args.config, args.stalls)
+    out: Path = args.out or REPORTS / f"{stem}.json"
+    if args.waves and out.suffix == ".fst":
+        raise PotvitError(f"--out {out} is the report, and waves would go to the same file")
+    require_writable(out)
+    net = network(args.model, args.bits, args.attn, args.weights, args.data)
     samples = (net.data.evaluation or net.data.calibration)[: args.images]
     if len(samples) < args.images:
         raise PotvitError(f"--images {args.images}: {net.data.origin} has only {len(samples)}")
     preprocess = net.model.spec.preprocess
     pictures = [s.pixels(preprocess) for s in progress(samples, "pictures")]
-    stem = report_stem(args.model, Path(args.bits).stem, args.attn, args.config, args.stalls)
     outcome = simulate(
         net.graph, pictures, config, stalls=args.stalls == "random", seed=args.seed,
-        waves=REPORTS / f"{stem}.fst" if args.waves else None,
+        waves=out.with_suffix(".fst") if args.waves else None,
         shown=args.waves or "ports",
     )  # fmt: skip
     report = summary(net, config, outcome)
@@ -63,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         "config": args.config, "stall_mode": args.stalls, "seed": args.seed,
     }  # fmt: skip
     report["images"] = [s.name for s in samples]
-    write_json(REPORTS / f"{stem}.json", report)
+    write_json(out, report)
     show(report, outcome)
     if outcome.failure:
         print(f"error: {outcome.failure}", file=sys.stderr)

@@ -38,8 +38,12 @@ class Network:
     folder: Path
 
 
-def network(name: str, bits: str, attn: str, weights: Path | None = None) -> Network:
+def network(
+    name: str, bits: str, attn: str, weights: Path | None = None, data: str | None = None
+) -> Network:
     """Quantize ``name`` with the default options, or load what an earlier call left.
+
+    ``data`` is what `open_dataset` takes; None for the model's own (`default_data`).
 
     The bundle's folder name carries a digest of weights, options, the calibration pictures' pixels,
     the quantizer's sources and the libraries it calculates with, so that a stale one is never used;
@@ -47,11 +51,11 @@ def network(name: str, bits: str, attn: str, weights: Path | None = None) -> Net
     Raises ``PotvitError`` as the parts do.
     """
     model = load_model(name, weights)
-    data = open_dataset(default_data(model.spec), model.spec)
+    found = open_dataset(data if data is not None else default_data(model.spec), model.spec)
     options = QuantOptions(bits=bit_map(bits), attn=attn)
-    samples = data.calib(None)
+    samples = found.calib(None)
     material = (
-        model.weights_sha256, options.to_dict(), data.origin, [s.name for s in samples],
+        model.weights_sha256, options.to_dict(), found.origin, [s.name for s in samples],
         _pixels_digest(samples, model.spec.preprocess),
         files_digest(SOURCES.rglob("*.py"), SOURCES), [version(library) for library in LIBRARIES],
     )  # fmt: skip
@@ -63,7 +67,7 @@ def network(name: str, bits: str, attn: str, weights: Path | None = None) -> Net
         if graph is None:
             graph = quantize(model, samples, options, quiet=False)
             save_bundle(graph, folder)
-    return Network(graph=graph, model=model, data=data, folder=folder)
+    return Network(graph=graph, model=model, data=found, folder=folder)
 
 
 def _pixels_digest(samples: Sequence[Sample], preprocess: Preprocess) -> str:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import sklearn.datasets
 
 from golden.catalogue.models import model_spec
 from golden.data.datasets import open_dataset
@@ -18,6 +19,7 @@ from sim.commands import run as run_command
 from sim.system import whole
 
 ROOT = Path(__file__).resolve().parents[3]
+PICTURE = str(Path(sklearn.datasets.__file__).parent / "images" / "flower.jpg")
 DIGITS = ["--model", "vit_digits", "--config", "tiny"]
 
 
@@ -46,6 +48,11 @@ def command(*words):
         (["run", *DIGITS, "--stalls", "foo"], "--stalls: invalid choice: 'foo'"),
         (["run", *DIGITS, "--waves", "2"], "--waves: invalid choice: '2'"),
         (["run", *DIGITS, "--weights", "/no.pth"], "weights file /no.pth does not exist"),
+        (["run", *DIGITS, "--data", "/no"], "DATA /no is no folder"),
+        (["run", *DIGITS, "--out", str(ROOT)], "is a folder: --out names a file"),
+        (["run", *DIGITS, "--waves", "1", "--out", "x.fst"], "waves would go to the same file"),
+        (["classify", PICTURE, *DIGITS, "--data", "/no"], "DATA /no is no folder"),
+        (["explore", "--model", "vit_digits", "--data", "/no"], "DATA /no is no folder"),
         (["classify"], "the following arguments are required: picture"),
         (["classify", "no.jpg", *DIGITS], "picture no.jpg does not exist"),
         (["classify", str(ROOT / "Makefile"), *DIGITS], "is no readable picture"),
@@ -95,6 +102,13 @@ def test_a_stalled_run_leaves_the_plain_report_alone(reports, capsys):
     assert sorted(p.name for p in reports.iterdir()) == [stalled.name, plain.name]
     assert cycles[0] == cycles[1], "the seed must make a run repeatable"
     assert len({json.loads(before)["cycles"], cycles[0], cycles[2]}) == 3
+
+
+def test_the_report_goes_where_it_is_told(reports, tmp_path, capsys):
+    out = tmp_path / "elsewhere" / "run.json"
+    assert command("run", *DIGITS, "--data", "digits", "--out", str(out)) == 0
+    assert json.loads(out.read_text())["bit_exact"]
+    assert not reports.exists()
 
 
 def test_a_picture_of_the_users_own(tmp_path, monkeypatch, capsys):
