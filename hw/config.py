@@ -23,7 +23,10 @@ class Config:
     ``rows`` (R) tokens in a row group; ``cols`` (Cn) output channels of a tile; ``lanes`` (K)
     8x8 products per PE and cycle; ``axi_bytes`` data bus width; ``head_lanes`` (D) shifters per
     row and the largest head dimension; ``max_keys`` the longest attention row; ``max_channels`` the
-    widest LayerNorm; ``four_bit=False`` removes the W4 mode (an area ablation).
+    widest LayerNorm; ``four_bit=False`` removes the W4 mode (an area ablation). ``axi_prot`` and
+    ``axi_cache`` are what AxPROT and AxCACHE say of every access (IHI 0022, A4.4, A4.7): secure
+    unprivileged data, and normal memory without caches or buffers, so that a write's response, and
+    with it the interrupt, comes after its data can be seen.
 
     Raises ``PotvitError`` for an illegal combination, with the rule it breaks.
     """
@@ -52,6 +55,8 @@ class Config:
     outstanding: int = 8
     four_bit: bool = True
     exp_form: ExpForm = ExpForm.BASE2
+    axi_prot: int = 0b000
+    axi_cache: int = 0b0010
 
     def __post_init__(self) -> None:
         def require(ok: bool, rule: str) -> None:
@@ -60,6 +65,8 @@ class Config:
 
         for f in fields(self):
             value = getattr(self, f.name)
+            if f.name in ("axi_prot", "axi_cache"):
+                continue
             if isinstance(value, int) and not isinstance(value, bool) and value < 1:
                 require(False, f"{f.name} must be at least 1, got {value}")
         require(self.lanes in (2, 4, 8, 16), f"lanes must be 2, 4, 8 or 16, got {self.lanes}")
@@ -82,6 +89,8 @@ class Config:
         require(self.max_keys <= 256, "max_keys above 256 would overflow 24-bit row sums")
         require(self.max_channels <= 1024, "max_channels above 1024 would overflow LayerNorm sums")
         require(self.const_rows >= 2 * self.rows, "const_rows must hold two row groups")
+        require(0 <= self.axi_prot < 8, f"axi_prot must be 0..7, got {self.axi_prot}")
+        require(0 <= self.axi_cache < 16, f"axi_cache must be 0..15, got {self.axi_cache}")
         require(self.burst_beats * self.axi_bytes <= 4096, "a burst must stay within 4 KB")
         require(self.burst_beats <= 256, "burst_beats must be at most 256")
         require(

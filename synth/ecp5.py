@@ -11,7 +11,7 @@ from typing import Any
 from golden.support.errors import PotvitError
 from hw.config import Config
 from hw.lib.memory import MODULE
-from hw.top.verilog import TOP, Design, generate
+from hw.top.verilog import Design, generate
 from synth.hierarchy import read_modules
 from synth.report import markdown_table
 from synth.units import memory_table, plan, unit_of
@@ -65,7 +65,7 @@ module {HARNESS} (input clk, input si, output reg so);
         seen <= outputs ^ {{seen[{outs - 2}:0], 1'b0}};
         so <= seen[{outs - 1}];
     end
-    {TOP} dut ({", ".join(pins)});
+    {description["name"]} dut ({", ".join(pins)});
 endmodule
 """
 
@@ -205,7 +205,7 @@ def _unit_of_cell(cell: str) -> str | None:
     if steps[0] != "dut":
         return None
     for count in range(len(steps) - 1, 0, -1):
-        unit = unit_of(".".join([TOP, *steps[1:count]]))
+        unit = unit_of(".".join(["dut", *steps[1:count]]))
         if unit is not None:
             return unit
     return None

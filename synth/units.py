@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from golden.support.errors import PotvitError
 from synth.hierarchy import Memory, VerilogModule
 
-TOP = "potvit"
-
 #: Unit, the part of the design it belongs to, and the paths (below the top) of its modules. A
 #: module that no pattern matches belongs to the unit of the module around it.
 UNITS: tuple[tuple[str, str, str], ...] = (
@@ -87,8 +85,8 @@ class Part:
 
 
 def unit_of(path: str) -> str | None:
-    """The unit whose pattern matches the module name, or None."""
-    inside = path.removeprefix(TOP).removeprefix(".")
+    """The unit whose pattern matches the module name below the top's (or ``""``), or None."""
+    inside = path.partition(".")[2]
     for name, _, pattern in UNITS:
         if re.fullmatch(pattern, inside):
             return name

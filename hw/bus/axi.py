@@ -1,7 +1,8 @@
 """AXI4 and AXI4-Lite interfaces as bundles of streams (one stream per AXI channel).
 
 Only what the accelerator issues is represented: one ID (0), INCR bursts of the full bus width, no
-locks, caches or QoS. Addresses are 40 bits. AMBA AXI4, ARM IHI 0022.
+locks or QoS; AxPROT and AxCACHE are constants of the configuration. Addresses are 40 bits. AMBA
+AXI4, ARM IHI 0022.
 """
 
 from amaranth.lib import data, stream
@@ -14,6 +15,8 @@ RESP_OKAY = 0
 RESP_SLVERR = 2
 RESP_DECERR = 3
 PAGE_BYTES = 4096
+PROT_BITS = 3
+CACHE_BITS = 4
 
 
 def address_layout() -> data.StructLayout:

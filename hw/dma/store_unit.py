@@ -20,8 +20,10 @@ STALLS = data.StructLayout({"no_instr": 1, "read": 1, "bus": 1})
 class StoreUnit(wiring.Component):
     """Executes STORE instructions (docs/architecture.md): word by word, ``ceil(word/bus)`` beats.
 
-    One beat per cycle while reads are granted; data follow the acceptance of their burst's
-    address. The next instruction starts when the last word of one is read.
+    One beat per cycle while reads are granted. A burst's data are offered from the cycle after
+    its address is, whether or not the address has been accepted: a slave may wait for WVALID
+    before it raises AWREADY, so a master may not wait for AWREADY (IHI 0022, A3.3.1). The next
+    instruction starts when the last word of one is read.
 
     Members
     -------
@@ -120,8 +122,8 @@ class StoreUnit(wiring.Component):
             splitter.o.ready.eq(room & (waiting != config.outstanding) & ~halted),
             fire.eq(splitter.o.valid & splitter.o.ready),
             # Never full: both queues hold at most the bursts that `waiting` counts.
-            lengths.i.valid.eq(axi.aw.valid & axi.aw.ready),
-            lengths.i.p.eq(axi.aw.p.len),
+            lengths.i.valid.eq(fire),
+            lengths.i.p.eq(splitter.o.p.address.len),
             finals.i.valid.eq(fire),
             finals.i.p.eq(splitter.o.p.last),
             finals.o.ready.eq(axi.b.valid),

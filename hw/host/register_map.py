@@ -25,7 +25,7 @@ Written by `python -m hw verilog`; the counters depend on no parameter.
 """
 
 IDENTITY = 0x506F5456  # "PoTV"
-VERSION = 0x0001_0000  # major, minor
+VERSION = 0x0001_0001  # major, minor
 PARAMETERS = 0x080
 COUNTERS = 0x400
 
@@ -42,6 +42,8 @@ class Error(IntEnum):
     WATCHDOG = 6
     SEMAPHORE_OVERFLOW = 7
     ABORTED = 8
+    ILLEGAL_WINDOW = 9
+    ILLEGAL_PROGRAM = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,18 @@ def _control() -> list[Register]:
     def bit(name: str, at: int, doc: str) -> Field:
         return Field(name=name, at=at, bits=1, doc=doc)
 
+    def error(what: str) -> tuple[Field, ...]:
+        codes = ", ".join(f"{e.value} {e.name.lower().replace('_', ' ')}" for e in Error)
+        units = "0 LOAD, 1 ARRAY, 2 NORM, 3 ATTN, 4 STORE, 5 sequencer"
+        return tuple(
+            Field(name=name, at=at, bits=8, doc=doc)
+            for name, at, doc in (
+                ("code", 0, codes if what == "ERROR" else "as in ERROR"),
+                ("unit", 8, units if what == "ERROR" else "as in ERROR"),
+                ("tag", 16, "tag of the instruction"),
+            )
+        )
+
     r = Register
     return [
         r(name="ID", offset=0x00, access="ro", doc="identity, 'PoTV'", value=IDENTITY),
@@ -85,37 +99,43 @@ def _control() -> list[Register]:
           doc="major in bits 31..16, minor in bits 15..0"),
         r(name="CONTROL", offset=0x08, access="wo", doc="commands", fields=(
             bit("start", 0, "run the program; clears STATUS, ERROR and the counters. "
-                            "While busy it takes effect when the run has ended"),
-            bit("abort", 1, "end the run with error 8"))),
+                            "While busy it takes effect when the run has ended, with the "
+                            "registers as they are then; ERROR moves to LAST_ERROR"),
+            bit("abort", 1, "end the run with error 8; no effect while idle. Together with "
+                            "`start`: end the run that goes on, then start the next"))),
         r(name="STATUS", offset=0x0C, access="ro", doc="state of the last run", fields=(
             bit("busy", 0, "running, or draining the bus after an error"),
             bit("done", 1, "the program reached END"),
             bit("error", 2, "the run ended with an error"),
             bit("stuck", 3, "the bus did not drain after an error: reset the system"))),
-        r(name="ERROR", offset=0x10, access="ro", doc="first error of the run", fields=(
-            Field(name="code", at=0, bits=8,
-                  doc=", ".join(f"{e.value} {e.name.lower().replace('_', ' ')}" for e in Error)),
-            Field(name="unit", at=8, bits=8,
-                  doc="0 LOAD, 1 ARRAY, 2 NORM, 3 ATTN, 4 STORE, 5 sequencer"),
-            Field(name="tag", at=16, bits=8, doc="tag of the instruction"))),
+        r(name="ERROR", offset=0x10, access="ro", doc="first error of the run",
+          fields=error("ERROR")),
         r(name="IRQ_ENABLE", offset=0x14, access="rw", doc="interrupt sources", fields=(
             bit("done", 0, "END reached"), bit("error", 1, "run ended with an error"))),
         r(name="IRQ_STATUS", offset=0x18, access="w1c", doc="pending interrupts", fields=(
             bit("done", 0, "END reached"), bit("error", 1, "run ended with an error"))),
+        r(name="LAST_ERROR", offset=0x1C, access="ro",
+          doc="ERROR of the run before the last, kept when a start clears ERROR",
+          fields=error("LAST_ERROR")),
         r(name="WINDOW_BASE_LO", offset=0x20, access="rw",
-          doc="byte address of the window, low half; a multiple of 4096",
-          fields=_whole("window_base_lo", "address bits 31..0")),
+          doc="byte address of the window, low half; latched at the start of a run",
+          fields=_whole("window_base_lo", "address bits 31..0; a multiple of the bus width, else "
+                                          "error 9. What is written to these five registers "
+                                          "during a run counts from the next start")),
         r(name="WINDOW_BASE_HI", offset=0x24, access="rw", doc="high half",
           fields=(Field(name="window_base_hi", at=0, bits=ADDR_BITS - 32,
                        doc=f"address bits {ADDR_BITS - 1}..32"),)),
         r(name="WINDOW_SIZE", offset=0x28, access="rw", doc="bytes of the window",
-          fields=_whole("window_size", "no transfer touches a byte beyond it")),
+          fields=_whole("window_size", "no transfer touches a byte beyond it; error 9 if the "
+                                       f"window ends beyond 2^{ADDR_BITS}")),
         r(name="PROGRAM_OFFSET", offset=0x2C, access="rw", doc="where the program starts",
-          fields=_whole("program_offset", "bytes from the window's base, a multiple of 64")),
+          fields=_whole("program_offset", "bytes from the window's base, a multiple of the "
+                                          "bus width, else error 10")),
         r(name="PROGRAM_COUNT", offset=0x30, access="rw", doc="length of the program",
           fields=_whole("program_count", "instructions, END included")),
         r(name="WATCHDOG", offset=0x34, access="rw", doc="longest run",
-          fields=_whole("watchdog", "cycles without END before error 6; 0: no limit")),
+          fields=_whole("watchdog", "cycles without END before error 6; 0: no limit. "
+                                    "Counts at once when it is written during a run")),
     ]  # fmt: skip
 
 

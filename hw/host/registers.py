@@ -16,6 +16,10 @@ from hw.host.register_map import COUNTERS, Register, registers
 class Registers(wiring.Component):
     """The slave: one access at a time per direction, SLVERR where there is no register.
 
+    Address and data of a write are taken independently of one another, into registers of their
+    own, and no output depends on an input of the same cycle. A write acts in the cycle after the
+    later of the two and is answered in the next; a read is answered in the cycle after its
+    address.
     Writable registers are held here and survive the soft reset after a run; read-only ones come
     in by field. A counter's low half takes up to six cycles more and latches the high half.
 
@@ -24,7 +28,8 @@ class Registers(wiring.Component):
     bus : AXI4-Lite slave. ``irq`` is level high while an enabled interrupt is pending.
     start, abort : pulses of CONTROL.
     window_base, window_size, program_offset, program_count, watchdog : as written.
-    busy, done, error, stuck, code, unit, tag : read back in STATUS and ERROR.
+    busy, done, error, stuck, code, unit, tag : read back in STATUS and ERROR; last_* likewise in
+        LAST_ERROR.
     done_event, error_event : pulses that set IRQ_STATUS.
     count_index, count_read, count_valid, count_total : to `Counters`.
     """
@@ -46,6 +51,7 @@ class Registers(wiring.Component):
                 "watchdog": Out(32),
                 **dict.fromkeys(("busy", "done", "error", "stuck"), In(1)),
                 **dict.fromkeys(("code", "unit", "tag"), In(8)),
+                **dict.fromkeys(("last_code", "last_unit", "last_tag"), In(8)),
                 "done_event": In(1),
                 "error_event": In(1),
                 "count_index": Out(range(len(self.counters))),
@@ -76,19 +82,28 @@ class Registers(wiring.Component):
     def _write(self, m: Module, held: dict[str, Signal], pending: Signal) -> None:
         aw, w, b = self.bus.aw, self.bus.w, self.bus.b
         taken, cleared = Signal(), Signal(2)
-        mask = Cat(w.p.strb[i].replicate(8) for i in range(4))
-        command = w.p.data & mask
+        # Address and data wait here for one another.
+        addressed, supplied = Signal(), Signal()
+        word = Signal(len(aw.p.addr) - 2)
+        value, strobes = Signal(32), Signal(4)
+        mask = Cat(strobes[i].replicate(8) for i in range(4))
+        command = value & mask
         m.d.comb += [
-            taken.eq(aw.valid & w.valid & ~b.valid),
-            aw.ready.eq(taken),
-            w.ready.eq(taken),
+            taken.eq(addressed & supplied & ~b.valid),
+            aw.ready.eq(~addressed),
+            w.ready.eq(~supplied),
         ]
+        with m.If(aw.valid & aw.ready):
+            m.d.sync += [addressed.eq(1), word.eq(aw.p.addr[2:])]
+        with m.If(w.valid & w.ready):
+            m.d.sync += [supplied.eq(1), value.eq(w.p.data), strobes.eq(w.p.strb)]
         m.d.sync += pending.eq((pending & ~cleared) | Cat(self.done_event, self.error_event))
         with m.If(b.ready):
             m.d.sync += b.valid.eq(0)
         with m.If(taken):
+            m.d.sync += [addressed.eq(0), supplied.eq(0)]
             m.d.sync += [b.valid.eq(1), b.p.resp.eq(RESP_SLVERR)]
-            with m.Switch(aw.p.addr[2:]):
+            with m.Switch(word):
                 for r in self.map:
                     if r.access == "ro":
                         continue
@@ -110,12 +125,13 @@ class Registers(wiring.Component):
             "STATUS": Cat(self.busy, self.done, self.error, self.stuck),
             "ERROR": Cat(self.code, self.unit, self.tag),
             "IRQ_STATUS": pending,
+            "LAST_ERROR": Cat(self.last_code, self.last_unit, self.last_tag),
         }
         word = ar.p.addr[2:]
         first = COUNTERS >> 2
         m.d.comb += [
-            taken.eq(ar.valid & ~r.valid & ~waiting),
-            ar.ready.eq(taken),
+            ar.ready.eq(~r.valid & ~waiting),
+            taken.eq(ar.valid & ar.ready),
             self.count_index.eq(ar.p.addr[3:]),
         ]
         with m.If(r.ready):

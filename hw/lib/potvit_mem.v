@@ -3,6 +3,9 @@
 // Contract, for whoever replaces it by a macro: rd_data shows the word one cycle after rd_en and
 // holds it until the next rd_en; reading an address in the cycle it is written gives an undefined
 // word (and the design never uses one); contents are undefined until written; no reset.
+// Every potvit.v brings it along; two of them in one design share it.
+`ifndef POTVIT_MEM_1R1W
+`define POTVIT_MEM_1R1W
 module potvit_mem_1r1w #(
     parameter WIDTH = 8,
     parameter DEPTH = 2,
@@ -26,3 +29,4 @@ module potvit_mem_1r1w #(
         if (wr_en) words[wr_addr] <= wr_data;
     end
 endmodule
+`endif

@@ -11,21 +11,25 @@ from hw.config import Config
 from hw.isa.instruction import INSTR_BYTES
 from hw.lib.fifo import Fifo
 
-#: Programs start at multiples of this, so that no burst of a fetch crosses 4 KB.
-PROGRAM_ALIGN = 64
+#: Largest burst of a fetch in bytes, and what every burst but the first is aligned to.
+FETCH_BYTES = 64
 
 
 class Fetch(wiring.Component):
-    """Reads ``count`` instructions from ``base + offset`` in bursts of up to 64 bytes.
+    """Reads ``count`` instructions from ``base + offset`` in bursts of up to `FETCH_BYTES`.
 
-    A burst is requested once the queue of ``fetch_depth`` instructions has room for all of it, so
-    the R channel is never blocked for longer than it takes to split a wide beat. The first request
-    is on ``axi`` two cycles after ``start``; the next is formed the cycle after one is taken.
+    A burst ends at the latest at an address that is a multiple of the largest burst, a power of
+    two, so none crosses 4 KB wherever the program starts. A burst is requested once the queue of
+    ``fetch_depth`` instructions has room for all of it, so the R channel is never blocked for
+    longer than it takes to split a wide beat. The first request is on ``axi`` two cycles after
+    ``start``; the next is formed the cycle after one is taken.
 
     Members
     -------
-    start : pulse; begin with ``offset`` (a multiple of 64) and ``count``.
-    base, limit : the DMA window, bytes. axi : to the read arbiter. o : instructions.
+    prepare : pulse; keep ``offset`` (bytes, a multiple of the bus width) and ``count``.
+    start : pulse at least two cycles later; begin.
+    base, limit : the DMA window, bytes, constant from the cycle after ``prepare``; ``base`` is a
+        multiple of the bus width. axi : to the read arbiter. o : instructions.
     ended : all ``count`` instructions have left through ``o``.
     window_fault, bus_fault : pulses; a request would leave the window; R brought an error.
     stop : request nothing more and discard what arrives. quiet : nothing is outstanding.
@@ -35,6 +39,7 @@ class Fetch(wiring.Component):
         self.config = config
         super().__init__(
             {
+                "prepare": In(1),
                 "start": In(1),
                 "offset": In(32),
                 "count": In(32),
@@ -57,36 +62,39 @@ class Fetch(wiring.Component):
         beat_bytes = config.axi_bytes
         # A power of two of beats: aligned bursts of it stay within 4 KB.
         largest = 1 << (config.burst_beats.bit_length() - 1)
-        burst = max(1, min(PROGRAM_ALIGN // beat_bytes, largest))
+        burst = max(1, min(FETCH_BYTES // beat_bytes, largest))
+        size = (beat_bytes - 1).bit_length()
         grain = min(beat_bytes, INSTR_BYTES)
-        depth = max(config.fetch_depth, PROGRAM_ALIGN // INSTR_BYTES)  # room for a burst
+        # Room for a burst behind an instruction that has come in part.
+        depth = max(config.fetch_depth, FETCH_BYTES // INSTR_BYTES + 1)
         room = depth * INSTR_BYTES // grain
-        burst_grains = burst * beat_bytes // grain
+        beat_grains = beat_bytes // grain
+        burst_grains = burst * beat_grains
         m.submodules.queue = queue = Fifo(8 * INSTR_BYTES, depth)
 
         # Requests. `beats` and `more` lag a cycle behind `beats_left`, which moves less often.
-        at = Signal(33)
+        at, going = Signal(33), Signal()
         beats_left, more = Signal(32 + 4), Signal()
         instr_left = Signal(32)
         reserved = Signal(range(room + burst_grains + 1))
         awaited = Signal(range(room + burst_grains + 1))  # beats
         beats = Signal(range(burst + 1))
+        span = Signal(range(burst + 1), init=burst)  # beats to a multiple of the largest burst
         ar, r = self.axi.ar, self.axi.r
         form, formed, popped, outside = Signal(), Signal(), Signal(), Signal()
         end = Signal(34)
 
-        def of_burst(left: Any) -> list[Any]:
-            return [beats.eq(Mux(left < burst, left, burst)), more.eq(left != 0)]
-
         m.d.comb += [
             end.eq(at + beats * beat_bytes),
-            form.eq(~formed & ~self.stop & more & (reserved + burst_grains <= room)),
+            form.eq(~formed & ~self.stop & going & more & (reserved + burst_grains <= room)),
             ar.valid.eq(formed & ~outside),
             self.window_fault.eq(formed & outside & ~self.stop),
             popped.eq(self.o.valid & self.o.ready),
             self.quiet.eq(~ar.valid & (awaited == 0)),
         ]
-        m.d.sync += of_burst(beats_left)
+        m.d.sync += [beats.eq(Mux(beats_left < span, beats_left, span)), more.eq(beats_left != 0)]
+        with m.If(~going):
+            m.d.sync += span.eq(burst - ((self.base + at)[size:] & (burst - 1)))
         with m.If(form):
             m.d.sync += [
                 formed.eq(1),
@@ -96,22 +104,24 @@ class Fetch(wiring.Component):
                 ar.p.size.eq(beat_bytes.bit_length() - 1),
                 ar.p.burst.eq(BURST_INCR),
                 at.eq(end),
+                span.eq(burst),
                 beats_left.eq(beats_left - beats),
             ]
         with m.Elif(ar.valid & ar.ready):
             m.d.sync += formed.eq(0)
         m.d.sync += [
             reserved.eq(
-                reserved + Mux(form, burst_grains, 0) - Mux(popped, INSTR_BYTES // grain, 0)
+                reserved + Mux(form, beats * beat_grains, 0) - Mux(popped, INSTR_BYTES // grain, 0)
             ),
             awaited.eq(awaited + Mux(ar.valid & ar.ready, ar.p.len + 1, 0) - (r.valid & r.ready)),
         ]
         with m.If(popped):
             m.d.sync += instr_left.eq(instr_left - 1)
-        with m.If(self.start):
+        with m.If(self.prepare):
             total = self._beats(self.count)
             m.d.sync += [at.eq(self.offset), instr_left.eq(self.count), beats_left.eq(total)]
-            m.d.sync += of_burst(total)
+        with m.If(self.start):
+            m.d.sync += going.eq(1)
 
         # Answers.
         m.d.comb += [

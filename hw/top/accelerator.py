@@ -6,12 +6,13 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, R
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus.axi import AxiLite, AxiRead, AxiWrite
+from hw.bus.axi import CACHE_BITS, PROT_BITS, AxiLite, AxiRead, AxiWrite
 from hw.config import Config
 from hw.host.counters import Counters
 from hw.host.register_map import Error
 from hw.host.registers import Registers
 from hw.host.run_control import Control
+from hw.host.run_window import RunWindow
 from hw.isa.instruction import Unit
 from hw.top.core import Core
 
@@ -23,6 +24,7 @@ class Potvit(wiring.Component):
     -------
     s_axil_* : AXI4-Lite slave (registers). m_axi_* : AXI4 master. irq : interrupt, level high.
     The names are those of the AXI specification, so they survive as the Verilog ports.
+    m_axi_arprot, m_axi_awprot, m_axi_arcache, m_axi_awcache : constants of ``config``.
     trace_start, trace_done : for a logic analyser; bit u pulses when unit u accepts, finishes an
         instruction, bit 5 in the cycle before the run's first, in its last (END reached).
     trace_start_tag, trace_done_tag : byte u is the tag of that instruction (layer + 1).
@@ -50,6 +52,9 @@ class Potvit(wiring.Component):
         for prefix, signatures in self.buses.items():
             for signature in signatures:
                 flat |= _flat(prefix, signature)
+        for channel in ("ar", "aw"):
+            flat[f"m_axi_{channel}prot"] = Out(PROT_BITS)
+            flat[f"m_axi_{channel}cache"] = Out(CACHE_BITS)
         super().__init__(flat)
 
     def elaborate(self, platform: Any) -> Module:
@@ -57,6 +62,7 @@ class Potvit(wiring.Component):
         core, registers = self.core, self.registers
         m.submodules.registers = registers
         m.submodules.control = control = Control()
+        m.submodules.window = window = RunWindow(self.config)
         m.submodules.counters = counters = Counters({"cycles": 1, **core.events})
         m.domains.core = domain = ClockDomain(local=True)
         m.submodules.core = DomainRenamer("core")(core)
@@ -68,6 +74,11 @@ class Potvit(wiring.Component):
         self._pins(m, "s_axil", registers.bus)
         self._pins(m, "m_axi", core.read)
         self._pins(m, "m_axi", core.write)
+        for channel in ("ar", "aw"):
+            m.d.comb += [
+                getattr(self, f"m_axi_{channel}prot").eq(self.config.axi_prot),
+                getattr(self, f"m_axi_{channel}cache").eq(self.config.axi_cache),
+            ]
         m.d.comb += [
             self.irq.eq(registers.irq),
             control.start.eq(registers.start),
@@ -77,10 +88,17 @@ class Potvit(wiring.Component):
             control.quiet.eq(core.quiet),
             *(control.faults[e].eq(core.faults[e]) for e in Error),
             *(control.tag[i].eq(tag) for i, tag in enumerate(core.tag)),
+            control.illegal_window.eq(window.illegal_window),
+            control.illegal_program.eq(window.illegal_program),
+            window.take.eq(control.take),
+            window.window_base.eq(registers.window_base),
+            window.window_size.eq(registers.window_size),
+            window.program_offset.eq(registers.program_offset),
+            core.take.eq(control.take),
             core.begin.eq(control.begin),
             core.stop.eq(control.stop),
-            core.base.eq(registers.window_base),
-            core.limit.eq(registers.window_size),
+            core.base.eq(window.base),
+            core.limit.eq(window.limit),
             core.offset.eq(registers.program_offset),
             core.count.eq(registers.program_count),
             registers.busy.eq(control.busy),
@@ -90,9 +108,12 @@ class Potvit(wiring.Component):
             registers.code.eq(control.code),
             registers.unit.eq(control.unit),
             registers.tag.eq(control.error_tag),
+            registers.last_code.eq(control.last_code),
+            registers.last_unit.eq(control.last_unit),
+            registers.last_tag.eq(control.last_error_tag),
             registers.done_event.eq(control.done_event),
             registers.error_event.eq(control.error_event),
-            counters.clear.eq(control.begin),
+            counters.clear.eq(control.take),
             counters.index.eq(registers.count_index),
             counters.read.eq(registers.count_read),
             registers.count_valid.eq(counters.valid),

@@ -32,8 +32,8 @@ class Core(wiring.Component):
 
     Members
     -------
-    read, write : AXI4 masters. begin, stop, quiet : see `Control`.
-    base, limit, offset, count : window and program, constant during a run.
+    read, write : AXI4 masters. take, begin, stop, quiet : see `Control`.
+    base, limit : window, constant during a run. offset, count : program, as of ``take``.
     faults[e] : per `Error`, a bit per unit and one for the sequencer. tag : per unit, sequencer.
     finished : the program is complete.
     start, done : a bit per unit that accepts, finishes an instruction. start_tag : its tag.
@@ -56,6 +56,7 @@ class Core(wiring.Component):
             {
                 "read": Out(AxiRead(config.axi_bytes)),
                 "write": Out(AxiWrite(config.axi_bytes)),
+                "take": In(1),
                 "begin": In(1),
                 "stop": In(1),
                 "quiet": Out(1),
@@ -177,6 +178,7 @@ class Core(wiring.Component):
                 unit.limit.eq(self.limit),
             ]
         m.d.comb += [
+            fetch.prepare.eq(self.take),
             fetch.start.eq(self.begin),
             fetch.offset.eq(self.offset),
             fetch.count.eq(self.count),

@@ -23,10 +23,18 @@ from hw.host.register_map import COUNTERS, as_json, as_markdown
 from hw.lib.memory import MODULE, VerilogTarget, memory_verilog
 from hw.top.accelerator import Potvit
 
-TOP = "potvit"
+PREFIX = "potvit"
 
 #: A counter of one value has no bits; Amaranth declares it all the same, and nothing uses it.
 _NO_BITS = re.compile(r"^ +(?:wire|reg) \[-1:0\] [^;=]*;\n", re.MULTILINE)
+
+
+def top_name(config: Config) -> str:
+    """Verilog name of the accelerator of ``config``: every module's name begins with it.
+
+    So two configurations fit in one design.
+    """
+    return f"{PREFIX}_{re.sub(r'[^0-9A-Za-z_]', '_', config.name)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,11 @@ def generate(config: Config) -> Design:
     """Verilog of ``config``, the same text for the same sources and configuration."""
     top = Potvit(config)
     text = verilog.convert(
-        top, name=TOP, platform=VerilogTarget(), emit_src=False, strip_internal_attrs=True
+        top,
+        name=top_name(config),
+        platform=VerilogTarget(),
+        emit_src=False,
+        strip_internal_attrs=True,
     )
     text = f"{_NO_BITS.sub('', text).rstrip()}\n\n{memory_verilog()}"
     return Design(
@@ -69,7 +81,7 @@ def describe(top: Potvit, text: str) -> dict[str, Any]:
     derived = ("act_bytes", "stream_bytes", "const_bytes", "norm_bytes", "param_words",
                "tile_act_granules", "keys_per_cycle", "macs", "addr_bits")  # fmt: skip
     return {
-        "name": TOP,
+        "name": top_name(config),
         "memory_module": MODULE,
         "config": {f.name: _plain(getattr(config, f.name)) for f in fields(config)},
         "derived": {name: getattr(config, name) for name in derived},

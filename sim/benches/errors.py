@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from cocotb.triggers import FallingEdge
 
+from hw.bus.axi import ADDR_BITS
 from hw.host.register_map import Error
 from hw.isa.instruction import INSTR_BYTES, Instr, Op, Unit
 from hw.program.program import Program
-from sim.benches.network import FILL, finish, one, start
+from sim.benches.network import FILL, check, finish, one, start
 from sim.system.host import Host, RunError
 from sim.system.job import load_expected
 
@@ -196,3 +197,104 @@ async def starving_program(dut: Any) -> None:
         dram[at : at + INSTR_BYTES] = np.frombuffer(stuck, np.uint8)
         await faulty.fails(error, SEQUENCER, dram, watchdog=limit)
         await faulty.recovers()
+
+
+@cocotb.test()
+async def illegal_places(dut: Any) -> None:
+    """A window beyond the address space or off the bus's grid, a program off it: no run at all."""
+    faulty = await system(dut)
+    host, program = faulty.host, faulty.program
+    end = 1 << ADDR_BITS
+    good = (host.window, program.window, program.entry)
+    for place, error in (
+        ((end - host.bus, program.window, program.entry), Error.ILLEGAL_WINDOW),
+        ((end - program.window + 1, program.window, program.entry), Error.ILLEGAL_WINDOW),
+        ((host.window + host.bus // 2, program.window, program.entry), Error.ILLEGAL_WINDOW),
+        ((host.window, program.window, program.entry + host.bus // 2), Error.ILLEGAL_PROGRAM),
+        ((host.window + 1, program.window, program.entry - 1), Error.ILLEGAL_WINDOW),
+    ):
+        await host.load(0, faulty.image().tobytes())
+        await go(host, program, *place)
+        await faulty.ends(error, SEQUENCER)
+        assert await host.counter(faulty.plan["counters"]["read_bytes"]) == 0
+        await faulty.recovers()
+    await go(host, program, *good)
+    await host.interrupt(LIMIT)
+    await finish(host)
+
+
+async def go(host: Host, program: Program, base: int, size: int, offset: int) -> None:
+    """Start ``program`` with any window and place of the program."""
+    await host.write("WINDOW_BASE_LO", base & 0xFFFFFFFF)
+    await host.write("WINDOW_BASE_HI", base >> 32)
+    await host.write("WINDOW_SIZE", size)
+    await host.write("PROGRAM_OFFSET", offset)
+    await host.write("PROGRAM_COUNT", program.count)
+    await host.write("CONTROL", 1)
+
+
+@cocotb.test()
+async def programs_anywhere(dut: Any) -> None:
+    """Windows at multiples of the bus width: no burst of the program crosses 4 KB."""
+    faulty = await system(dut)
+    length = faulty.program.count * INSTR_BYTES
+    assert length > 4096, "the program must reach over a page's end"
+    for shift in (faulty.host.bus, 0x20, 0x38, 4096 - faulty.host.bus):
+        answer = await one(
+            faulty.host, faulty.folder, faulty.plan["counters"],
+            faulty.item | {"window": faulty.item["window"] + shift},
+        )  # fmt: skip
+        assert not answer["error"], f"window + {shift:#x}: {answer['error']}"
+        assert not answer["difference"], f"window + {shift:#x}: {answer['difference']}"
+    faulty.host.window = faulty.item["window"]
+
+
+@cocotb.test()
+async def registers_written_during_a_run(dut: Any) -> None:
+    """The run keeps the window and the program of its start; the next one has the new ones."""
+    faulty = await system(dut)
+    host, program = faulty.host, faulty.program
+    before = faulty.image()
+    await host.load(0, before.tobytes())
+    await start(host, program, LIMIT)
+    for name, value in (
+        ("WINDOW_BASE_LO", 0xFFFF_F000), ("WINDOW_BASE_HI", 0xFF), ("WINDOW_SIZE", 4096),
+        ("PROGRAM_OFFSET", 0), ("PROGRAM_COUNT", 1),
+    ):  # fmt: skip
+        await host.write(name, value)
+    await host.interrupt(LIMIT)
+    await finish(host)
+    after = np.frombuffer(await host.dump(0, program.window), np.uint8)
+    expected = load_expected(faulty.folder, faulty.item["picture"])
+    assert not [c for c in check(program, expected, before, after) if c.different]
+    assert int(dut.violation.value) == 0, f"AXI rule {int(dut.violation.value)} broken"
+
+
+@cocotb.test()
+async def commands_during_a_run(dut: Any) -> None:
+    """A watchdog lowered below the elapsed cycles; abort and start in one write."""
+    faulty = await system(dut)
+    host, program = faulty.host, faulty.program
+    await host.load(0, faulty.image().tobytes())
+    await start(host, program, LIMIT)
+    for _ in range(1500):
+        await FallingEdge(dut.clk)
+    await host.write("WATCHDOG", 100)
+    await faulty.ends(Error.WATCHDOG, SEQUENCER)
+    await faulty.recovers()
+
+    before = faulty.image()
+    await host.load(0, before.tobytes())
+    await start(host, program, LIMIT)
+    for _ in range(1500):
+        await FallingEdge(dut.clk)
+    await host.write("CONTROL", 3)
+    await host.interrupt(LIMIT)
+    assert await host.read("IRQ_STATUS") == 2, "the aborted run reports its end"
+    await host.write("IRQ_STATUS", 2)
+    await host.interrupt(LIMIT)
+    await finish(host)
+    assert await host.read("LAST_ERROR") & 0xFFFF == Error.ABORTED | SEQUENCER << 8
+    after = np.frombuffer(await host.dump(0, program.window), np.uint8)
+    expected = load_expected(faulty.folder, faulty.item["picture"])
+    assert not [c for c in check(program, expected, before, after) if c.different]

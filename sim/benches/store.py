@@ -15,7 +15,7 @@ from hw.config import Config
 from hw.dma.store_reader import SOURCES, beats_per_word, word_bytes
 from hw.isa.instruction import HEADER_BITS, Instr, Mem, Op
 from sim.benches.dma import WINDOWS, Dma
-from sim.kit.axi_model import AxiMemory
+from sim.kit.axi_model import ORDERS, AxiMemory
 from sim.kit.bench import Pauses, drive, read_request
 from sim.kit.bench_config import bench_config, bench_stalls
 
@@ -104,12 +104,13 @@ async def set_up(
     *,
     limit: int | None = None,
     window: str = "high",
+    order: str = "free",
 ) -> Dma:
     """Start everything around the unit."""
     blank = bytes([UNTOUCHED]) * len(model.image)
     unit = Dma(dut, "store", model.config.axi_bytes, blank, window)
     await unit.start("b", limit)
-    unit.memory.start_writes(stalls, seed)
+    unit.memory.start_writes(stalls, seed, order)
     for n, name in enumerate(SOURCES):
         pauses = Pauses(stalls, seed + 10 + n)
         fetch = functools.partial(model.word, name)
@@ -127,6 +128,18 @@ async def every_source(dut: Any) -> None:
     await unit.wait_done(len(model.instructions))
     model.check(unit.memory)
     assert unit.crossed_pages(), "no 4 KB boundary was near"
+
+
+@cocotb.test()
+@cocotb.parametrize(order=ORDERS[1:])
+async def handshake_orders(dut: Any, order: str) -> None:
+    """Slaves that accept addresses first, with their data or only after them."""
+    model = Model(bench_config(), 10)
+    model.random(6)
+    unit = await set_up(dut, model, bench_stalls(), 23, order=order)
+    await unit.wait_done(len(model.instructions))
+    model.check(unit.memory)
+    assert len(unit.memory.bursts) > 1
 
 
 @cocotb.test(skip="POTVIT_BENCH_TENSORS" not in os.environ)

@@ -11,12 +11,25 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from hw.bus.axi import ADDR_BITS, BURST_INCR, PAGE_BYTES
 from sim.kit.bench import Pauses, Port, serve
 
+#: Slaves by what their AWREADY and WREADY wait for; AXI4 allows every one of them.
+ORDERS = (
+    "free",  # neither waits for the other
+    "address",  # WREADY waits until the address is accepted
+    "together",  # AWREADY waits for WVALID, WREADY until the address is accepted
+    "data",  # AWREADY waits until all data of the burst are accepted
+)
+
+
+#: Cycles after which data that have not followed their address are taken to wait for AWREADY.
+PATIENCE = 1000
+
 
 class AxiMemory:
     """Bytes ``data`` from address ``base`` behind ports ``<prefix>__ar``, ``__r`` and so on.
 
     Responses come in order. Bursts that touch an address of ``errors`` answer with its response
     code. ``bursts`` lists (address, beats) of every burst; one outside the bytes fails the test.
+    Data of a write may come before their address is accepted: `ORDERS` names the slaves there are.
     """
 
     def __init__(self, dut: Any, prefix: str, beat_bytes: int, base: int, data: bytes) -> None:
@@ -28,22 +41,39 @@ class AxiMemory:
         self._reads: deque[tuple[int, int]] = deque()
         self._writes: deque[tuple[int, int]] = deque()
         self._responses: deque[int] = deque()
+        self._beats: deque[int] = deque()
         self._w_beat = 0
+        self._lasts = 0
 
     @property
     def outstanding(self) -> int:
         """Bursts accepted and not answered in full."""
-        return len(self._reads) + len(self._writes) + len(self._responses)
+        return len(self._reads) + len(self._writes) + len(self._responses) + len(self._beats)
 
     def start_reads(self, stalls: float, seed: int) -> None:
         """Serve the read channels from now on."""
         cocotb.start_soon(serve(self.dut, f"{self.prefix}__ar", self._ar, Pauses(stalls, seed)))
         cocotb.start_soon(self._r(Pauses(stalls, seed + 1)))
 
-    def start_writes(self, stalls: float, seed: int) -> None:
-        """Serve the write channels from now on."""
-        cocotb.start_soon(serve(self.dut, f"{self.prefix}__aw", self._aw, Pauses(stalls, seed)))
-        cocotb.start_soon(serve(self.dut, f"{self.prefix}__w", self._w, Pauses(stalls, seed + 1)))
+    def start_writes(self, stalls: float, seed: int, order: str = "free") -> None:
+        """Serve the write channels from now on; ``order`` is one of `ORDERS`."""
+        offered = Port(self.dut, f"{self.prefix}__w").valid
+        address = Port(self.dut, f"{self.prefix}__aw").valid
+        aw_pause, w_pause = Pauses(stalls, seed), Pauses(stalls, seed + 1)
+        alone = 0
+
+        def no_address() -> bool:
+            nonlocal alone
+            alone = alone + 1 if address.value and not offered.value else 0
+            assert alone < PATIENCE, "an address waits, and WVALID waits for AWREADY"
+            early = {"together": not offered.value, "data": not self._lasts}
+            return aw_pause() or early.get(order, False)
+
+        def no_data() -> bool:
+            return w_pause() or (order in ("address", "together") and not self._writes)
+
+        cocotb.start_soon(serve(self.dut, f"{self.prefix}__aw", self._aw, no_address))
+        cocotb.start_soon(serve(self.dut, f"{self.prefix}__w", self._w, no_data))
         cocotb.start_soon(self._b(Pauses(stalls, seed + 2)))
 
     async def until_quiet(self, quiet: Any, limit: int = 100_000) -> None:
@@ -117,9 +147,20 @@ class AxiMemory:
 
     def _aw(self, payload: int) -> None:
         self._writes.append(self._burst(payload))
+        self._lasts -= 1
+        self._merge()
 
     def _w(self, payload: int) -> None:
-        assert self._writes, "write data before their address"
+        self._beats.append(payload)
+        self._lasts += payload >> 9 * self.beat_bytes
+        self._merge()
+
+    def _merge(self) -> None:
+        """Write the beats whose address is known."""
+        while self._writes and self._beats:
+            self._write(self._beats.popleft())
+
+    def _write(self, payload: int) -> None:
         addr, beats = self._writes[0]
         bits = 8 * self.beat_bytes
         strobes, last = payload >> bits & ((1 << self.beat_bytes) - 1), payload >> bits

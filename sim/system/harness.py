@@ -24,15 +24,18 @@ _CONTROLS = (
     ("load", 1), ("dump", 1), ("first", 32), ("count", 32),
 )  # fmt: skip
 
-# The DRAM answers in order and knows no IDs.
-_IDS = ("m_axi_arid", "m_axi_rid", "m_axi_awid", "m_axi_bid")
+# The DRAM answers in order and knows neither IDs nor kinds of memory.
+_UNUSED = (
+    "m_axi_arid", "m_axi_rid", "m_axi_awid", "m_axi_bid",
+    "m_axi_arprot", "m_axi_arcache", "m_axi_awprot", "m_axi_awcache",
+)  # fmt: skip
 
 
 def system(config: Config, *, waves: str | None = None) -> Simulator:
     """The compiled model of ``config`` with its DRAM, cached by content; ``waves``: see `WAVES`."""
     design = generated(config)
     ports = [(p["name"], p["width"], p["direction"]) for p in design.description["ports"]]
-    text = _top(config, ports)
+    text = _top(config, design.description["name"], ports)
     sources = [
         ("potvit.v", design.verilog),
         ("potvit_dram.sv", DRAM_SOURCE.read_text()),
@@ -44,7 +47,7 @@ def system(config: Config, *, waves: str | None = None) -> Simulator:
     return verilate(sources, TOPLEVEL, visible, waves=bool(waves), hidden=hidden)
 
 
-def _top(config: Config, ports: Iterable[tuple[str, int, str]]) -> str:
+def _top(config: Config, design: str, ports: Iterable[tuple[str, int, str]]) -> str:
     outer, wires, inner, memory = [], [], [], []
     for name, width, direction in ports:
         span = f"[{width - 1}:0]"
@@ -52,7 +55,7 @@ def _top(config: Config, ports: Iterable[tuple[str, int, str]]) -> str:
             outer.append(f"    {direction} wire {span} {name}")
         elif name not in ("clk", "rst"):
             wires.append(f"    wire {span} {name};")
-            if name.startswith("m_axi_") and name not in _IDS:
+            if name.startswith("m_axi_") and name not in _UNUSED:
                 memory.append(f"        .{name.removeprefix('m_axi_')}({name})")
         inner.append(f"        .{name}({name})")
     outer += [f"    input wire [{width - 1}:0] {name}" for name, width in _CONTROLS]
@@ -67,7 +70,7 @@ def _top(config: Config, ports: Iterable[tuple[str, int, str]]) -> str:
     initial clk = 0;
     always #1 clk = ~clk;
 {chr(10).join(wires)}
-    potvit accelerator (
+    {design} accelerator (
 {joined.join(inner)}
     );
     potvit_dram #(.BYTES({config.axi_bytes}), .WORDS({DRAM_BYTES // config.axi_bytes})) dram (

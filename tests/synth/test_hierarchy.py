@@ -101,10 +101,10 @@ def test_memory_bits_are_those_of_the_buffers(tiny):
 
 
 def test_units_are_told_by_path():
-    assert unit_of("potvit") == "top"
-    assert unit_of("potvit.core.array.array.pe_3_15") == "pe"
-    assert unit_of("potvit.core.array.array") == "pe_operands"
-    assert unit_of("potvit.core.attn.writer") is None
+    assert unit_of("potvit_tiny") == "top"
+    assert unit_of("potvit_tiny.core.array.array.pe_3_15") == "pe"
+    assert unit_of("potvit_tiny.core.array.array") == "pe_operands"
+    assert unit_of("potvit_tiny.core.attn.writer") is None
     assert len(PARTS) == len(UNITS)
 
 

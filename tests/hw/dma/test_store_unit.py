@@ -12,7 +12,8 @@ from sim.simulator.runner import run
 BENCH = "sim.benches.store"
 PARTS = ("norm", "load", "store")
 TESTS = [
-    "every_source", "full_bus_rate/source=residual", "full_bus_rate/source=stream",
+    "every_source", "handshake_orders/order=address", "handshake_orders/order=together",
+    "handshake_orders/order=data", "full_bus_rate/source=residual", "full_bus_rate/source=stream",
     "full_bus_rate/source=act", "outside_the_window", "illegal_instructions", "error_response",
     "stop_at_any_time",
 ]  # fmt: skip

@@ -12,19 +12,25 @@ CONFIG = preset("tiny")
 MAP = {r.name: r for r in registers(CONFIG, NAMES)}
 
 
-async def write(ctx, dut, offset, value, strobe=15):
+async def write(ctx, dut, offset, value, strobe=15, gap=0):
+    """Write; ``gap``: cycles from the address to the data (the data come first if negative)."""
     bus = dut.bus
     ctx.set(bus.aw.payload.addr, offset)
     ctx.set(bus.w.payload, {"data": value, "strb": strobe})
-    ctx.set(bus.aw.valid, 1)
-    ctx.set(bus.w.valid, 1)
     ctx.set(bus.b.ready, 0)
-    while not (ctx.get(bus.aw.ready) and ctx.get(bus.w.ready)):
+    channels = [(bus.aw,), (bus.w,)] if gap else [(bus.aw, bus.w)]
+    for n, together in enumerate(channels if gap >= 0 else channels[::-1]):
+        for _ in range(abs(gap) - 1 if n else 0):
+            assert not ctx.get(bus.b.valid)
+            await ctx.tick()
+        for channel in together:
+            ctx.set(channel.valid, 1)
+            assert ctx.get(channel.ready), "ready does not wait for the other channel"
         await ctx.tick()
+        for channel in together:
+            ctx.set(channel.valid, 0)
     pulses = ctx.get(dut.start), ctx.get(dut.abort)
     await ctx.tick()
-    ctx.set(bus.aw.valid, 0)
-    ctx.set(bus.w.valid, 0)
     await ctx.tick()
     assert ctx.get(bus.b.valid), "the response waits for ready"
     response = ctx.get(bus.b.payload.resp)
@@ -108,6 +114,20 @@ def test_constants_and_live_fields(simulate):
             ctx.set(signal, value)
         assert await read(ctx, dut, MAP["STATUS"].offset) == (0b1101, 0)
         assert await read(ctx, dut, MAP["ERROR"].offset) == (0xA50403, 0)
+        for signal, value in ((dut.last_code, 8), (dut.last_unit, 5), (dut.last_tag, 0x11)):
+            ctx.set(signal, value)
+        assert await read(ctx, dut, MAP["LAST_ERROR"].offset) == (0x110508, 0)
+
+    run(simulate, bench)
+
+
+@pytest.mark.parametrize("gap", [-5, -1, 0, 1, 5])
+def test_address_and_data_in_any_order(simulate, gap):
+    async def bench(ctx, dut):
+        for name, value in (("WATCHDOG", 0x12345678), ("PROGRAM_COUNT", 77)):
+            assert await write(ctx, dut, MAP[name].offset, value, gap=gap) == (0, (0, 0))
+            assert await read(ctx, dut, MAP[name].offset) == (value, 0)
+        assert await write(ctx, dut, MAP["CONTROL"].offset, 1, gap=gap) == (0, (1, 0))
 
     run(simulate, bench)
 
@@ -148,7 +168,7 @@ def test_interrupts(simulate):
 def test_no_register_no_success(simulate):
     async def bench(ctx, dut):
         known = {r.offset for r in MAP.values()}
-        for offset in (0x1C, 0x7C, 0x3FC, 0x400 + 8 * len(NAMES), 0xFFC):
+        for offset in (0x38, 0x7C, 0x3FC, 0x400 + 8 * len(NAMES), 0xFFC):
             assert offset not in known
             assert await read(ctx, dut, offset) == (0, 2)
             assert (await write(ctx, dut, offset, 1))[0] == 2

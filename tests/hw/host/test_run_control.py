@@ -22,6 +22,16 @@ async def pulse(ctx, signal):
     ctx.set(signal, 0)
 
 
+async def begins(ctx, dut):
+    """Start, and wait for the first cycle of the run."""
+    await pulse(ctx, dut.start)
+    for _ in range(2):
+        assert ctx.get(dut.busy)
+        assert not ctx.get(dut.running)
+        await ctx.tick()
+    assert ctx.get(dut.running)
+
+
 async def ends(ctx, dut, limit=10):
     """Wait for the event that ends the run: ("done" or "error", core was reset)."""
     for _ in range(limit):
@@ -42,9 +52,13 @@ def test_a_run(simulate):
     async def bench(ctx, dut):
         assert not ctx.get(dut.busy)
         ctx.set(dut.start, 1)
-        assert ctx.get(dut.begin)
+        assert ctx.get(dut.take)
         await ctx.tick()
         ctx.set(dut.start, 0)
+        assert not ctx.get(dut.take)
+        await ctx.tick()
+        assert ctx.get(dut.begin)
+        await ctx.tick()
         for _ in range(7):
             assert ctx.get(dut.running)
             assert not ctx.get(dut.begin)
@@ -60,11 +74,11 @@ def test_a_run(simulate):
     run(simulate, bench)
 
 
-@pytest.mark.parametrize("error", [e for e in Error if e not in (0, 6, 8)])
+@pytest.mark.parametrize("error", [1, 2, 3, 4, 5, 7])
 @pytest.mark.parametrize("source", [0, 3, SEQUENCER])
 def test_faults(simulate, error, source):
     async def bench(ctx, dut):
-        await pulse(ctx, dut.start)
+        await begins(ctx, dut)
         await ctx.tick()
         ctx.set(dut.quiet, 0)
         ctx.set(dut.faults[error], 1 << source)
@@ -83,10 +97,11 @@ def test_faults(simulate, error, source):
         assert ctx.get(dut.code) == error
         assert ctx.get(dut.unit) == source
         assert ctx.get(dut.error_tag) == 10 + source
-        # The next run starts clean.
-        await pulse(ctx, dut.start)
-        assert ctx.get(dut.running)
+        # The next run starts clean, and what the last one ended with is kept.
+        await begins(ctx, dut)
         assert (ctx.get(dut.error), ctx.get(dut.code), ctx.get(dut.error_tag)) == (0, 0, 0)
+        last = ctx.get(dut.last_code), ctx.get(dut.last_unit), ctx.get(dut.last_error_tag)
+        assert last == (error, source, 10 + source)
 
     run(simulate, bench)
 
@@ -94,7 +109,7 @@ def test_faults(simulate, error, source):
 def test_watchdog_counts_cycles(simulate):
     async def bench(ctx, dut):
         ctx.set(dut.watchdog, 20)
-        await pulse(ctx, dut.start)
+        await begins(ctx, dut)
         for _ in range(20):
             assert ctx.get(dut.running)
             await ctx.tick()
@@ -102,10 +117,83 @@ def test_watchdog_counts_cycles(simulate):
         assert await ends(ctx, dut) == (0, 1)
         assert (ctx.get(dut.code), ctx.get(dut.unit)) == (Error.WATCHDOG, SEQUENCER)
         ctx.set(dut.watchdog, 0)
-        await pulse(ctx, dut.start)
+        await begins(ctx, dut)
         for _ in range(100):
             assert ctx.get(dut.running)
             await ctx.tick()
+
+    run(simulate, bench)
+
+
+@pytest.mark.parametrize("lowered", [1, 20, 49])
+def test_a_watchdog_lowered_below_the_elapsed_cycles_fires_at_once(simulate, lowered):
+    async def bench(ctx, dut):
+        ctx.set(dut.watchdog, 1000)
+        await begins(ctx, dut)
+        for _ in range(50):
+            await ctx.tick()
+        assert ctx.get(dut.running)
+        ctx.set(dut.watchdog, lowered)
+        await ctx.tick()
+        assert await ends(ctx, dut) == (0, 1)
+        assert ctx.get(dut.code) == Error.WATCHDOG
+
+    run(simulate, bench)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "error"),
+    [("illegal_window", Error.ILLEGAL_WINDOW), ("illegal_program", Error.ILLEGAL_PROGRAM)],
+)
+def test_an_illegal_place_is_refused_before_the_first_cycle(simulate, verdict, error):
+    async def bench(ctx, dut):
+        ctx.set(getattr(dut, verdict), 1)
+        await pulse(ctx, dut.start)
+        for _ in range(10):
+            assert not ctx.get(dut.begin)
+            assert not ctx.get(dut.running)
+            if ctx.get(dut.core_reset):
+                break
+            await ctx.tick()
+        assert await ends(ctx, dut) == (0, 1)
+        assert (ctx.get(dut.code), ctx.get(dut.unit)) == (error, SEQUENCER)
+        ctx.set(getattr(dut, verdict), 0)
+        await begins(ctx, dut)
+
+    run(simulate, bench)
+
+
+@pytest.mark.parametrize("late", [0, 1, 2, 9])
+def test_abort_and_start_in_one_write(simulate, late):
+    """The run that goes on ends with error 8, which stays readable; the next one begins."""
+
+    async def bench(ctx, dut):
+        await pulse(ctx, dut.start)
+        for _ in range(late):
+            await ctx.tick()
+        ctx.set(dut.abort, 1)
+        await pulse(ctx, dut.start)
+        ctx.set(dut.abort, 0)
+        assert await ends(ctx, dut) == (0, 1)
+        assert ctx.get(dut.code) == Error.ABORTED
+        assert ctx.get(dut.take)
+        for _ in range(4):
+            await ctx.tick()
+        assert ctx.get(dut.running)
+        assert (ctx.get(dut.error), ctx.get(dut.code)) == (0, 0)
+        assert (ctx.get(dut.last_code), ctx.get(dut.last_unit)) == (Error.ABORTED, SEQUENCER)
+
+    run(simulate, bench)
+
+
+def test_abort_and_start_while_idle_starts(simulate):
+    async def bench(ctx, dut):
+        ctx.set(dut.abort, 1)
+        await pulse(ctx, dut.start)
+        ctx.set(dut.abort, 0)
+        for _ in range(10):
+            await ctx.tick()
+        assert ctx.get(dut.running)
 
     run(simulate, bench)
 
@@ -114,7 +202,7 @@ def test_abort(simulate):
     async def bench(ctx, dut):
         await pulse(ctx, dut.abort)
         assert not ctx.get(dut.busy), "nothing to abort"
-        await pulse(ctx, dut.start)
+        await begins(ctx, dut)
         await pulse(ctx, dut.abort)
         assert await ends(ctx, dut) == (0, 1)
         assert ctx.get(dut.code) == Error.ABORTED
@@ -124,7 +212,7 @@ def test_abort(simulate):
 
 def test_early_start_is_remembered(simulate):
     async def bench(ctx, dut):
-        await pulse(ctx, dut.start)
+        await begins(ctx, dut)
         ctx.set(dut.quiet, 0)
         await pulse(ctx, dut.abort)
         await pulse(ctx, dut.start)
@@ -145,7 +233,7 @@ def test_early_start_is_remembered(simulate):
 
 def test_a_dead_bus_ends_in_stuck(simulate):
     async def bench(ctx, dut):
-        await pulse(ctx, dut.start)
+        await begins(ctx, dut)
         ctx.set(dut.quiet, 0)
         await pulse(ctx, dut.abort)
         assert await ends(ctx, dut, DRAIN_CYCLES + 5) == (0, 1)

@@ -1,6 +1,7 @@
 import random
 
 import pytest
+from amaranth.hdl import ClockDomain, Module
 
 from hw.config import preset
 from hw.isa.instruction import INSTR_BYTES
@@ -16,8 +17,8 @@ def config(**changes):
 class Dram:
     """Answers reads in order after a while; checks the rules of AXI."""
 
-    def __init__(self, dut, program, rng, error_at=None):
-        self.dut, self.rng, self.error_at = dut, rng, error_at
+    def __init__(self, dut, program, rng, error_at=None, place=BASE + OFFSET):
+        self.dut, self.rng, self.error_at, self.place = dut, rng, error_at, place
         self.bytes = program + bytes(64)
         self.queue, self.held, self.beats, self.age = [], None, 0, 0
 
@@ -45,20 +46,31 @@ class Dram:
             assert burst.size == size.bit_length() - 1
             assert burst.burst == 1
             assert beats <= self.dut.config.burst_beats
+            assert burst.addr % size == 0
             assert burst.addr // 4096 == (burst.addr + beats * size - 1) // 4096
-            at = burst.addr - BASE - OFFSET
+            at = burst.addr - self.place
             assert 0 <= at < len(self.bytes)
             self.queue.append((at, beats))
 
 
-async def begin(ctx, dut, count, limit):
-    for signal, value in ((dut.base, BASE), (dut.limit, limit), (dut.offset, OFFSET)):
+async def begin(ctx, dut, count, limit, base=BASE, offset=OFFSET):
+    """Prepare and start; afterwards offset and count may be anything."""
+    for signal, value in ((dut.base, base), (dut.limit, limit), (dut.offset, offset)):
         ctx.set(signal, value)
     assert ctx.get(dut.quiet)
     ctx.set(dut.count, count)
+    ctx.set(dut.prepare, 1)
+    await ctx.tick()
+    ctx.set(dut.prepare, 0)
+    ctx.set(dut.offset, 0x1238)
+    ctx.set(dut.count, 3)
+    await ctx.tick()
     ctx.set(dut.start, 1)
     await ctx.tick()
     ctx.set(dut.start, 0)
+    assert not ctx.get(dut.axi.ar.valid)
+    await ctx.tick()
+    assert ctx.get(dut.axi.ar.valid), "the first request is two cycles after the start"
 
 
 @pytest.mark.parametrize("axi_bytes", [4, 8, 16, 32, 64])
@@ -90,6 +102,45 @@ def test_every_bus_width(simulate, axi_bytes, count, depth, burst):
     simulate(dut, bench)
     want = [program[i : i + INSTR_BYTES] for i in range(0, len(program), INSTR_BYTES)]
     assert [g.to_bytes(INSTR_BYTES, "little") for g in got] == want
+
+
+@pytest.mark.parametrize("axi_bytes", [4, 8, 16, 32, 64])
+@pytest.mark.parametrize("depth", [1, 16])
+def test_no_burst_crosses_4_kb_wherever_the_program_starts(simulate, axi_bytes, depth):
+    """Every place of the first instruction around a page's end, by base and by offset."""
+    dut = Fetch(config(axi_bytes=axi_bytes, fetch_depth=depth, const_rows=256))
+    reached = 0
+
+    async def bench(ctx):
+        nonlocal reached
+        for back in range(0, 128 + axi_bytes, axi_bytes):
+            rng = random.Random(back)
+            program = rng.randbytes(INSTR_BYTES * 9)
+            base, offset = (BASE - back, 0x1000) if back % 3 else (BASE, 0x1000 - back)
+            dram = Dram(dut, program, rng, place=base + offset)
+            got = []
+            await begin(ctx, dut, 9, 1 << 20, base, offset)
+            while not ctx.get(dut.ended):
+                ctx.set(dut.o.ready, rng.random() < 0.8)
+                dram.cycle(ctx)
+                if ctx.get(dut.o.valid) and ctx.get(dut.o.ready):
+                    got.append(ctx.get(dut.o.payload))
+                await ctx.tick()
+            assert b"".join(g.to_bytes(INSTR_BYTES, "little") for g in got) == program
+            reached += 1
+            while not ctx.get(dut.quiet):
+                dram.cycle(ctx)
+                await ctx.tick()
+            ctx.set(reset.rst, 1)
+            await ctx.tick()
+            ctx.set(reset.rst, 0)
+
+    reset = ClockDomain("sync")
+    m = Module()
+    m.domains += reset
+    m.submodules.dut = dut
+    simulate(m, bench)
+    assert reached == 128 // axi_bytes + 1
 
 
 def test_no_request_leaves_the_window(simulate):

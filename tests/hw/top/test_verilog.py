@@ -40,12 +40,12 @@ def command(*words, **options):
     )
 
 
-def lint(text, folder):
+def lint(text, folder, top="potvit_tiny"):
     source = folder / "potvit.v"
     source.write_text(text)
     words, env = verilator()
     return subprocess.run(
-        [*words, "--lint-only", "-Wall", "--top-module", "potvit", str(WAIVERS), str(source)],
+        [*words, "--lint-only", "-Wall", "--top-module", top, str(WAIVERS), str(source)],
         capture_output=True,
         text=True,
         env=env,
@@ -54,7 +54,7 @@ def lint(text, folder):
 
 @pytest.mark.parametrize("name", PRESET_POINTS)
 def test_presets_are_lint_clean(name, tmp_path):
-    done = lint(generate(preset(name)).verilog, tmp_path)
+    done = lint(generate(preset(name)).verilog, tmp_path, f"potvit_{name}")
     assert done.returncode == 0, (done.stdout + done.stderr)[:2000]
 
 
@@ -96,6 +96,30 @@ def test_every_memory_is_the_named_module():
     assert bits >= 8 * (buffers - config.const_bytes)
 
 
+def test_two_configurations_in_one_design(tmp_path):
+    """No module of one has the name of another's, and the memory may be there twice."""
+    designs = [generate(preset("tiny")), generate(preset("tiny").change(name="3-rows", rows=3))]
+    modules = [set(re.findall(r"^module (\S+) ?\(", d.verilog, re.MULTILINE)) for d in designs]
+    assert all(len(found) > 50 for found in modules)
+    assert not modules[0] & modules[1]
+    names = [d.description["name"] for d in designs]
+    assert names == ["potvit_tiny", "potvit_3_rows"]
+    text = "\n".join(d.verilog for d in designs)
+    pair = "\n".join(f"  {name} i{n} (.clk(clk));" for n, name in enumerate(names))
+    done = lint(f"{text}\nmodule pair(input clk);\n{pair}\nendmodule\n", tmp_path, "pair")
+    found = set(re.findall(r"%(?:Error|Warning)(?:-([A-Z]+))?: (?!Exiting)", done.stderr))
+    assert found <= {"PINMISSING"}, done.stderr[:2000]
+
+
+@pytest.mark.parametrize(("prot", "cache"), [(0, 2), (5, 15)])
+def test_kinds_of_access_are_constants(prot, cache):
+    text = generate(preset("tiny").change(name="kinds", axi_prot=prot, axi_cache=cache)).verilog
+    top = text[text.index("\nmodule potvit_kinds(") :]
+    for channel in ("ar", "aw"):
+        assert re.search(rf"assign m_axi_{channel}prot = 3'h{prot:x};", top)
+        assert re.search(rf"assign m_axi_{channel}cache = 4'h{cache:x};", top)
+
+
 @pytest.mark.parametrize("name", PRESET_POINTS)
 def test_description(name):
     config = preset(name)
@@ -106,7 +130,8 @@ def test_description(name):
     assert ports["m_axi_rdata"] == (8 * config.axi_bytes, "input")
     assert ports["m_axi_wstrb"] == (config.axi_bytes, "output")
     assert ports["s_axil_awaddr"] == (12, "input")
-    header = re.search(r"^module potvit\(([^)]*)\);", generate(config).verilog, re.MULTILINE)
+    top = rf"^module potvit_{name}\(([^)]*)\);"
+    header = re.search(top, generate(config).verilog, re.MULTILINE)
     assert {p.strip() for p in header[1].split(",")} == set(ports)
     offsets = {r["name"]: r["offset"] for r in described["registers"]}
     assert offsets["CONTROL"] == 8
@@ -136,6 +161,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     [
         (["--config", "huge"], "unknown configuration 'huge'; one of tiny, edge, base"),
         (["--config", "tiny", "--set", "rows=0"], "rows must be at least 1, got 0"),
+        (["--config", "tiny", "--set", "axi_prot=8"], "axi_prot must be 0..7, got 8"),
         (["--config", "tiny", "--set", "rows=x"], "--set rows=x: the value is a whole number"),
         (["--config", "tiny", "--set", "rows"], "write it as PARAMETER=VALUE"),
         (["--config", "tiny", "--set", "rose=4"], "no such parameter"),

@@ -19,6 +19,10 @@ CASES = (
     "outside_the_window",
     "watchdog_and_abort",
     "starving_program",
+    "illegal_places",
+    "programs_anywhere",
+    "registers_written_during_a_run",
+    "commands_during_a_run",
 )
 
 

@@ -1,0 +1,61 @@
+"""Window of a run: what the registers held when it began, and whether a run may use it."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.bus.axi import ADDR_BITS
+from hw.bus.burst import LIMIT_BITS
+from hw.config import Config
+
+
+class RunWindow(wiring.Component):
+    """Keeps base and size of the window from ``take`` to the next ``take``.
+
+    A host may so write the registers of the next run while one is going on. The two verdicts are
+    there from the cycle after ``take``.
+
+    Members
+    -------
+    take : pulse; keep what the registers hold.
+    window_base, window_size, program_offset : as written.
+    base, limit : first byte and size in bytes of the window of the run.
+    illegal_window : the base is no multiple of the bus width, or the window ends beyond the
+        address space (base + size > 2**40; a sum that wraps would let a burst start at address 0).
+    illegal_program : the program's offset is no multiple of the bus width.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "take": In(1),
+                "window_base": In(ADDR_BITS),
+                "window_size": In(LIMIT_BITS),
+                "program_offset": In(32),
+                "base": Out(ADDR_BITS),
+                "limit": Out(LIMIT_BITS),
+                "illegal_window": Out(1),
+                "illegal_program": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        size = (self.config.axi_bytes - 1).bit_length()
+        ragged = Signal(size)
+        end = Signal(ADDR_BITS + 1)
+        with m.If(self.take):
+            m.d.sync += [
+                self.base.eq(self.window_base),
+                self.limit.eq(self.window_size),
+                ragged.eq(self.program_offset),
+            ]
+        m.d.comb += [
+            end.eq(self.base + self.limit),
+            self.illegal_window.eq((end > 1 << ADDR_BITS) | self.base[:size].any()),
+            self.illegal_program.eq(ragged.any()),
+        ]
+        return m
