@@ -13,7 +13,7 @@ from hw.config import PRESETS, preset
 from hw.host.register_map import registers
 from hw.lib.memory import MODULE
 from hw.top.verilog import generate, write
-from sim.simulator.verilate import verilator
+from sim.simulator.toolchain import verilator
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIVERS = ROOT / "hw" / "top" / "verilator_waivers.vlt"
@@ -43,12 +43,12 @@ def command(*words, **options):
 def lint(text, folder, top="potvit_tiny"):
     source = folder / "potvit.v"
     source.write_text(text)
-    words, env = verilator()
+    tool = verilator()
     return subprocess.run(
-        [*words, "--lint-only", "-Wall", "--top-module", top, str(WAIVERS), str(source)],
+        [*tool.command, "--lint-only", "-Wall", "--top-module", top, str(WAIVERS), str(source)],
         capture_output=True,
         text=True,
-        env=env,
+        env=tool.env,
     )
 
 
