@@ -105,7 +105,7 @@ def test_reading_needs_neither_torch_nor_timm(tmp_path):
         "from pathlib import Path\n"
         "from golden.graph.bundle import load_bundle\n"
         "from golden.execute.reference import run_reference\n"
-        "from golden.synthetic.graphs.graphs import random_image\n"
+        "from golden.synthetic.graphs import random_image\n"
         "graph = load_bundle(Path(sys.argv[1]))\n"
         "print(run_reference(graph, random_image(graph, 5))['logits'].tolist())\n"
     )
@@ -200,7 +200,7 @@ def test_an_interrupt_leaves_nothing(tmp_path):
         "import sys, time\n"
         "from pathlib import Path\n"
         "from golden.graph.bundle import save_bundle\n"
-        "from golden.synthetic.graphs.graphs import random_graph\n"
+        "from golden.synthetic.graphs import random_graph\n"
         "def slow():\n"
         "    print('writing', flush=True)\n"
         "    time.sleep(60)\n"
