@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from golden.catalogue.pixel_formats import to_channels
+
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
@@ -64,9 +66,10 @@ class Preprocess:
 
         The longer side is truncated to an integer, the crop offset rounds half to even: the
         pixels are those of torchvision's Resize and CenterCrop on a Pillow image. Raises
-        ``ValueError`` for a picture so elongated that resizing it whole would fill the memory.
+        ``ValueError`` for a picture so elongated that resizing it whole would fill the memory, and
+        for pixels of no known full scale (see ``golden.catalogue.pixel_formats``).
         """
-        image = image.convert("RGB" if self.channels == 3 else "L")
+        image = to_channels(image, self.channels)
         width, height = image.size
         short = min(width, height)
         scaled = (int(self.resize * width / short), int(self.resize * height / short))

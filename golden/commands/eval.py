@@ -18,6 +18,8 @@ from golden.quant import quantize
 from golden.support.report_file import require_writable, write_json
 
 FOLDER = Path("build/eval")
+#: What becomes of a camera's rotation mark; reports repeat it.
+EXIF = "not applied, as ImageNet tools leave it (classify applies it)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +85,9 @@ def run(args: argparse.Namespace) -> int:
         **asdict(accuracy),
         "weights_sha256": model.weights_sha256,
         "data": data.origin,
+        "labels": data.labels,
+        "skipped": list(data.skipped),
+        "exif_rotation": EXIF,
         "preprocess": spec.preprocess.to_dict(),
         "options": report_options,
         "ledger": [],
@@ -93,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
         report["ledger"] = ledger(model, executor, pixels)
     write_json(out, report)
     print(table(name, model.weights_source, accuracy, report["ledger"]))
+    print("\n".join(data.notes()))
+    print(f"EXIF rotation: {EXIF}")
     print(f"report: {out}")
     return 0
 

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     graph = quantize(model, calibration, options, quiet=False)
     graph = replace(graph, meta={**graph.meta, "data": data.origin, "streams": _listed(shown)})
     save_bundle(graph, out, streams(graph, shown, spec.preprocess))
+    print("\n".join(data.notes()))
     size = sum(path.stat().st_size for path in out.iterdir())
     print(f"{out}: {len(graph.nodes)} nodes, {len(shown)} pictures, {size / 1e6:.1f} MB")
     return 0

@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "data",
         metavar="DATA",
         nargs="?",
-        help="folder with labels.csv or with train/ and val/ (default: $POTVIT_DATA/photos)",
+        help="folder with labels.csv, with train/ and val/, or of pictures without labels "
+        "(default: $POTVIT_DATA/photos)",
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
     parser.add_argument(

@@ -1,15 +1,16 @@
 """Pictures to calibrate on and to evaluate with, from folders or from scikit-learn."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from golden.catalogue.models import ModelSpec
-from golden.data.pictures import SUFFIXES, Sample, open_image, sample_photos
+from golden.data.class_folders import has_splits, read_class_folders
+from golden.data.label_table import TABLE, read_label_table
+from golden.data.listing import Skipped, pictures_below
+from golden.data.pictures import Sample, file_sample, sample_photos
 from golden.support.errors import PotvitError
 from golden.support.locations import data_folder
 
@@ -27,12 +28,16 @@ class Dataset:
         origin: what the user called it, for reports.
         calibration, evaluation: in the data set's own order; `evaluation` may be empty.
         default_count: calibration pictures drawn where no number is given; None for all.
+        labels: the rule that gave the labels, in words.
+        skipped: what was left out and how much of it, in words.
     """
 
     origin: str
     calibration: Sequence[Sample]
     evaluation: Sequence[Sample]
     default_count: int | None = None
+    labels: str = "the data set's own"
+    skipped: tuple[str, ...] = ()
 
     def calib(self, count: int | None = None, seed: int = 0) -> list[Sample]:
         """`count` calibration pictures drawn with `seed`, all of them if there are fewer.
@@ -43,7 +48,7 @@ class Dataset:
         if count is not None and count < 1:
             raise PotvitError(f"calibration needs at least one picture, not {count}")
         if not self.calibration:
-            raise PotvitError(f"{self.origin} has no calibration pictures")
+            raise PotvitError(f"{self.origin} has no calibration pictures{self._left_out()}")
         count = self.default_count if count is None else count
         if count is None or count >= len(self.calibration):
             return list(self.calibration)
@@ -59,8 +64,19 @@ class Dataset:
         if limit is not None and limit < 1:
             raise PotvitError(f"evaluation needs at least one picture, not {limit}")
         if not self.evaluation:
-            raise PotvitError(f"{self.origin} has no labelled pictures to evaluate on")
+            raise PotvitError(
+                f"{self.origin} has no labelled pictures to evaluate on{self._left_out()}; "
+                f"accuracy needs {TABLE} or val/ with a folder per class; labels: {self.labels}"
+            )
         return list(self.evaluation[:limit])
+
+    def notes(self) -> list[str]:
+        """Lines for the user: how labels were found, and what was left out."""
+        lines = [f"labels of {self.origin}: {self.labels}"]
+        return lines + [f"left out: {what}" for what in self.skipped]
+
+    def _left_out(self) -> str:
+        return f" (left out: {'; '.join(self.skipped)})" if self.skipped else ""
 
 
 def open_dataset(data: str | Path | None, spec: ModelSpec) -> Dataset:
@@ -68,8 +84,9 @@ def open_dataset(data: str | Path | None, spec: ModelSpec) -> Dataset:
 
     `data` is a folder with ``labels.csv`` (columns file, label, split; `calib` calibrates, `dev`
     evaluates), an ImageNet-style folder (``train/`` calibrates, ``val/`` evaluates; one folder
-    per class), the word ``digits``, or None: the two scikit-learn photos to calibrate on and
-    nothing to evaluate (digits for vit_digits).
+    per class), any other folder with pictures (they calibrate, and have no labels), the word
+    ``digits``, or None: the two scikit-learn photos to calibrate on and nothing to evaluate (digits
+    for vit_digits).
 
     Raises:
         PotvitError: says what is missing or wrong, down to file and line.
@@ -78,16 +95,26 @@ def open_dataset(data: str | Path | None, spec: ModelSpec) -> Dataset:
         return _digits(spec)
     if data is None:
         return Dataset(
-            origin="scikit-learn sample photos", calibration=sample_photos(), evaluation=[]
+            origin="scikit-learn sample photos",
+            calibration=sample_photos(),
+            evaluation=[],
+            labels="none",
         )
     folder = Path(data)
     if not folder.is_dir():
         raise PotvitError(f"DATA {folder} is no folder")
-    if (folder / "labels.csv").is_file():
-        return _from_csv(folder, spec)
-    if (folder / "train").is_dir() or (folder / "val").is_dir():
-        return _from_class_folders(folder, spec)
-    raise PotvitError(f"DATA {folder} has neither labels.csv nor train/ and val/ folders")
+    if (folder / TABLE).is_file():
+        calibration, evaluation, rule = read_label_table(folder, spec)
+        return Dataset(
+            origin=str(folder), calibration=calibration, evaluation=evaluation, labels=rule
+        )
+    if has_splits(folder):
+        found = read_class_folders(folder, spec)
+        return Dataset(
+            origin=str(folder), calibration=found.train, evaluation=found.val,
+            default_count=FOLDER_CALIBRATION, labels=found.rule, skipped=found.skipped,
+        )  # fmt: skip
+    return _plain_folder(folder)
 
 
 def default_data(spec: ModelSpec) -> Path | None:
@@ -98,93 +125,22 @@ def default_data(spec: ModelSpec) -> Path | None:
     return folder / "photos"
 
 
-def _checked_label(text: str, spec: ModelSpec, where: str) -> int:
-    try:
-        label = int(text)
-    except ValueError:
-        raise PotvitError(f"{where}: label {text!r} is not a number") from None
-    if not 0 <= label < spec.num_classes:
-        raise PotvitError(f"{where}: label {label} is outside 0..{spec.num_classes - 1}")
-    return label
-
-
-def _file_sample(path: Path, name: str, label: int) -> Sample:
-    return Sample(name=name, label=label, open=partial(open_image, path))
-
-
-def _from_csv(folder: Path, spec: ModelSpec) -> Dataset:
-    table = folder / "labels.csv"
-    splits: dict[str, list[Sample]] = {"calib": [], "dev": []}
-    try:
-        # A spreadsheet may put a byte-order mark in front and blanks after the commas.
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            missing = {"file", "label", "split"} - set(reader.fieldnames or ())
-            if missing:
-                raise PotvitError(f"{table} lacks the column {sorted(missing)[0]!r}")
-            for row in reader:
-                where = f"{table} line {reader.line_num}"
-                if not row["file"] or row["label"] is None or row["split"] is None:
-                    raise PotvitError(f"{where}: file, label and split are needed")
-                label = _checked_label(row["label"], spec, where)
-                if row["split"] not in splits:
-                    raise PotvitError(f"{where}: split {row['split']!r} is neither calib nor dev")
-                path = folder / row["file"]
-                if not path.is_file():
-                    raise PotvitError(f"{where}: picture {row['file']} does not exist")
-                splits[row["split"]].append(_file_sample(path, row["file"], label))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PotvitError(f"{table} is no CSV text ({error})") from None
-    if not any(splits.values()):
-        raise PotvitError(f"{table} lists no pictures")
-    return Dataset(origin=str(folder), calibration=splits["calib"], evaluation=splits["dev"])
-
-
-def _from_class_folders(folder: Path, spec: ModelSpec) -> Dataset:
-    """Class folders in sorted order are the labels; both splits share one order."""
-    classes = sorted(
-        {
-            path.name
-            for split in ("train", "val")
-            for path in (folder / split).glob("*")
-            if path.is_dir()
-        }
-    )
-    if len(classes) > spec.num_classes:
+def _plain_folder(folder: Path) -> Dataset:
+    """Pictures of any layout: enough to calibrate on, and to simulate."""
+    skipped = Skipped()
+    pictures = list(pictures_below(folder, folder, skipped))
+    if not pictures:
         raise PotvitError(
-            f"DATA {folder} has {len(classes)} class folders, {spec.name} has {spec.num_classes}"
+            f"DATA {folder} has neither {TABLE} nor train/ and val/ folders, and no pictures"
         )
-    labels = _imagenet_labels(classes) or {name: label for label, name in enumerate(classes)}
-
-    def split(name: str) -> list[Sample]:
-        return [
-            _file_sample(path, str(path.relative_to(folder)), labels[path.parent.name])
-            for path in sorted((folder / name).glob("*/*"))
-            if path.suffix.lower() in SUFFIXES
-        ]
-
-    found = Dataset(
+    return Dataset(
         origin=str(folder),
-        calibration=split("train"),
-        evaluation=split("val"),
+        calibration=[file_sample(path, folder) for path in pictures],
+        evaluation=[],
         default_count=FOLDER_CALIBRATION,
+        labels="none: a plain folder of pictures",
+        skipped=skipped.notes(),
     )
-    if not found.calibration and not found.evaluation:
-        raise PotvitError(f"DATA {folder} has no pictures in train/<class>/ or val/<class>/")
-    return found
-
-
-def _imagenet_labels(classes: Sequence[str]) -> dict[str, int] | None:
-    """Labels by WordNet identifier, so that a folder with some of the classes is labelled right."""
-    from golden.catalogue.torchvision_shim import ensure_torchvision
-
-    ensure_torchvision()
-    from timm.data import ImageNetInfo
-
-    known = {name: label for label, name in enumerate(ImageNetInfo().label_names())}
-    if not classes or any(name not in known for name in classes):
-        return None
-    return {name: known[name] for name in classes}
 
 
 def _digits(spec: ModelSpec) -> Dataset:

@@ -1,5 +1,7 @@
 """Single pictures: named, decoded when asked for, batched as input pixels."""
 
+import struct
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,13 +10,28 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
+from golden.catalogue.pixel_formats import eight_bit
 from golden.catalogue.preprocess import Preprocess
 from golden.support.errors import PotvitError
 from golden.support.progress import progress
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+#: What file names of pictures end in; Pillow tells the formats of `FORMATS` by their contents.
+SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".pbm", ".pgm",
+    ".ppm", ".pnm", ".pfm", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".j2k",
+}  # fmt: skip
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "AVIF", "JPEG2000")
+
+#: What Pillow raises for files that are cut, garbled or of a kind it does not know.
+_UNREADABLE = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError,
+    ArithmeticError, RuntimeError, struct.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+# Pillow warns of odd metadata on standard error; what matters is refused, or told in `Photo.notes`.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +52,8 @@ class Sample:
         """The model's input, uint8 [size, size, channels].
 
         Raises:
-            PotvitError: the file is missing, no picture, truncated, or too elongated to resize.
+            PotvitError: the file is missing, no picture, truncated, of pixels without a known full
+                scale, or too elongated to resize.
         """
         image = self.open()
         try:
@@ -44,24 +62,78 @@ class Sample:
             raise PotvitError(f"picture {self.name}: {error}") from None
 
 
-def image_sample(path: Path) -> Sample:
-    """A single picture of the user's own, without a label."""
-    return Sample(name=path.name, label=-1, open=partial(open_image, path))
+def file_sample(path: Path, folder: Path, label: int = -1) -> Sample:
+    """The picture file ``path`` of the data set ``folder``, as it is stored (`open_image`)."""
+    return Sample(name=str(path.relative_to(folder)), label=label, open=partial(open_image, path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A user's own picture, upright, and what was done to it in words (often nothing)."""
+
+    image: Image.Image
+    notes: tuple[str, ...]
+
+    def sample(self, name: str) -> Sample:
+        """The picture without a label."""
+        return Sample(name=name, label=-1, open=lambda: self.image)
+
+
+def open_photo(path: Path) -> Photo:
+    """Decode ``path`` as a person sees it: turned as its EXIF mark says.
+
+    Raises:
+        PotvitError: as `open_image`.
+    """
+    image, stored = _decode(path)
+    notes = []
+    if stored.startswith("I"):
+        notes.append("scaled to 8 bits per channel")
+    if image.has_transparency_data:
+        notes.append("transparency dropped")
+    if (frames := _frames(path)) > 1:
+        notes.append(f"the first of {frames} pictures in the file")
+    try:
+        mark = image.getexif().get(ExifTags.Base.Orientation, 1)
+        image = ImageOps.exif_transpose(image)
+    except _UNREADABLE:
+        notes.append("its EXIF data cannot be read: taken as it is stored")
+    else:
+        if mark in range(2, 9):
+            notes.append(f"turned upright (EXIF orientation {mark})")
+    return Photo(image=image, notes=tuple(notes))
+
+
+def _frames(path: Path) -> int:
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return int(getattr(image, "n_frames", 1))
+    except _UNREADABLE:
+        return 1
 
 
 def open_image(path: Path) -> Image.Image:
-    """Decode a picture completely.
+    """Decode a picture completely, as it is stored, at 8 bits per channel.
+
+    A camera's EXIF rotation is not applied, as ImageNet tools leave it; of several pictures in a
+    file the first counts.
 
     Raises:
-        PotvitError: missing, no picture, truncated, or absurdly large.
+        PotvitError: missing, no picture, truncated, absurdly large, or without a known full scale.
     """
+    return _decode(path)[0]
+
+
+def _decode(path: Path) -> tuple[Image.Image, str]:
+    """The picture at 8 bits per channel and the Pillow mode in which it was stored."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             image.load()
-            return image
+            stored = image.mode
+            return eight_bit(image), stored
     except FileNotFoundError:
         raise PotvitError(f"picture {path} does not exist") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PotvitError(f"{path} is no readable picture ({reason})") from None
 

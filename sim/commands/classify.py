@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from golden.data.pictures import image_sample
+from golden.data.pictures import open_photo
 from hw.config import preset
 from sim.commands.run import show, summary
 from sim.system.bundles import network
@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the five likeliest classes; status 1 if the RTL's logits differ from the golden."""
-    sample, config = image_sample(args.picture), preset(args.config)
-    sample.open()
+    config, photo = preset(args.config), open_photo(args.picture)
+    sample = photo.sample(args.picture.name)
     net = network(args.model, args.bits, args.attn, args.weights, args.data)
     pixels = sample.pixels(net.model.spec.preprocess)
     outcome = simulate(net.graph, [pixels], config, checkpoints=False)

@@ -5,9 +5,9 @@ from PIL import Image
 
 from golden.catalogue.models import MODELS
 from golden.catalogue.preprocess import Preprocess
-from golden.data.datasets import FOLDER_CALIBRATION, default_data, open_dataset
+from golden.data.datasets import default_data, open_dataset
 from golden.data.noise import noise_pictures
-from golden.data.pictures import batches, image_sample, open_image, sample_photos
+from golden.data.pictures import batches, file_sample, open_image, sample_photos
 from golden.models.load import load_model
 from golden.support.errors import PotvitError
 
@@ -18,6 +18,10 @@ def photo(path, size=(40, 30), color=(10, 200, 30)):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, color).save(path)
     return path
+
+
+def own(path):
+    return file_sample(path, path.parent)
 
 
 def csv_folder(tmp_path, *rows, header="file,label,split"):
@@ -120,8 +124,9 @@ def test_bad_tables_are_named(tmp_path):
 def test_missing_and_unlabelled_data(tmp_path):
     with pytest.raises(PotvitError, match="is no folder"):
         open_dataset(tmp_path / "nowhere", DEIT)
-    photo(tmp_path / "a.jpg")
-    with pytest.raises(PotvitError, match=r"neither labels\.csv nor"):
+    with pytest.raises(
+        PotvitError, match=r"neither labels\.csv nor train/ and val/ folders, and no"
+    ):
         open_dataset(tmp_path, DEIT)
 
 
@@ -137,7 +142,9 @@ def test_empty_splits(tmp_path):
 
 
 def test_calibration_draw_is_seeded(tmp_path):
-    rows = [f"{name},{label},calib" for label in range(20) for name in ("a.jpg", "b.jpg")]
+    for label in range(40):
+        photo(tmp_path / f"{label}.png", (8, 8))
+    rows = [f"{label}.png,{label},calib" for label in range(40)]
     found = open_dataset(csv_folder(tmp_path, *rows), DEIT)
 
     def drawn(count, seed):
@@ -152,34 +159,6 @@ def test_calibration_draw_is_seeded(tmp_path):
         found.calib(0)
 
 
-def test_class_folders(tmp_path):
-    for split in ("train", "val"):
-        for name in ("cat", "ant", "bee"):
-            photo(tmp_path / split / name / f"{split}.png")
-    (tmp_path / "train" / "cat" / "notes.txt").write_text("no picture")
-    found = open_dataset(tmp_path, DEIT)
-    assert [(s.name, s.label) for s in found.eval_samples()] == [
-        ("val/ant/val.png", 0), ("val/bee/val.png", 1), ("val/cat/val.png", 2),
-    ]  # fmt: skip
-    assert [s.label for s in found.calib()] == [0, 1, 2]
-
-
-def test_some_imagenet_classes_keep_their_labels(tmp_path):
-    photo(tmp_path / "val" / "n01443537" / "x.jpg")  # goldfish, 1
-    photo(tmp_path / "val" / "n15075141" / "x.jpg")  # the last class, 999
-    assert [s.label for s in open_dataset(tmp_path, DEIT).eval_samples()] == [1, 999]
-
-
-def test_class_folder_errors(tmp_path):
-    (tmp_path / "val" / "cat").mkdir(parents=True)
-    with pytest.raises(PotvitError, match="has no pictures"):
-        open_dataset(tmp_path, DEIT)
-    for i in range(11):
-        photo(tmp_path / "val" / f"{i}" / "x.png")
-    with pytest.raises(PotvitError, match="12 class folders, vit_digits has 10"):
-        open_dataset(tmp_path, DIGITS)
-
-
 def test_unreadable_pictures_are_named(tmp_path):
     text = tmp_path / "text.jpg"
     text.write_text("no picture")
@@ -189,7 +168,7 @@ def test_unreadable_pictures_are_named(tmp_path):
     cut.write_bytes(cut.read_bytes()[:1500])
     for path in (text, cut):
         with pytest.raises(PotvitError, match=f"{path.name} is no readable picture"):
-            image_sample(path).pixels(DEIT.preprocess)
+            own(path).pixels(DEIT.preprocess)
     with pytest.raises(PotvitError, match="does not exist"):
         open_image(tmp_path / "gone.jpg")
     with pytest.raises(PotvitError, match="is no readable picture"):
@@ -218,21 +197,13 @@ def test_spreadsheet_tables_are_read(tmp_path):
     assert [(s.name, s.label) for s in open_dataset(folder, DEIT).calib()] == [("a.jpg", 7)]
 
 
-def test_train_folders_are_drawn_from(tmp_path):
-    for i in range(FOLDER_CALIBRATION + 3):
-        photo(tmp_path / "train" / f"{i % 10}" / f"{i}.png", (8, 8))
-    found = open_dataset(tmp_path, DEIT)
-    assert len(found.calib()) == FOLDER_CALIBRATION
-    assert len(found.calib(FOLDER_CALIBRATION + 2)) == FOLDER_CALIBRATION + 2
-
-
 def test_elongated_pictures_are_refused_and_others_not(tmp_path):
     with pytest.raises(PotvitError, match=r"a\.png: 9000 x 9 pixels are too elongated"):
-        image_sample(photo(tmp_path / "a.png", (9000, 9))).pixels(DEIT.preprocess)
+        own(photo(tmp_path / "a.png", (9000, 9))).pixels(DEIT.preprocess)
     with pytest.raises(PotvitError, match=r"9 x 9000 pixels"):
-        image_sample(photo(tmp_path / "a.png", (9, 9000))).pixels(DEIT.preprocess)
-    assert image_sample(photo(tmp_path / "a.png", (300, 9))).pixels(DEIT.preprocess).any()
-    assert image_sample(photo(tmp_path / "a.png", (1, 1))).pixels(DEIT.preprocess).any()
+        own(photo(tmp_path / "a.png", (9, 9000))).pixels(DEIT.preprocess)
+    assert own(photo(tmp_path / "a.png", (300, 9))).pixels(DEIT.preprocess).any()
+    assert own(photo(tmp_path / "a.png", (1, 1))).pixels(DEIT.preprocess).any()
 
 
 @pytest.mark.parametrize("spec", [DEIT, DIGITS])
