@@ -2,20 +2,24 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sklearn.datasets
+from PIL import Image
 
 from golden.catalogue.models import model_spec
 from golden.data.datasets import open_dataset
 from golden.support.command_line import main
 from sim.__main__ import COMMANDS
 from sim.commands import run as run_command
+from sim.commands.classify import answer, percentages
 from sim.system import whole
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -112,16 +116,39 @@ def test_the_report_goes_where_it_is_told(reports, tmp_path, capsys):
 
 
 def test_a_picture_of_the_users_own(tmp_path, monkeypatch, capsys):
-    """A digit in, its class out; only logits are compared, and the output says so."""
+    """A digit in, five lines out, the float network's beside them; -v tells what was compared."""
     monkeypatch.chdir(ROOT)
     sample = open_dataset(None, model_spec("vit_digits")).evaluation[3]
     picture = tmp_path / "digit.png"
-    sample.open().save(picture)
+    exif = Image.Exif()
+    exif[0x0112] = 3  # stored upside down
+    sample.open().rotate(180).save(picture, exif=exif)
     assert command("classify", str(picture), *DIGITS) == 0
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert len(lines) == 5
+    first = rf"1\. {sample.label} +(\d+\.\d) %   float: {sample.label} +(\d+\.\d) %"
+    found = re.fullmatch(first, lines[0])
+    assert found
+    assert all(float(percent) > 70 for percent in found.groups())
+    assert captured.err.splitlines()[-1] == ("digit.png: turned upright (EXIF orientation 3)")
+    assert command("classify", str(picture), *DIGITS, "-v") == 0
     output = capsys.readouterr().out
+    assert output.splitlines()[:5] == lines
     assert f"digit.png: {sample.label} (" in output
     assert "logits equal, " in output
     assert "tensors equal" not in output
+
+
+def test_percentages_and_their_order():
+    found = percentages(np.array([1000.0, 1000.0, 0.0, 1000.0 + np.log(2)]))
+    assert np.allclose(found, [25, 25, 0, 50])
+    names = ["a", "b", "a very long name of a class, beyond any room for it", "d"]
+    lines = answer(names, found, found[::-1])
+    assert [line.split()[1] for line in lines] == ["d", "a", "b", "a"]
+    assert [line.split("float:")[1].split()[0] for line in lines] == ["a", "a", "d", "b"]
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines[0]) < 100
 
 
 def test_no_place_for_the_report_is_one_line(reports, capsys):
