@@ -10,7 +10,8 @@ from golden.support.errors import PotvitError
 from hw.config import preset
 from sim.report.document import write
 from sim.report.inputs import BUILD, gather
-from sim.report.sections import GIVEN_MHZ, all_sections
+from sim.report.sections import all_sections
+from sim.report.summary import GIVEN_MHZ
 
 REPORTS = Path("build/report")
 
@@ -22,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
     parser.add_argument(
-        "--mhz", type=float, default=GIVEN_MHZ, help=f"clock to give speeds at ({GIVEN_MHZ:g})"
+        "--mhz",
+        type=float,
+        default=GIVEN_MHZ,
+        help=f"clock to assume beside those reached ({GIVEN_MHZ:g})",
     )
     parser.add_argument(
         "--out", type=Path, default=REPORTS, metavar="FOLDER", help="(build/report)"

@@ -83,7 +83,8 @@ def peers(inputs: Inputs, mhz: float) -> Section:
              "yes: every tensor" if sim["bit_exact"] else "no",
              f"{sim['peak_macs_per_cycle']}", f"{sim['cycles']:,}",
              f"{percent(sim['array_utilisation'], 1)} (counter)",
-             f"{1e6 * mhz / sim['cycles']:.0f} at {mhz:g} MHz", _text(per_mac), "", "this report")
+             f"{1e6 * mhz / sim['cycles']:.0f} if at {mhz:g} MHz",
+             _text(per_mac), "", "this report")
         )  # fmt: skip
     for s in facts["systems"]:
         kind, used = s["utilisation_kind"], s["utilisation"]

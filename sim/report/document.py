@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from golden.support.report_file import write_text
+from sim.report.theme import themed
 
 TEMPLATE = "page.html.j2"
 
@@ -48,9 +49,13 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading with paragraphs, figures and tables; ``notes`` say what is missing."""
+    """A heading with paragraphs, figures and tables; ``notes`` say what is missing.
+
+    ``headline`` has the few figures, by name, that a reader should see first.
+    """
 
     title: str
+    headline: Sequence[tuple[str, str]] = ()
     text: Sequence[str] = ()
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
@@ -63,6 +68,7 @@ def html(title: str, sections: Sequence[Section]) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["themed"] = themed
     return environment.get_template(TEMPLATE).render(title=title, sections=sections)
 
 
@@ -71,6 +77,8 @@ def markdown(title: str, sections: Sequence[Section], figures: str) -> str:
     lines = [f"# {title}", ""]
     for section in sections:
         lines += [f"## {section.title}", ""]
+        if section.headline:
+            lines += [", ".join(f"{name}: **{value}**" for name, value in section.headline), ""]
         for paragraph in section.text:
             lines += [paragraph, ""]
         for note in section.notes:

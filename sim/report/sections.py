@@ -10,86 +10,19 @@ from sim.report.area_and_peers import area, peers
 from sim.report.document import Section, Table, percent
 from sim.report.inputs import Inputs, published
 from sim.report.style import CAUSE_TEXT
-
-GIVEN_MHZ = 300.0
+from sim.report.summary import off, speed, summary
 
 
 def all_sections(inputs: Inputs, mhz: float) -> list[Section]:
     """Every section; what lacks its input says which target makes it."""
     return [
-        summary(inputs, mhz),
+        summary(inputs),
         *performance(inputs),
         *memory_and_traffic(inputs),
         area(inputs),
+        *speed(inputs, mhz),
         peers(inputs, mhz),
     ]
-
-
-def summary(inputs: Inputs, mhz: float) -> Section:
-    """Key figures and frames per second."""
-    rows: list[Sequence[str]] = []
-    sim = inputs.sim
-    if sim is not None:
-        peak = sim["peak_macs_per_cycle"]
-        rows += [
-            ("bit-exact in RTL", "yes" if sim["bit_exact"] else f"NO: {sim['failure']}"),
-            ("tensors compared", f"{sim['tensors_checked']} of {sim['tensors_expected']} "
-                                 f"({sim['elements_checked']:,} elements)"),
-            ("cycles per picture", f"{sim['cycles']:,} (cycle model {sim['predicted_cycles']:,}, "
-                                   f"{_off(sim['predicted_cycles'], sim['cycles'])})"),
-            ("useful MACs", f"{sim['macs']:,}"),
-            (f"array utilisation, of {peak} MACs per cycle", percent(sim["array_utilisation"])),
-            ("precision-weighted utilisation", percent(sim["precision_weighted_utilisation"])),
-            ("cycle model, largest error of a layer", _worst(sim)),
-            ("weights", str(sim["weights"])),
-            ("AXI stalls", str(sim["stall_mode"])),
-        ]  # fmt: skip
-    if inputs.other and inputs.other.get("peak_macs_per_cycle"):
-        other = inputs.other
-        rows.append((f"the same with {other['bits']}", f"{other['cycles']:,} cycles, "
-                     f"{percent(other['array_utilisation'])} of {other['peak_macs_per_cycle']}, "
-                     f"weighted {percent(other['precision_weighted_utilisation'])}"))  # fmt: skip
-    if inputs.area is not None:
-        rows.append(("kGE per 8x8 MAC, memories excluded", f"{inputs.area['kge_per_mac']}"))
-        rows.append(("on-chip memory", f"{inputs.area['sram_bits'] / 8192:,.0f} KiB"))
-    if inputs.accuracy is not None:
-        a = inputs.accuracy
-        rows.append(("top-1, float", f"{a['fp_top1']:.2f} % of {a['images']} pictures"))
-        if a.get("int_top1") is not None:
-            rows.append(("top-1, integer", f"{a['int_top1']:.2f} %, agrees with float on "
-                                           f"{a['agreement']:.2f} %"))  # fmt: skip
-    tables = [Table(header=("figure", "value"), rows=rows)] if rows else []
-    if sim is not None:
-        tables.append(frame_rates(inputs, sim, mhz))
-    return Section(title="Summary", tables=tables, notes=tuple(inputs.missing.values()))
-
-
-def frame_rates(inputs: Inputs, sim: dict[str, Any], mhz: float) -> Table:
-    """Pictures per second at the clock that was reached and at the one that was given."""
-    clocks = [(f"given, {mhz:g} MHz", mhz)]
-    for report, what in ((inputs.placed, "placed and routed"), (inputs.fpga, "estimated")):
-        if report and report.get("fmax_mhz"):
-            reached = float(report["fmax_mhz"])
-            place = report.get("part") or report["target"]
-            clocks.insert(0, (f"{what}, {report['config']} on {place}", reached))
-    rows = [
-        (what, f"{f:.1f}", f"{1e6 * f / sim['cycles']:.1f}", f"{1e-3 * sim['cycles'] / f:.3f}",
-         f"{2e-3 * sim['macs'] * f / sim['cycles']:.1f}")
-        for what, f in clocks
-    ]  # fmt: skip
-    return Table(
-        header=("clock", "MHz", "pictures/s", "ms per picture", "GOPS"), rows=rows,
-        caption="Speed of one instance (a MAC is two operations)",
-    )  # fmt: skip
-
-
-def _off(predicted: float, found: float) -> str:
-    return f"{100 * (predicted - found) / found:+.2f} %"
-
-
-def _worst(sim: dict[str, Any]) -> str:
-    worst = max(sim["layers"], key=lambda x: abs(x["predicted"] - x["cycles"]) / x["cycles"])
-    return f"{_off(worst['predicted'], worst['cycles'])} ({worst['name']})"
 
 
 def performance(inputs: Inputs) -> list[Section]:
@@ -123,13 +56,13 @@ def layer_table(sim: dict[str, Any]) -> Table:
         waste = sum(v for k, v in x["array"].items() if k != "useful")
         rows.append(
             (x["name"], f"{x['cycles']:,}", f"{x['predicted']:,}",
-             _off(x["predicted"], x["cycles"]), f"{x['array_busy']:,}", f"{waste:,.0f}",
+             off(x["predicted"], x["cycles"]), f"{x['array_busy']:,}", f"{waste:,.0f}",
              f"{x['macs']:,}", f"{x['dram_read'] + x['dram_write']:,}")
         )  # fmt: skip
     total = sum(x["array_busy"] for x in sim["layers"])
     rows.append(
         ("all", f"{sim['cycles']:,}", f"{sim['predicted_cycles']:,}",
-         _off(sim["predicted_cycles"], sim["cycles"]), f"{total:,}",
+         off(sim["predicted_cycles"], sim["cycles"]), f"{total:,}",
          f"{sim['cycles'] - sim['array_cycles']['useful']:,.0f}", f"{sim['macs']:,}",
          f"{sum(sim['dram_bytes'].values()):,}")
     )  # fmt: skip

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from sim.report.document import Figure
+from sim.report.theme import EDGE, GRID, IDLE, INK, MUTED, PAPER
 
 #: One colour per meaning, the same in every plot (readable without red-green vision).
 COLORS = {
@@ -19,12 +20,11 @@ COLORS = {
     "pace": "#8b6bb1", "parameters": "#b08cd0", "constants": "#7fae6b", "waiting": "#c8404d",
     "patch_embed": "#8b6bb1", "attention": "#d9793d", "proj": "#e3bb4a", "fc1": "#2f6f9f",
     "fc2": "#7fb2d6", "head": "#c8404d",
-    "working": "#2f6f9f", "starved": "#dfe4ea", "other": "#aab4bf",
+    "working": "#2f6f9f", "starved": IDLE, "other": "#aab4bf",
     "load": "#c8404d", "array": "#f0a04b", "norm": "#7fae6b", "attn": "#8b6bb1", "store": "#6b7785",
 }  # fmt: skip
 SERIES = ("#2f6f9f", "#d9793d", "#7fae6b", "#8b6bb1", "#c8404d", "#e3bb4a", "#6b7785", "#5bb0b5",
           "#b08cd0", "#aab4bf")  # fmt: skip
-INK = "#1d2733"
 
 #: What a reader is told instead of the short name of a cause (see `sim.analysis.accounting`).
 CAUSE_TEXT = {
@@ -44,11 +44,12 @@ CAUSE_TEXT = {
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "potvit", "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"], "font.size": 9.5, "axes.titlesize": 10.5,
-    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.edgecolor": "#8894a0",
-    "axes.labelcolor": INK, "text.color": INK, "xtick.color": "#46535f", "ytick.color": "#46535f",
+    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.edgecolor": EDGE,
+    "axes.labelcolor": INK, "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "axes.axisbelow": True, "grid.color": "#e6ebf0", "legend.frameon": False,
-    "legend.fontsize": 9,
+    "axes.axisbelow": True, "grid.color": GRID, "legend.frameon": False,
+    "legend.fontsize": 9, "figure.facecolor": PAPER, "axes.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
 }  # fmt: skip
 
 

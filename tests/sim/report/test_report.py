@@ -10,7 +10,9 @@ from golden.support.errors import PotvitError
 from sim.__main__ import COMMANDS
 from sim.report.document import Figure, Section, Table, html, markdown
 from sim.report.inputs import gather, published
-from sim.report.sections import frame_rates, loss_table
+from sim.report.sections import loss_table
+from sim.report.summary import frame_rates, headline
+from sim.report.theme import VARIABLES
 from sim.report.time_figures import lost_by_cause, unit_time
 
 UNITS = ("load", "array", "norm", "attn", "store")
@@ -207,6 +209,52 @@ def test_published_figures_have_sources():
     shares = [s for s in facts["systems"] if s["utilisation"]]
     assert {s["utilisation_kind"] for s in shares} <= {"counter", "derived", "claimed"}
     assert published("energy")["source"]
+
+
+def test_the_headline_is_measured(build, tmp_path):
+    """Nothing before the last sections assumes a clock."""
+    build("sim/vit_digits-w8a8-log2-tiny.json", sim_report())
+    build("synth/tiny-generic.json", area_report())
+    build("eval/vit_digits-w8a8-log2.json", {"fp_top1": 99.55, "int_top1": 99.1, "images": 445,
+                                              "agreement": 99.3})  # fmt: skip
+    assert headline(gather("vit_digits", "w8a8", "log2", "tiny")) == [
+        ("equal in RTL, bit for bit", "3 of 3 tensors"),
+        ("cycles per picture", "1,000"),
+        ("array in use", "91.00 %"),
+        ("top-1, integer / float, 445 pictures", "99.10 % / 99.55 %"),
+        ("kGE per 8x8 MAC", "1.02"),
+    ]
+    build("sim/vit_digits-w8a8-log2-tiny.json", sim_report(bit_exact=False, tensors_checked=2))
+    failed = headline(gather("vit_digits", "w8a8", "log2", "tiny"))[0]
+    assert failed == ("equal in RTL, bit for bit", "NO, only 2 of 3 tensors")
+    assert report() == 0
+    for text in written(tmp_path).values():
+        if "Speed" in text:
+            measured, assumed = text.split(">Speed</h2>" if "</h2>" in text else "## Speed")
+            assert "pictures/s" not in measured
+            assert "MHz" not in measured
+            assert "assumed: --mhz 300" in assumed
+
+
+def test_the_page_has_both_palettes_and_print_rules(build, tmp_path):
+    """Every colour of a drawing that means no data is a variable, in light and in dark."""
+    build("sim/vit_digits-w8a8-log2-tiny.json", sim_report())
+    build("synth/tiny-generic.json", area_report())
+    report()
+    files = written(tmp_path)
+    page = files["vit_digits-w8a8-log2-tiny.html"]
+    used = set(re.findall(r"var\((--\w+)", page))
+    assert {"--ink", "--paper", "--grid", "--muted"} <= used
+    light, dark = re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+    for palette in (light, dark):
+        assert used <= set(re.findall(r"(--\w+):", palette))
+    style, body = page.split("</style>")
+    assert "@media screen and (prefers-color-scheme: dark)" in style
+    assert "@media print" in style
+    plain = re.sub(r"var\([^)]*\)", "", body)
+    assert not re.search("|".join(VARIABLES), plain)
+    assert re.search("|".join(VARIABLES), files["vit_digits-w8a8-log2-tiny-layers.svg"])
+    assert "var(" not in files["vit_digits-w8a8-log2-tiny-layers.svg"]
 
 
 def test_text_is_escaped():
