@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+#: Copied into the virtual environment: it makes ``import timm`` work there.
+SHIM = Path(__file__).resolve().parents[1] / "golden" / "catalogue" / "torchvision_shim.py"
+
 
 def fail(message: str) -> NoReturn:
     """Print one line and stop with status 2."""
@@ -39,8 +42,17 @@ def pins_digest(table: dict[str, Any]) -> str:
         project["dependencies"],
         project["optional-dependencies"],
         project["version"],
+        SHIM.read_text(encoding="utf-8"),
     ]
     return hashlib.sha256(json.dumps(pins).encode()).hexdigest()
+
+
+def make_timm_importable(venv: Path) -> None:
+    """Have every Python of VENV declare what torchvision may lack (see SHIM), for any program."""
+    for packages in venv.glob("lib/python*/site-packages"):
+        shutil.copyfile(SHIM, packages / "potvit_torchvision.py")
+        line = "import potvit_torchvision; potvit_torchvision.install()\n"
+        (packages / "potvit_torchvision.pth").write_text(line, encoding="utf-8")
 
 
 def run(*command: str) -> None:
@@ -83,6 +95,7 @@ def main() -> None:
     print("installing the pinned packages (minutes the first time)", file=sys.stderr)
     run(*pip, torch_pin)
     run(*pip, "--editable", ".[dev]")
+    make_timm_importable(venv)
     marker.unlink(missing_ok=True)
     partial = stamp.with_suffix(".tmp")
     partial.write_text(digest + "\n", encoding="utf-8")

@@ -70,6 +70,23 @@ def test_installs_torch_first_and_once(project):
     assert len((project / "asked").read_text().splitlines()) == 4
 
 
+def test_every_python_of_the_environment_imports_timm(project):
+    """Not only the project's: what the set-up leaves in site-packages is used by a bare Python."""
+    pip_that_records(project)
+    packages = project / ".venv" / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    assert set_up(project).returncode == 0
+    hook = (packages / "potvit_torchvision.pth").read_text()
+    assert hook.startswith("import ")  # `site` runs such a line
+    code = f"import sys; sys.path.append({str(packages)!r}); before = set(sys.modules); {hook}\n"
+    code += "assert 'torch' not in sys.modules and 'golden' not in sys.modules\n"
+    code += "import timm, torchvision; assert torchvision.__loader__ is torchvision.__spec__.loader"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_failed_installation_leaves_no_stamp(project):
     pip_that_records(project, status=1)
     done = set_up(project)

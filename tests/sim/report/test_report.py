@@ -248,7 +248,7 @@ def test_the_page_has_both_palettes_and_print_rules(build, tmp_path):
     light, dark = re.findall(r":root \{(.*?)\}", page, re.DOTALL)
     for palette in (light, dark):
         assert used <= set(re.findall(r"(--\w+):", palette))
-    style, body = page.split("</style>")
+    style, _, body = page.partition("</style>")
     assert "@media screen and (prefers-color-scheme: dark)" in style
     assert "@media print" in style
     plain = re.sub(r"var\([^)]*\)", "", body)
