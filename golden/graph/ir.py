@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from golden.ops.softmax import AttnFormat, CodeRule, ExpForm
 from golden.ops.windows import PatchMerge, Windows
+from golden.support.brief import brief
 
 Array = npt.NDArray[Any]
 
@@ -49,6 +50,9 @@ class Tensor:
     exponent: Array
     kind: Kind = Kind.STORED
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
@@ -57,6 +61,13 @@ class Node:
     name: str
     inputs: tuple[str, ...]
     output: str
+
+    def __init_subclass__(cls) -> None:
+        # Before `dataclass` gives each operator a text that prints its weights.
+        cls.__repr__ = Node.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +256,21 @@ class Graph:
     input: str
     output: str
     meta: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """One line: what network it is, and how much of it there is."""
+        made_by = " ".join(
+            str(self.meta[key]) for key in ("model", "bits", "attn") if key in self.meta
+        )
+        count = sum(array.size for node in self.nodes for array in constants(node).values())
+        ends = " to ".join(
+            f"{name} {self.tensors[name].dtype}{list(self.tensors[name].shape)}"
+            for name in (self.input, self.output)
+        )
+        return (
+            f"<Graph {made_by or 'of no model'}: {len(self.nodes)} nodes, "
+            f"{len(self.stored())} stored tensors, {count:,} constants, {ends}>"
+        )
 
     def stored(self) -> list[Tensor]:
         """Every stored edge that a node makes, in execution order (what checkpoints compare)."""

@@ -1,7 +1,7 @@
 """The float models: which there are, how each sees a picture, and where its weights come from."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class LoadedModel:
         weights_sha256: digest of the weights file, or of the tensors where there is no file.
     """
 
-    module: Any
+    module: Any = field(repr=False)
     spec: ModelSpec
     weights_source: str
     weights_sha256: str

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from golden.support.brief import brief
 from golden.support.errors import PotvitError
 from hw.formats.memories import Access
 from hw.isa.instruction import INSTR_BYTES, Instr
@@ -106,6 +107,9 @@ class Program:
     timeline: tuple[tuple[str, int, int, int], ...]
     memory: dict[str, tuple[int, int]]
     accesses: tuple[tuple[list[Access], list[Access]], ...] = field(default=(), compare=False)
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     @property
     def input_bytes(self) -> int:
