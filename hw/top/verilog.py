@@ -18,6 +18,7 @@ from amaranth.hdl import Shape
 from amaranth.lib.wiring import Out
 
 from golden.support.errors import PotvitError
+from golden.support.progress import expecting
 from hw.config import Config
 from hw.host.register_map import COUNTERS, as_json, as_markdown
 from hw.lib.memory import MODULE, VerilogTarget, memory_verilog
@@ -27,6 +28,8 @@ PREFIX = "potvit"
 
 #: A counter of one value has no bits; Amaranth declares it all the same, and nothing uses it.
 _NO_BITS = re.compile(r"^ +(?:wire|reg) \[-1:0\] [^;=]*;\n", re.MULTILINE)
+#: Seconds of a first generation, and MACs that take another second: only a bar depends on it.
+GUESS, GUESS_MACS = 8, 40
 
 
 def top_name(config: Config) -> str:
@@ -53,13 +56,14 @@ class Design:
 def generate(config: Config) -> Design:
     """Verilog of ``config``, the same text for the same sources and configuration."""
     top = Potvit(config)
-    text = verilog.convert(
-        top,
-        name=top_name(config),
-        platform=VerilogTarget(),
-        emit_src=False,
-        strip_internal_attrs=True,
-    )
+    with expecting(f"generating {config.name}", GUESS + config.macs / GUESS_MACS):
+        text = verilog.convert(
+            top,
+            name=top_name(config),
+            platform=VerilogTarget(),
+            emit_src=False,
+            strip_internal_attrs=True,
+        )
     text = f"{_NO_BITS.sub('', text).rstrip()}\n\n{memory_verilog()}"
     return Design(
         verilog=text, description=describe(top, text), register_table=as_markdown(top.map)

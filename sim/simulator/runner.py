@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cocotb_tools.config
@@ -28,12 +28,13 @@ def run(
     timeout: float = 3600.0,
     quiet: bool = True,
     folder: Path | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> list[str]:
     """Run the cocotb tests of ``module`` (one of them with ``testcase``); return their names.
 
     Raises ``AssertionError`` with the end of the log if a test fails, if none ran, or after
     ``timeout`` seconds. ``env`` reaches the test through ``os.environ``; files of the run (waves)
-    are left in ``folder`` if given.
+    are left in ``folder`` if given; ``watch`` is called now and then while it lasts.
     """
     with tempfile.TemporaryDirectory(prefix="potvit-") as scratch:
         here = folder.resolve() if folder else Path(scratch)
@@ -48,7 +49,8 @@ def run(
         with log.open("w") as stream:
             try:
                 run_group(
-                    command, env=full, cwd=here, timeout=timeout, stdin=subprocess.DEVNULL,
+                    command, env=full, cwd=here, timeout=timeout, watch=watch,
+                    stdin=subprocess.DEVNULL,
                     stdout=stream if quiet else None, stderr=subprocess.STDOUT if quiet else None,
                 )  # fmt: skip
             except subprocess.TimeoutExpired:

