@@ -8,6 +8,7 @@ library alone, because nothing else is there yet.
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path

@@ -36,17 +36,14 @@ class Meter:
         self._bar = tqdm(
             total=max(total, 1e-9), desc=title, disable=None, leave=False, bar_format=_BAR
         )
+        #: Whether anybody sees it: measuring for nobody may be left out.
+        self.shown = not self._bar.disable
 
     def __enter__(self) -> Meter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
-
-    @property
-    def shown(self) -> bool:
-        """Whether anybody sees it: measuring for nobody may be left out."""
-        return not self._bar.disable
 
     def to(self, done: float) -> None:
         """Show that ``done`` of the total is done; more than the total shows as all of it."""

@@ -55,7 +55,7 @@ def test_expected_work_learns_from_the_last_time(terminal):
     terminal.truncate(0)
     with bars.expecting("generating tiny", 100):
         time.sleep(0.2)
-    assert all(left <= 1 for _, left in shown(terminal))
+    assert all(left <= 1 for _, left in shown(terminal)), shown(terminal)
     assert 30 < max(percent for percent, _ in shown(terminal)) <= 98
 
 

@@ -4,7 +4,7 @@ from sim.simulator.build_progress import compiling
 
 def test_finished_objects_count_by_their_size(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(Meter, "shown", True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setattr(Meter, "to", lambda self, done: seen.append(done / self._bar.total))
     for name, size in (("a.cpp", 600), ("b.cpp", 300), ("c__Slow.cpp", 400)):
         (tmp_path / name).write_text("x" * size)

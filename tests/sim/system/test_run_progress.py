@@ -23,7 +23,7 @@ def test_the_last_whole_line_counts(tmp_path, text, cycle):
 
 def test_the_bar_follows_the_trace(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(Meter, "shown", True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setattr(Meter, "to", lambda self, done: seen.append(done / self._bar.total))
     with simulating("simulating", tmp_path, 200) as look:
         look()
