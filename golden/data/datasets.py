@@ -101,6 +101,8 @@ def open_dataset(data: str | Path | None, spec: ModelSpec) -> Dataset:
             labels="none",
         )
     folder = Path(data)
+    if not str(data):
+        raise PotvitError("DATA is empty: name a folder")
     if not folder.is_dir():
         raise PotvitError(f"DATA {folder} is no folder")
     if (folder / TABLE).is_file():
@@ -127,6 +129,10 @@ def default_data(spec: ModelSpec) -> Path | None:
 
 def _plain_folder(folder: Path) -> Dataset:
     """Pictures of any layout: enough to calibrate on, and to simulate."""
+    for path in sorted(folder.iterdir()):
+        # Its evaluation pictures must not calibrate.
+        if path.is_dir() and (has_splits(path) or (path / TABLE).is_file()):
+            raise PotvitError(f"DATA {folder} is no data set, but holds one: name {path}")
     skipped = Skipped()
     pictures = list(pictures_below(folder, folder, skipped))
     if not pictures:

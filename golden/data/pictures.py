@@ -126,6 +126,8 @@ def open_image(path: Path) -> Image.Image:
 
 def _decode(path: Path) -> tuple[Image.Image, str]:
     """The picture at 8 bits per channel and the Pillow mode in which it was stored."""
+    if path.exists() and not path.is_file():  # a folder; or a pipe, which could keep us for ever
+        raise PotvitError(f"{path} is no readable picture (no regular file)")
     try:
         with Image.open(path, formats=FORMATS) as image:
             image.load()

@@ -6,6 +6,7 @@ A command's module has ``add_arguments(parser)`` and ``run(args) -> int`` (the e
 import argparse
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -43,11 +44,15 @@ def main(
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, _end)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files and classes that the terminal's encoding lacks are shown as escapes.
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(program, commands, words)
     except PotvitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # A file's name may hold anything, a line break too.
+        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output has left, and so do we
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     report["images"] = [s.name for s in samples]
     write_json(out, report)
     show(report, outcome)
+    if args.data is not None:
+        print("\n".join(net.data.notes()))
     if outcome.failure:
         print(f"error: {outcome.failure}", file=sys.stderr)
         return 1

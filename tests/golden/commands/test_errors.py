@@ -75,6 +75,18 @@ def test_data_without_labels(capsys, tmp_path):
     assert "is no folder" in refused(capsys, "eval", "vit_digits", tmp_path / "nowhere")
 
 
+def test_names_of_any_kind_stay_on_one_line(capfd, tmp_path):
+    """A line break in a name, and bytes that are no text."""
+    line = refused(capfd, "eval", "vit_digits", tmp_path / "no\nwhere")
+    assert "no where is no folder" in line
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe"))
+    folder.mkdir()
+    Image.new("L", (64, 64)).save(folder / "a.png")
+    out = tmp_path / "bundle"
+    assert golden("export", "vit_digits", folder, "--calib", 1, "--out", out) == 0
+    assert "labels of" in capfd.readouterr().out
+
+
 def test_labels_out_of_range(capsys, photos):
     rows(photos, lambda lines: [*lines[:-1], "5.png,10,dev"])
     line = refused(capsys, "eval", "vit_digits", photos)

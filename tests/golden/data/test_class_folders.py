@@ -1,5 +1,6 @@
 """Labels of class folders: right by a rule that is told, or refused in one line."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 
 from golden.catalogue.models import MODELS
 from golden.data.datasets import FOLDER_CALIBRATION, open_dataset
+from golden.data.pictures import open_image
 from golden.support.errors import PotvitError
 
 DEIT, DIGITS = MODELS["deit_tiny"], MODELS["vit_digits"]
@@ -239,3 +241,29 @@ def test_a_plain_folder_calibrates(tmp_path):
     )
     with pytest.raises(PotvitError, match=r"accuracy needs labels\.csv or val/ with a folder"):
         found.eval_samples()
+
+
+def test_a_data_set_further_down_is_not_taken_for_pictures(tmp_path):
+    """Its evaluation pictures would calibrate."""
+    val(tmp_path / "imagenet", "3")
+    with pytest.raises(PotvitError, match=r"is no data set, but holds one: name .*/imagenet$"):
+        open_dataset(tmp_path, DEIT)
+
+
+def test_an_empty_name_is_not_the_working_folder():
+    with pytest.raises(PotvitError, match="DATA is empty"):
+        open_dataset("", DEIT)
+
+
+def test_pipes_are_no_pictures(tmp_path):
+    """Opening one would wait for ever."""
+    pictures(tmp_path, "a")
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    (tmp_path / "a" / "gone.png").symlink_to("nowhere")
+    found = open_dataset(tmp_path, DEIT)
+    assert [s.name for s in found.calib()] == ["a/gone.png", "a/x.png"]
+    assert found.skipped == ("1 file that is no picture (a/pipe.png)",)
+    with pytest.raises(PotvitError, match="does not exist"):
+        found.calib()[0].open()
+    with pytest.raises(PotvitError, match=r"pipe\.png is no readable picture .no regular file"):
+        open_image(tmp_path / "a" / "pipe.png")
