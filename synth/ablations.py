@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from golden.ops.requantize import Requantize
@@ -14,6 +13,7 @@ from hw.array.drain.requantizer import Requantizer
 from hw.attention.shifter_array import ShifterArray
 from hw.attention.softmax import SoftmaxUnit
 from hw.config import Config
+from hw.lib.convert import to_verilog
 from hw.lib.memory import VerilogTarget, memory_verilog
 from synth.ablation_units import DividerSoftmax, DyadicRequantizer, MultiplierArray
 from synth.generic import Library, areas
@@ -25,10 +25,7 @@ TOP = "top"
 
 def part_of(name: str, component: wiring.Component) -> Part:
     """A component on its own, flat, as something to synthesize."""
-    text = verilog.convert(
-        component, name=TOP, platform=VerilogTarget(), emit_src=False, strip_internal_attrs=True
-    )
-    modules = read_modules(text)
+    modules = read_modules(to_verilog(component, TOP, VerilogTarget()))
     return Part(
         name=name,
         top=TOP,

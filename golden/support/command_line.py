@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import NoReturn
 
+from golden.support.environment import forget_foreign
 from golden.support.errors import PotvitError
 
 #: What the user can cure about a path: full, not writable, or something else in its place.
@@ -37,6 +38,7 @@ def main(
 ) -> int:
     """Run one of `commands` (name to module path and help line); the process's exit status.
 
+    Variables that are meant for other programs leave the environment first (`forget_foreign`).
     Status 2 with one line on standard error for what the user can cure, 130 when interrupted, 143
     when terminated; children end and partial files go in either case.
     """
@@ -47,6 +49,7 @@ def main(
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of files and classes that the terminal's encoding lacks are shown as escapes.
         sys.stdout.reconfigure(errors="backslashreplace")
+    forget_foreign()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(program, commands, words)

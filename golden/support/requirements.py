@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from golden.support.environment import tool_environment
 from golden.support.errors import PotvitError
 
 
@@ -85,9 +86,10 @@ def _succeeds(*command: str) -> bool:
 @cache
 def _answer(command: tuple[str, ...], _: tuple[str | None, ...]) -> bool:
     try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        done = subprocess.run(command, env=tool_environment(), capture_output=True, check=False)
     except OSError:
         return False
+    return done.returncode == 0
 
 
 def _shared_python() -> bool | None:

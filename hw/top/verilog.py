@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Out
 
@@ -21,6 +20,7 @@ from golden.support.errors import PotvitError
 from golden.support.progress import expecting
 from hw.config import Config
 from hw.host.register_map import COUNTERS, as_json, as_markdown
+from hw.lib.convert import to_verilog
 from hw.lib.memory import MODULE, VerilogTarget, memory_verilog
 from hw.top.accelerator import Potvit
 
@@ -57,13 +57,7 @@ def generate(config: Config) -> Design:
     """Verilog of ``config``, the same text for the same sources and configuration."""
     top = Potvit(config)
     with expecting(f"generating {config.name}", GUESS + config.macs / GUESS_MACS):
-        text = verilog.convert(
-            top,
-            name=top_name(config),
-            platform=VerilogTarget(),
-            emit_src=False,
-            strip_internal_attrs=True,
-        )
+        text = to_verilog(top, top_name(config), VerilogTarget())
     text = f"{_NO_BITS.sub('', text).rstrip()}\n\n{memory_verilog()}"
     return Design(
         verilog=text, description=describe(top, text), register_table=as_markdown(top.map)

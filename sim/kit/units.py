@@ -6,11 +6,11 @@ import functools
 from collections.abc import Callable, Mapping
 
 from amaranth import Module
-from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, Member, Out
 
 from hw.config import Config
+from hw.lib.convert import to_verilog
 from hw.lib.memory import MEMORY_SOURCE, memory_verilog
 from sim.kit.unit_points import SHARED
 from sim.simulator.verilate import Simulator, verilate
@@ -46,7 +46,7 @@ def compile_parts(
 ) -> Simulator:
     """Verilate ``parts`` side by side; cocotb sees ``clk``, ``rst`` and ``<part>__<port>``."""
     top = SideBySide(parts)
-    text = verilog.convert(top, name=toplevel, emit_src=False, strip_internal_attrs=True)
+    text = to_verilog(top, toplevel)
     sources = [("units.v", text), (MEMORY_SOURCE.name, memory_verilog())]
     return verilate(sources, toplevel, ["clk", "rst", *port_names(top)], waves=waves)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import cocotb_tools.config
 import find_libpython
 
+from golden.support.environment import tool_environment
 from sim.simulator.process import run_group
 from sim.simulator.verilate import Simulator
 
@@ -62,19 +63,19 @@ def _environment(
     simulator: Simulator, module: str, testcase: str | None, results: Path, seed: int
 ) -> dict[str, str]:
     libpython = find_libpython.find_libpython()  # there, or `verilate` had refused
-    path = os.pathsep.join([str(Path.cwd()), *sys.path])
-    env = dict(os.environ) | {
-        "GPI_USERS": f"{libpython};{cocotb_tools.config.pygpi_entry_point()}",
-        "PYGPI_PYTHON_BIN": sys.executable,
-        "COCOTB_TEST_MODULES": module,
-        "COCOTB_TOPLEVEL": simulator.toplevel,
-        "COCOTB_RESULTS_FILE": str(results),
-        "COCOTB_RANDOM_SEED": str(seed),
-        "COCOTB_TRUST_INERTIAL_WRITES": "1",
-        "COCOTB_LOG_LEVEL": os.environ.get("COCOTB_LOG_LEVEL", "WARNING"),
-        "PYTHONPATH": path,
-        "TOPLEVEL_LANG": "verilog",
-    }
+    env = tool_environment(
+        GPI_USERS=f"{libpython};{cocotb_tools.config.pygpi_entry_point()}",
+        PYGPI_PYTHON_BIN=sys.executable,
+        COCOTB_TEST_MODULES=module,
+        COCOTB_TOPLEVEL=simulator.toplevel,
+        COCOTB_RESULTS_FILE=str(results),
+        COCOTB_RANDOM_SEED=str(seed),
+        COCOTB_TRUST_INERTIAL_WRITES="1",
+        COCOTB_LOG_LEVEL="WARNING",
+        PYTHONPATH=os.pathsep.join([str(Path.cwd()), *sys.path]),
+        PYTHONUTF8="1",
+        TOPLEVEL_LANG="verilog",
+    )
     if testcase:
         env["COCOTB_TEST_FILTER"] = rf"\.{testcase}$"
     return env

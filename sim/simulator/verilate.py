@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 import cocotb_tools.config
 from filelock import FileLock
 
+from golden.support.environment import is_plain
 from golden.support.errors import PotvitError
 from golden.support.kept import say_broken
 from golden.support.progress import expecting
@@ -29,6 +31,8 @@ CHECKSUM = "sha256"
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0")
 #: Seconds of a first translation from Verilog to C++: only a bar depends on it.
 TRANSLATION = 20
+#: By name: the wheel's makefile says ``c++`` and ``python``, which need not be there.
+PROGRAMS = ("AR=ar", "CXX=g++", "LINK=g++", f"PYTHON3={sys.executable}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,17 +82,19 @@ def verilate(
     with FileLock(CACHE / f"{folder.name}.lock"):
         if cached := folder.exists() and _whole(folder):
             return Simulator(folder=folder, toplevel=toplevel, waves=waves, cached=cached)
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=CACHE)).resolve()
+        keep = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=CACHE)).resolve()
+        # make takes a path with a blank apart.
+        work = keep if is_plain(keep) else Path(tempfile.mkdtemp(prefix="potvit-")).resolve()
         try:
-            _compile(tool, flags, work, [*sources, ("ports.vlt", control)])
-            keep = work / "keep"
-            keep.mkdir()
-            (work / "obj" / "sim").rename(keep / "sim")
+            _compile(tool, flags, work / "work", [*sources, ("ports.vlt", control)])
+            shutil.move(work / "work" / "obj" / "sim", keep / "sim")
             (keep / CHECKSUM).write_text(_checksum(keep / "sim"))
+            shutil.rmtree(work / "work")
             shutil.rmtree(folder, ignore_errors=True)
             keep.rename(folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
+            shutil.rmtree(keep, ignore_errors=True)
     return Simulator(folder=folder, toplevel=toplevel, waves=waves, cached=cached)
 
 
@@ -123,15 +129,16 @@ def _flags(toplevel: str, *, waves: bool) -> list[str]:
 
 def _compile(tool: Verilator, flags: list[str], work: Path, sources: list[tuple[str, str]]) -> None:
     names = []
+    work.mkdir()
     for name, text in sources:
-        (work / name).write_text(text)
+        (work / name).write_text(text, encoding="utf-8")
         names.append(str(work / name))
     obj = work / "obj"
     with expecting(f"translating {flags[flags.index('--top-module') + 1]}", TRANSLATION):
         _run([*tool.command, *flags, "-Mdir", str(obj), str(driver()), *names], tool.env, work)
     make = ["make", "-s", "-j", str(os.cpu_count() or 1), "-C", str(obj), "-f", "Vtop.mk"]
     with compiling("compiling the simulator", obj) as watch:
-        _run([*make, *MAKE_VARIABLES], tool.env, work, watch)
+        _run([*make, *MAKE_VARIABLES, *PROGRAMS], tool.env, work, watch)
 
 
 def _run(

@@ -1,10 +1,10 @@
 import pytest
-from amaranth.back import verilog
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.support.errors import PotvitError
+from hw.lib.convert import to_verilog
 from hw.lib.memory import Memory as HwMemory
 from hw.lib.memory import VerilogTarget, memory_verilog
 from synth.hierarchy import Memory, read_modules
@@ -41,11 +41,7 @@ class Tree(wiring.Component):
 
 
 def modules_of(scales):
-    text = verilog.convert(
-        Tree(scales), name="top", platform=VerilogTarget(), emit_src=False,
-        strip_internal_attrs=True,
-    )  # fmt: skip
-    return read_modules(text + memory_verilog())
+    return read_modules(to_verilog(Tree(scales), "top", VerilogTarget()) + memory_verilog())
 
 
 def test_instances_of_the_same_design_share_a_digest_and_others_do_not():

@@ -55,19 +55,74 @@ def pip_that_records(project, status=0):
 def test_installs_torch_first_and_once(project):
     pip_that_records(project)
     assert set_up(project).returncode == 0
-    asked = (project / "asked").read_text().splitlines()
+    *asked, check = (project / "asked").read_text().splitlines()
+    assert "importlib.metadata" in check
     assert [line.split()[-1] for line in asked] == ["torch==2.13.0", ".[dev]"]
 
     stamp = project / ".venv" / ".stamp"
     os.utime(stamp, (0, 0))
     assert set_up(project).returncode == 0
-    assert (project / "asked").read_text().splitlines() == asked
+    assert (project / "asked").read_text().splitlines() == [*asked, check]
     assert stamp.stat().st_mtime > 0
 
     changed = (project / "pyproject.toml").read_text().replace("tqdm==", "tqdm==0.")
     (project / "pyproject.toml").write_text(changed)
     assert set_up(project).returncode == 0
-    assert len((project / "asked").read_text().splitlines()) == 4
+    assert len((project / "asked").read_text().splitlines()) == 6
+
+
+def test_only_where_packages_come_from_reaches_pip(project):
+    pip_that_records(project)
+    python = project / ".venv" / "bin" / "python"
+    python.write_text(f"#!/bin/sh\nenv >> {project}/environment\n")
+    elsewhere = {f"PIP_{name}": "1" for name in ("USER", "TARGET", "PREFIX", "ROOT", "NO_DEPS")}
+    sources = {"PIP_INDEX_URL": "https://i", "PIP_EXTRA_INDEX_URL": "https://e"}
+    others = {"PYTHONPATH": "/elsewhere", "CXXFLAGS": "-O0", "MAKEFLAGS": "k"}
+    assert set_up(project, **elsewhere, **sources, **others).returncode == 0
+    seen = (project / "environment").read_text()
+    assert "PIP_INDEX_URL=https://i\n" in seen
+    assert "PIP_EXTRA_INDEX_URL=https://e\n" in seen
+    assert not [name for name in (elsewhere | others) if f"\n{name}=" in f"\n{seen}"]
+
+
+def test_packages_that_went_elsewhere_are_noticed(project):
+    pip_that_records(project)
+    python = project / ".venv" / "bin" / "python"
+    python.write_text('#!/bin/sh\ncase "$*" in *importlib.metadata*) exit 1;; esac\n')
+    done = set_up(project)
+    assert done.returncode == 2
+    assert "error: pip did not install into .venv" in done.stderr
+    assert not (project / ".venv" / ".stamp").exists()
+
+
+@pytest.mark.parametrize("name", ["a folder", "it's", "x$y", "a;b", "a#b", "a:b", "(1)"])
+def test_a_folder_that_make_takes_apart_is_refused_in_one_line(project, name):
+    odd = project / name
+    odd.mkdir()
+    shutil.copy(project / "pyproject.toml", odd)
+    done = set_up(odd)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "move the project" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (odd / ".venv").exists()
+
+
+@pytest.mark.parametrize("name", ["größe", "日本", "a-b_c+d@1.0"])
+def test_letters_of_any_script_are_no_obstacle(project, name):
+    folder = project / name
+    folder.mkdir()
+    shutil.copy(project / "pyproject.toml", folder)
+    pip_that_records(folder)
+    assert set_up(folder).returncode == 0
+
+
+def test_a_place_that_cannot_be_written_is_one_line(project):
+    (project / ".venv").write_text("in the way")
+    done = set_up(project)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: set-up: .venv: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_every_python_of_the_environment_imports_timm(project):

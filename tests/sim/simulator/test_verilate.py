@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +152,36 @@ def test_another_toolchain_builds_another_simulator(compiled, monkeypatch, tmp_p
     assert not levels().cached
     assert len(compiled) == 2
     assert levels().cached
+
+
+#: What a shell may have set for other simulators, compilers and Pythons.
+HOSTILE = {
+    "COCOTB_TEST_FILTER": "nothing", "COCOTB_TESTCASE": "nothing", "COCOTB_LIST_TESTS": "1",
+    "COCOTB_USER_COVERAGE": "1", "GPI_EXTRA": "/no/lib.so:entry", "RANDOM_SEED": "x",
+    "COCOTB_LOG_LEVEL": "nonsense", "CXX": "false", "CXXFLAGS": "--nonsense", "MAKEFLAGS": "n",
+    "VERILATOR_ROOT": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere",
+    "PYTHONOPTIMIZE": "2", "PYTHONWARNINGS": "error",
+}  # fmt: skip
+
+
+def test_a_hostile_shell_and_a_folder_with_a_blank(monkeypatch, tmp_path):
+    """Built and run as ever, on a search path without a ``python``."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for folder in ("/usr/bin", "/bin"):
+        for program in Path(folder).iterdir():
+            if not program.name.startswith("python") and not (tools / program.name).exists():
+                (tools / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(tools))
+    for name, value in HOSTILE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(verilate, "CACHE", tmp_path / "it's a folder" / "verilated")
+    model = verilate.verilate([("levels.v", LEVELS)], "levels", ["clk", "rst"])
+    assert not model.cached
+    assert run(model, "sim.benches.idle", folder=tmp_path / "a run") == ["idle"]
+    assert {p.name for p in verilate.CACHE.iterdir()} == {
+        model.folder.name, f"{model.folder.name}.lock"
+    }  # fmt: skip
 
 
 @pytest.mark.needs("waves")
