@@ -28,6 +28,7 @@ option-PYTHON  :=##           interpreter to set up with (the first of at least 
 takes-test         := WORKERS
 takes-test-all     := WORKERS
 takes-eval         := MODEL DATA BITS ATTN WEIGHTS SEED OUT
+takes-bench        := MODEL DATA BITS ATTN WEIGHTS SEED OUT
 takes-export       := MODEL DATA BITS ATTN WEIGHTS SEED TENSORS OUT
 takes-verilog      := CONFIG OUT
 takes-sim          := MODEL CONFIG BITS ATTN DATA WEIGHTS IMAGES STALLS SEED WAVES OUT
@@ -81,7 +82,7 @@ unexport $(VARIABLES) $(filter PYTHON% PYTEST_% COCOTB_% GPI_%,$(filter-out \
 	PYTHONHASHSEED PYTHONUNBUFFERED,$(.VARIABLES))) MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor lint format test test-all eval export verilog sim report explore classify \
+.PHONY: help setup doctor lint format test test-all eval bench export verilog sim report explore classify \
 	synth train-digits record readme clean
 
 help: ## list the targets and their variables
@@ -126,6 +127,10 @@ test-all: lint ## every test, slow ones included
 eval: $(READY) ## accuracy of the integer network beside the float one
 	$(PY) -m golden eval $(or $(call given-word,MODEL),deit_tiny) $(call given-word,DATA) \
 		--quant --ptf --lis $(call options,$(filter-out MODEL DATA,$(takes-$@)))
+
+bench: $(READY) ## speed of the integer executor beside the float network, alternating runs
+	$(PY) -m golden bench $(or $(call given-word,MODEL),deit_tiny) $(call given-word,DATA) \
+		$(call options,$(filter-out MODEL DATA,$(takes-$@)))
 
 export: $(READY) ## the integer network as a bundle
 	$(PY) -m golden export $(or $(call given-word,MODEL),deit_tiny) $(call given-word,DATA) \

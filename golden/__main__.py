@@ -12,6 +12,7 @@ COMMANDS = {
         "golden.commands.study",
         "every option of the quantizer against accuracy: docs/accuracy.md",
     ),
+    "bench": ("golden.commands.bench", "speed of the integer executor beside the float network"),
     "train-digits": ("golden.commands.train_digits", "train the embedded model vit_digits"),
     "doctor": ("golden.commands.doctor", "what this machine has of what the project needs"),
 }

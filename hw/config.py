@@ -20,13 +20,20 @@ def _bits(count: int) -> int:
 class Config:
     """One accelerator. Sizes are words of the memory named; see docs/architecture.md.
 
-    ``rows`` (R) tokens in a row group; ``cols`` (Cn) output channels of a tile; ``lanes`` (K)
-    8x8 products per PE and cycle; ``axi_bytes`` data bus width; ``head_lanes`` (D) shifters per
-    row and the largest head dimension; ``max_keys`` the longest attention row; ``max_channels`` the
-    widest LayerNorm; ``four_bit=False`` removes the W4 mode (an area ablation). ``axi_prot`` and
-    ``axi_cache`` are what AxPROT and AxCACHE say of every access (IHI 0022, A4.4, A4.7): secure
-    unprivileged data, and normal memory without caches or buffers, so that a write's response, and
-    with it the interrupt, comes after its data can be seen.
+    Array: ``rows`` (R) tokens in a row group; ``cols`` (Cn) output channels of a tile; ``lanes``
+    (K) 8x8 products per PE and cycle; ``four_bit=False`` removes the W4 mode (an area ablation).
+
+    Attention: ``head_lanes`` (D) shifters per row and the largest head dimension; ``max_keys`` the
+    longest attention row; ``slots`` row groups whose maxima are kept at a time; ``exp_form`` how
+    the exponential is evaluated.
+
+    Residual stream: ``max_tokens`` tokens whose statistics are kept; ``max_channels`` the widest
+    LayerNorm; ``const_rows`` position constants (rows of Cn) that wait for the drain.
+
+    Control and bus: ``queue_depth`` instructions a unit's queue holds; ``fetch_depth``
+    instructions fetched ahead; ``axi_bytes`` data bus width; ``burst_beats`` beats of the longest
+    burst; ``outstanding`` read bursts asked for and not yet answered; ``axi_prot`` and
+    ``axi_cache`` are what AxPROT and AxCACHE say.
 
     Raises ``PotvitError`` for an illegal combination, with the rule it breaks.
     """

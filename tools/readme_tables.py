@@ -1,18 +1,18 @@
-"""Write the README's tables from what they describe.
+"""Write the tables of the README and of the pages in docs from what they describe.
 
 Run from the repository's root: ``python -m tools.readme_tables`` rewrites the blocks between
-``<!-- table: NAME -->`` and ``<!-- end -->``; with ``--check`` it only says which differ (status
-1). A new table is a function in `TABLES`.
+``<!-- table: NAME -->`` and ``<!-- end -->`` in every page of `PAGES`; with ``--check`` it only
+says which pages differ (status 1). A new table is a function in `TABLES`.
 """
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from golden.support.errors import PotvitError
+from golden.support.report_file import write_text
 from golden.support.requirements import CAPABILITIES, REQUIREMENTS
 from tools.recorded_tables import RECORDED, markdown
 
@@ -110,6 +110,11 @@ def requirements() -> str:
     )
 
 
+#: Pages with such blocks; one that does not exist has none.
+PAGES = tuple(
+    Path(name) for name in ("README.md", "docs/commands.md", "docs/models.md", "docs/results.md")
+)
+
 TABLES: dict[str, Callable[[], str]] = {
     "requirements": requirements,
     "targets": targets,
@@ -120,8 +125,8 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def rewritten(text: str) -> str:
-    """`text` with every table block made anew.
+def rewritten(text: str, page: Path = PAGES[0]) -> str:
+    """`text` of `page` with every table block made anew.
 
     Raises:
         PotvitError: a block names a table that nobody makes, or a table's source is missing.
@@ -129,33 +134,35 @@ def rewritten(text: str) -> str:
     for match in _BLOCK.finditer(text):
         if match["name"] not in TABLES:
             raise PotvitError(
-                f"README.md wants a table {match['name']!r}; there are {', '.join(TABLES)}"
+                f"{page} wants a table {match['name']!r}; there are {', '.join(TABLES)}"
             )
     return _BLOCK.sub(lambda m: m[1] + TABLES[m["name"]]() + m[3], text)
 
 
 def main() -> int:
-    """Rewrite or check README.md."""
-    parser = argparse.ArgumentParser(description="Write README.md's tables from their sources.")
+    """Rewrite or check the pages; none is written unless all can be."""
+    parser = argparse.ArgumentParser(description="Write the pages' tables from their sources.")
     parser.add_argument("--check", action="store_true", help="only say whether they differ")
     args = parser.parse_args()
-    readme = Path("README.md")
-    old = readme.read_text(encoding="utf-8")
+    changed = {}
     try:
-        new = rewritten(old)
+        for page in filter(Path.exists, PAGES):
+            old = page.read_text(encoding="utf-8")
+            if (new := rewritten(old, page)) != old:
+                changed[page] = new
     except PotvitError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyError as error:
         print(f"error: a record in docs/data has no {error}: run `make record`", file=sys.stderr)
         return 2
-    if args.check and new != old:
-        print("README.md's tables differ from their sources: run `make readme`", file=sys.stderr)
-        return 1
-    if new != old:
-        partial = readme.with_name(".README.md.partial")
-        partial.write_text(new, encoding="utf-8")
-        os.replace(partial, readme)
+    if args.check:
+        for page in changed:
+            print(f"{page}: its tables differ from their sources: run `make readme`",
+                  file=sys.stderr)  # fmt: skip
+        return int(bool(changed))
+    for page, new in changed.items():
+        write_text(page, new)
     return 0
 
 

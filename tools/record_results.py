@@ -1,8 +1,9 @@
 """Keep the figures that the README shows: from the reports in build/ to docs/data/.
 
-Run from the repository's root after `make eval`, `make sim`, `make synth`, `make explore`:
-``python -m tools.record_results``. A run replaces the record of the same name. Left out: runs
-that were not bit-exact or had random stalls, evaluations of random weights or few pictures.
+Run from the repository's root after `make eval`, `make bench`, `make sim`, `make synth`,
+`make explore`: ``python -m tools.record_results``. A run replaces the record of the same name. Left
+out: runs that were not bit-exact or had random stalls, evaluations of random weights or few
+pictures.
 """
 
 import json
@@ -27,8 +28,10 @@ RUN_FIELDS = (
 #: What is kept of an evaluation (see `golden.commands.eval`).
 EVAL_FIELDS = (
     "model", "bits", "attn", "weights", "images", "fp_top1", "fp_top5", "int_top1", "int_top5",
-    "agreement", "images_per_second", "fp_images_per_second",
+    "agreement", "machine",
 )  # fmt: skip
+#: What is kept of a comparison of speeds (see `golden.commands.bench`).
+BENCH_FIELDS = ("model", "bits", "attn", "weights", "pictures", "rounds", "machine", "runs")
 #: Evaluations on fewer pictures say little.
 EVAL_PICTURES = 200
 
@@ -56,6 +59,7 @@ def main() -> int:
             ("accuracy", "runs"): evaluations(),
             ("performance", "runs"): runs(),
             ("exploration", "models"): explorations(),
+            ("bench", "runs"): benches(),
             ("area_units", "units"): areas(),
         } | {("synthesis", target): synthesis(target) for target in SYNTH_FIELDS}
         if not any(found.values()):
@@ -69,6 +73,16 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def benches() -> dict[str, Any]:
+    """Comparisons of the executor's speed with float's, by model, bits and codes."""
+    return {
+        "-".join(report[field] for field in ("model", "bits", "attn")): kept(
+            path, report, BENCH_FIELDS
+        )
+        for path, report in reports("bench/*.json", "rounds")
+    }
 
 
 def update(name: str, key: str, found: dict[str, Any]) -> str:

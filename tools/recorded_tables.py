@@ -25,12 +25,40 @@ def accuracy() -> str:
             f"{run['fp_top1']:.2f} / {run['fp_top5']:.2f} %",
             f"{run['int_top1']:.2f} / {run['int_top5']:.2f} %",
             f"{run['agreement']:.2f} %",
-            f"{run['images_per_second'] / run['fp_images_per_second']:.2f}",
+            _machine(run),
         ]
         for run in _recorded("accuracy")["runs"].values()
     ]
     header = ["model", "bits", "attention codes", "pictures", "float top-1 / top-5",
-              "integer top-1 / top-5", "same top-1", "speed, float = 1"]  # fmt: skip
+              "integer top-1 / top-5", "same top-1", "machine"]  # fmt: skip
+    return markdown(header, rows)
+
+
+def _machine(run: dict[str, Any]) -> str:
+    """Where a record was made; the first ones did not say."""
+    where = run.get("machine")
+    return f"{where['processor']}, {where['cores']} cores" if where else "not recorded"
+
+
+def speed() -> str:
+    """Recorded comparisons of the integer executor's speed with float's."""
+    rows = [
+        [
+            f"`{run['model']}` {run['bits']} {run['attn']}",
+            str(found["threads"]),
+            *(
+                f"{side['median']:.1f} ({side['lowest']:.1f} to {side['highest']:.1f}), "
+                f"batch {side['batch']}"
+                for side in (found["integer"], found["floating"])
+            ),
+            f"{found['ratio']:.2f}",
+            _machine(run),
+        ]
+        for run in _recorded("bench")["runs"].values()
+        for found in run["runs"]
+    ]
+    header = ["network", "threads", "integer, pictures per second", "fp32, pictures per second",
+              "integer / fp32", "machine"]  # fmt: skip
     return markdown(header, rows)
 
 
@@ -199,6 +227,7 @@ def _recorded(name: str) -> dict[str, Any]:
 
 RECORDED: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
+    "speed": speed,
     "performance": performance,
     "lost-cycles": lost_cycles,
     "exploration": exploration,

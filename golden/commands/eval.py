@@ -15,6 +15,7 @@ from golden.evaluation.ledger import PICTURES, ledger
 from golden.execute.batched import Executor, usable_device
 from golden.models.load import load_model
 from golden.quant import quantize
+from golden.support.machine import machine
 from golden.support.report_file import require_writable, write_json
 
 FOLDER = Path("build/eval")
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         "attn": attn,
         "weights": model.weights_source,
         **asdict(accuracy),
+        "machine": machine(),
         "weights_sha256": model.weights_sha256,
         "data": data.origin,
         "labels": data.labels,
