@@ -15,6 +15,7 @@ from golden.evaluation.ledger import PICTURES, ledger
 from golden.execute.batched import Executor, usable_device
 from golden.models.load import load_model
 from golden.quant import quantize
+from golden.quant.learn.defaults import FOLDER as KEPT
 from golden.support.machine import machine
 from golden.support.report_file import require_writable, write_json
 
@@ -65,9 +66,13 @@ def run(args: argparse.Namespace) -> int:
     report_options: dict[str, Any] | None = None
     executor = None
     if args.quant:
-        graph = quantize(model, calibration, options, quiet=False)
+        options, more = quant_arguments.learning(args, options, model)
+        graph = quantize(model, calibration, options, more=more, keep=KEPT, quiet=False)
         executor = Executor(graph, args.device)
-        report_options = options.to_dict() | {"calibration": len(calibration)}
+        report_options = options.to_dict() | {
+            "calibration": len(calibration),
+            "learned_from_also": len(more),
+        }
     accuracy = evaluate(
         model,
         executor,

@@ -21,6 +21,7 @@ from golden.graph import ir
 from golden.graph.bundle import MANIFEST, save_bundle
 from golden.models.load import load_model
 from golden.quant import quantize
+from golden.quant.learn.defaults import FOLDER as KEPT
 from golden.support.atomic_folder import AtomicFolder
 from golden.support.errors import PotvitError
 from golden.support.progress import progress
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or FOLDER / f"{args.model}-{options.bits.name}-{options.attn}"
     AtomicFolder(out, marker=MANIFEST).check()
     model = load_model(args.model, args.weights)
-    graph = quantize(model, calibration, options, quiet=False)
+    options, more = quant_arguments.learning(args, options, model)
+    graph = quantize(model, calibration, options, more=more, keep=KEPT, quiet=False)
     graph = replace(graph, meta={**graph.meta, "data": data.origin, "streams": _listed(shown)})
     save_bundle(graph, out, streams(graph, shown, spec.preprocess))
     print("\n".join(data.notes()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from golden.catalogue.models import ModelSpec
 from golden.data.datasets import Dataset, default_data, open_dataset
 from golden.data.noise import noise_pictures
 from golden.data.pictures import Sample
+from golden.models.load import LoadedModel
 from golden.ops.softmax import ExpForm
 from golden.quant import QuantOptions, bit_map
+from golden.quant.learn.defaults import default_learning, more_pictures
+from golden.quant.learn.options import LearnOptions
 from golden.quant.options import RULES
 from golden.quant.search.observers import METHODS
 from golden.support.errors import PotvitError
@@ -66,6 +70,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exp", choices=[form.value for form in ExpForm], default="base2", help="exponential"
     )
+    parser.add_argument(
+        "--learn",
+        type=learning_steps,
+        metavar="auto|N",
+        help="steps of learned rounding a block, 0 for none (auto: 60 with 4-bit weights)",
+    )
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="DIR",
+        help="unlabelled pictures to learn from too (default: $POTVIT_DATA/train)",
+    )
     parser.add_argument("--rule", choices=RULES, help="code thresholds (the format's own)")
 
 
@@ -87,6 +103,30 @@ def quant_options(args: argparse.Namespace, *, ptf: bool = True, lis: bool = Tru
         ptf=ptf,
     )
     return replace(options, rule=args.rule or "auto") if lis else options
+
+
+def learning(
+    args: argparse.Namespace, options: QuantOptions, model: LoadedModel
+) -> tuple[QuantOptions, Sequence[Sample]]:
+    """The options with what ``--learn`` and ``--pictures`` say of ``model``, and more pictures.
+
+    Raises:
+        PotvitError: ``--pictures`` where nothing is learned, or without pictures.
+    """
+    if args.learn is None:
+        learn = default_learning(options, model)
+    else:
+        learn = LearnOptions(steps=args.learn, seed=args.seed) if args.learn else None
+    if learn is None:
+        if args.pictures is not None:
+            raise PotvitError("--pictures are for learned rounding: add --learn N or drop them")
+        return options, []
+    return replace(options, learn=learn), more_pictures(model, args.pictures, args.seed)
+
+
+def learning_steps(text: str) -> int | None:
+    """Read ``auto`` (None) or a number of at least 0."""
+    return None if text == "auto" else natural(text)
 
 
 def dataset(args: argparse.Namespace, spec: ModelSpec) -> Dataset:

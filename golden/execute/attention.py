@@ -120,12 +120,17 @@ class Codes:
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Return uint8 codes."""
+        index = self.positions(logits)
+        e = self.exponential(index)
+        return self.codes(index, e, e.sum(-1, keepdim=True))
+
+    def positions(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return int32 table positions of logits: ``256*head`` plus the distance to the maximum."""
         index = logits.to(torch.int32)
         index = index.amax(-1, keepdim=True).add(self._offset).sub(index)
         if self._masked is not None:
             index = index.masked_fill_(logits == MASKED, self._masked)
-        e = self.exponential(index)
-        return self.codes(index, e, e.sum(-1, keepdim=True))
+        return index
 
     def exponential(self, index: torch.Tensor) -> torch.Tensor:
         """Return the float32 ``E`` of table positions, ``256*head + t``."""

@@ -35,6 +35,23 @@ def reciprocal_roots(variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     return r16.masked_fill(zero, 0), (23 - (s >> 1)).masked_fill(zero, 0)
 
 
+def normalize(q: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ``n`` (16 fraction bits, float64 [..., C]) of tokens ``q``, and ``1/deviation``.
+
+    ``alpha`` [C] float64 are the channels' powers of two, ``2**a``; the second result, [..., 1],
+    is the root that multiplied ``X - mean``: ``n = (X - mean) * root * 2**16``, rounded.
+    """
+    channels = q.shape[-1]
+    x = q.to(torch.float64, copy=True).mul_(alpha)
+    s1 = x.sum(-1, keepdim=True)
+    s2 = (x * x).sum(-1, keepdim=True)
+    r, k = reciprocal_roots((channels * s2 - s1 * s1).long())
+    # 2**-k built from its bits: exact whatever the library's pow does.
+    factor = ((1023 - k) << 52).view(torch.float64).mul_(r)
+    n = x.mul_(channels).sub_(s1).mul_(factor).add_(0.5).floor_()
+    return n, factor.mul_(channels * 2.0**-16)
+
+
 class LayerNorm:
     """``golden.ops.LayerNorm`` of int8 [B, T, C]; widths are proven at construction."""
 
@@ -59,7 +76,6 @@ class LayerNorm:
         def row(values: np.ndarray) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.float64, device=device)
 
-        self._channels = channels
         self._alpha = row(2.0 ** node.alpha.astype(np.float64))
         # Powers of two scale exactly; 0.5 is the rounding half after the shift by t.
         self._gamma = row(gamma * 2.0**-node.shift)
@@ -67,12 +83,6 @@ class LayerNorm:
 
     def __call__(self, q: torch.Tensor) -> torch.Tensor:
         """Return int8 [..., C] of the int8 residual."""
-        x = q.double().mul_(self._alpha)
-        s1 = x.sum(-1, keepdim=True)
-        s2 = (x * x).sum(-1, keepdim=True)
-        r, k = reciprocal_roots((self._channels * s2 - s1 * s1).long())
-        # 2**-k built from its bits: exact whatever the library's pow does.
-        factor = ((1023 - k) << 52).view(torch.float64).mul_(r)
-        n = x.mul_(self._channels).sub_(s1).mul_(factor).add_(0.5).floor_()
+        n, _ = normalize(q, self._alpha)
         y = n.mul_(self._gamma).add_(self._beta).floor_()
         return y.clamp_(-128, 127).to(torch.int8)

@@ -37,8 +37,9 @@ class Calibrator:
 
     ``values`` maps an edge to its exact integers [N, ...]; ``tensors`` and ``nodes`` are the
     graph so far; ``class_weight`` is what the class token counts for at this point of the
-    network. Everything a node's constants depend on comes from here, so no float of an
-    earlier layer reaches a later one except through the float network's own outputs.
+    network; ``wanted`` keeps the real weights that each layer was rounded from.
+    Everything a node's constants depend on comes from here, so no float of an earlier layer
+    reaches a later one except through the float network's own outputs.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Calibrator:
         self.tensors: dict[str, ir.Tensor] = {}
         self.nodes: list[ir.Node] = []
         self.values: dict[str, torch.Tensor] = {}
+        self.wanted: dict[str, Floats] = {}
         self._moments: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self._steps = StepBuilder(torch.device("cpu"))
         self._edge("image", torch.from_numpy(pixels), 0, wire=False)
@@ -150,6 +152,7 @@ class Calibrator:
                 made = weights.round_nearest(layer.weight, bits, np.diag(seen.cov_xx), span)
         else:
             made = weights.round_nearest(layer.weight, bits, span=span)
+        self.wanted[name] = layer.weight
         # The table's offset folds into the bias exactly: zero * sum(W).
         bias = bias + zero * 2.0**x_exp * made.real.sum(1)
         if options.refit or options.bias_correction:

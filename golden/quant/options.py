@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from golden.ops.softmax import RULE_CENTRED, RULE_FQ, RULE_HALF, AttnFormat, CodeRule, ExpForm
+from golden.quant.learn.options import LearnOptions
 from golden.quant.search.observers import METHODS
 from golden.support.errors import PotvitError
 
@@ -99,6 +100,7 @@ class QuantOptions:
         equalize: powers of two between the channels of Q and K, and of V and the projection,
             even out what one exponent per head or edge has to hold; K loses its mean, which
             adds the same to all logits of a row.
+        learn: learned rounding on top of all that (None: not).
     """
 
     method: str = "minmax"
@@ -118,6 +120,7 @@ class QuantOptions:
     stream_target: bool = True
     centre_values: bool = True
     equalize: bool = True
+    learn: LearnOptions | None = None
 
     def __post_init__(self) -> None:
         """Refuse unknown names and impossible numbers with a ``PotvitError``."""
@@ -143,6 +146,8 @@ class QuantOptions:
             raise PotvitError(f"rule {self.rule} is for 4-bit codes: half-step codes need half")
         if self.attn == "log2" and self.rule == "half":
             raise PotvitError("rule half is for half-step codes: choose fq or centred")
+        if self.attn == "none" and self.learn is not None:
+            raise PotvitError("learned rounding needs log2 or half-step codes, not uniform ones")
         for name in ("prior", "class_weight", "read_weight"):
             if not getattr(self, name) > 0:
                 raise PotvitError(f"{name} must be positive, not {getattr(self, name)}")

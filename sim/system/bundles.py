@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from golden.graph import ir
 from golden.graph.bundle import load_bundle, save_bundle
 from golden.models.load import LoadedModel, load_model
 from golden.quant import QuantOptions, bit_map, quantize
+from golden.quant.learn.defaults import FOLDER as KEPT
+from golden.quant.learn.defaults import default_learning, more_pictures
 from golden.support.errors import PotvitError
 from golden.support.kept import files_digest, say_broken
 from golden.support.progress import progress
@@ -54,9 +56,11 @@ def network(
     found = open_dataset(data if data is not None else default_data(model.spec), model.spec)
     options = QuantOptions(bits=bit_map(bits), attn=attn)
     samples = found.calib(None)
+    options = replace(options, learn=default_learning(options, model))
+    more = [] if options.learn is None else more_pictures(model, None)
     material = (
         model.weights_sha256, options.to_dict(), found.origin, [s.name for s in samples],
-        _pixels_digest(samples, model.spec.preprocess),
+        _pixels_digest([*samples, *more], model.spec.preprocess),
         files_digest(SOURCES.rglob("*.py"), SOURCES), [version(library) for library in LIBRARIES],
     )  # fmt: skip
     digest = hashlib.sha256(repr(material).encode()).hexdigest()
@@ -65,7 +69,7 @@ def network(
     with FileLock(FOLDER / f".{folder.name}.lock"):
         graph = _kept(folder)
         if graph is None:
-            graph = quantize(model, samples, options, quiet=False)
+            graph = quantize(model, samples, options, more=more, keep=KEPT, quiet=False)
             save_bundle(graph, folder)
     return Network(graph=graph, model=model, data=found, folder=folder)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,15 @@ from golden.data.pictures import Sample
 from golden.graph import ir
 from golden.models.load import LoadedModel
 from golden.quant.calibrate import Calibrator, ints
+from golden.quant.learn.reconstruct import reconstruct
+from golden.quant.learn.state import Saved, fingerprint
 from golden.quant.options import QuantOptions
 from golden.quant.search.linear import LinearParameters, linear_parameters
 from golden.quant.search.threads import one_thread
 from golden.quant.vit import stages
 from golden.quant.vit.attention import attention
 from golden.quant.vit.float_model import FloatModel
+from golden.quant.vit.float_stages import float_stages
 from golden.support.errors import PotvitError
 from golden.support.progress import progress
 
@@ -35,11 +39,15 @@ def quantize(
     samples: Sequence[Sample],
     options: QuantOptions | None = None,
     *,
+    more: Sequence[Sample] = (),
+    keep: Path | None = None,
     quiet: bool = True,
 ) -> ir.Graph:
     """Return the exact integer graph of a timm ViT, calibrated on ``samples``.
 
-    Labels are not looked at. The same model, pictures and options give the same graph whatever
+    Where rounding is learned, it is learned from ``samples`` and ``more``, and each finished stage
+    is kept in a folder below ``keep``, from which an interrupted run goes on. Labels are not
+    looked at. The same model, pictures and options give the same graph whatever
     the number of threads. ``quiet=False`` shows a progress bar on a terminal.
 
     Raises:
@@ -49,15 +57,49 @@ def quantize(
     if not samples:
         raise PotvitError("quantizing needs at least one calibration picture")
     pixels = np.stack([sample.pixels(model.spec.preprocess) for sample in samples])
-    graph = quantize_pixels(model, pixels, options, quiet=quiet)
+    others = None
+    if options.learn is not None and more:
+        others = np.stack([sample.pixels(model.spec.preprocess) for sample in more])
+    graph = quantize_pixels(model, pixels, options, more=others, keep=keep, quiet=quiet)
     meta = {**graph.meta, "calibration": [sample.name for sample in samples]}
+    if others is not None:
+        meta["learned_from_also"] = [sample.name for sample in more]
     return replace(graph, meta=meta)
 
 
 def quantize_pixels(
-    model: LoadedModel, pixels: npt.NDArray[np.uint8], options: QuantOptions, *, quiet: bool = True
+    model: LoadedModel,
+    pixels: npt.NDArray[np.uint8],
+    options: QuantOptions,
+    *,
+    more: npt.NDArray[np.uint8] | None = None,
+    keep: Path | None = None,
+    quiet: bool = True,
 ) -> ir.Graph:
     """``quantize`` from decoded pixels, uint8 [N, H, W, C]."""
+    graph, wanted = _calibrated(model, pixels, options, quiet)
+    if options.learn is None:
+        return graph
+    if more is not None:
+        pixels = np.concatenate([pixels, more])
+    saved = Saved(keep / fingerprint(graph, pixels, asdict(options)) if keep else None)
+    stages = float_stages(model.module, options.class_weight, options.read_weight)
+    return reconstruct(
+        graph,
+        stages,
+        model.spec.preprocess,
+        pixels,
+        wanted,
+        options.learn,
+        saved,
+        quiet=quiet,
+    )
+
+
+def _calibrated(
+    model: LoadedModel, pixels: npt.NDArray[np.uint8], options: QuantOptions, quiet: bool
+) -> tuple[ir.Graph, dict[str, npt.NDArray[np.float64]]]:
+    """The graph before anything is learned, and the real weights behind its integers."""
     module = model.module
     depth = len(module.blocks)
     options.bits.check(layer_names(depth))
@@ -70,7 +112,7 @@ def quantize_pixels(
         cal.add(ir.Select(name="select", inputs=(stream,), output="select"), cal.exponent(stream))
         norm, _ = stages.layer_norm(cal, "norm", "select", module.norm, None, 8)
         _head(cal, norm, linear_parameters(module.head), floats.logits())
-    return ir.Graph(
+    graph = ir.Graph(
         tensors=cal.tensors,
         nodes=tuple(cal.nodes),
         input="image",
@@ -85,6 +127,7 @@ def quantize_pixels(
             "preprocess": model.spec.preprocess.to_dict(),
         },
     )
+    return graph, cal.wanted
 
 
 def _block(cal: Calibrator, floats: FloatModel, block: int, stream: str) -> str:

@@ -1,0 +1,1 @@
+"""Learned rounding: a quantized graph fitted to the float network by its own integer forward."""

@@ -1,0 +1,44 @@
+"""Where rounding is learned unless the user says otherwise, and which pictures help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from golden.data.pictures import Sample, picture_folder
+from golden.models.load import LoadedModel
+from golden.quant.learn.options import LearnOptions
+from golden.quant.options import QuantOptions
+from golden.support.locations import data_folder
+
+#: Unlabelled pictures that are taken beside the calibration ones.
+MORE_PICTURES = 400
+#: Kept stages of runs that were interrupted, and of those that were not.
+FOLDER = Path("build/learn")
+
+
+def default_learning(options: QuantOptions, model: LoadedModel) -> LearnOptions | None:
+    """Learn where 4-bit weights lose accuracy: not for random weights or uniform attention."""
+    random = model.weights_source.startswith("random")
+    if random or options.attn == "none" or 4 not in options.bits.patterns.values():
+        return None
+    return LearnOptions()
+
+
+def more_pictures(model: LoadedModel, folder: Path | None, seed: int = 0) -> Sequence[Sample]:
+    """Draw ``MORE_PICTURES`` of ``folder``; of ``$POTVIT_DATA/train`` for an ImageNet model.
+
+    None where that is not there. Raises ``PotvitError`` for a ``folder`` without pictures.
+    """
+    if folder is None:
+        data = data_folder()
+        if model.spec.timm_name is None or data is None or not (data / "train").is_dir():
+            return []
+        folder = data / "train"
+    found = picture_folder(folder)
+    if len(found) <= MORE_PICTURES:
+        return found
+    chosen = np.random.default_rng(seed).permutation(len(found))[:MORE_PICTURES]
+    return [found[i] for i in sorted(chosen)]

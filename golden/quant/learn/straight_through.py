@@ -1,0 +1,173 @@
+"""Integer steps whose forward is exact and whose backward pretends that nothing was rounded.
+
+Integers travel as float32 numbers: sums below 2**24 are exact, whatever their order. A rounding
+passes its gradient on unchanged, a saturation passes none (straight-through estimator: Bengio et
+al. 2013, arXiv:1308.3432).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.autograd import Function
+
+from golden.execute.attention import Codes
+from golden.execute.layernorm import normalize
+
+
+class _Narrow(Function):
+    """``sat8(floor(x + 1/2))``: the gradient of what saturates is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        y = (x + 0.5).floor_()
+        ctx.save_for_backward((y >= -128) & (y <= 127))
+        return y.clamp_(-128, 127)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        (inside,) = ctx.saved_tensors
+        return grads[0] * inside
+
+
+class _Round(Function):
+    """``floor(x + 1/2)`` within limits; the gradient passes unchanged."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, low: float, high: float) -> torch.Tensor:
+        return (x + 0.5).floor_().clamp_(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return grads[0], None, None
+
+
+class _Lookup(Function):
+    """A table of 256 entries at int8 positions, with a table of slopes for the way back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, table: torch.Tensor, slope: torch.Tensor
+    ) -> torch.Tensor:
+        index = (x + 128).to(torch.uint8)
+        ctx.save_for_backward(index, slope)
+        return table.index_select(0, index.reshape(-1).int()).view(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        index, slope = ctx.saved_tensors
+        local = slope.index_select(0, index.reshape(-1).int()).view(index.shape)
+        return grads[0] * local, None, None
+
+
+class _Probabilities(Function):
+    """Log-Int-Softmax codes as what they multiply V by; the softmax's own gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: torch.Tensor, step: Codes, table: torch.Tensor, slope: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        index = step.positions(logits)
+        e = step.exponential(index)
+        total = e.sum(-1, keepdim=True)
+        codes = step.codes(index, e, total)
+        ctx.save_for_backward(e / total, slope)
+        ctx.mark_non_differentiable(codes)
+        return table.index_select(0, codes.view(-1).int()).view(codes.shape), codes
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        p, slope = ctx.saved_tensors
+        pushed = p * grads[0]
+        pushed -= p * pushed.sum(-1, keepdim=True)
+        return pushed * slope, None, None, None
+
+
+class _Attend(Function):
+    """Shifted sums of V, the half-step lanes rounded as the hardware rounds them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        p: torch.Tensor,
+        v: torch.Tensor,
+        whole: torch.Tensor,
+        part: torch.Tensor | None,
+        step: float,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(p, v)
+        made = whole @ v
+        if part is not None:
+            made += part @ (v * step + 0.5).floor_()
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        p, v = ctx.saved_tensors
+        return grads[0] @ v.transpose(-1, -2), p.transpose(-1, -2) @ grads[0], None, None, None
+
+
+class _Normalize(Function):
+    """The integer LayerNorm's normalised value (16 fraction bits), LayerNorm's own gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, q: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+        n, root = normalize(q, alpha)
+        ctx.save_for_backward((n * 2.0**-16).float(), root.float(), alpha.float())
+        return n
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        y, root, alpha = ctx.saved_tensors
+        g = (grads[0] * 65536.0).float()
+        g = g - g.mean(-1, keepdim=True) - y * (g * y).mean(-1, keepdim=True)
+        return g * root * alpha, None
+
+
+def narrow(x: torch.Tensor) -> torch.Tensor:
+    """Round to int8 with saturation."""
+    made: torch.Tensor = _Narrow.apply(x)
+    return made
+
+
+def rounded(x: torch.Tensor, bits: int) -> torch.Tensor:
+    """Round to signed integers of ``bits`` bits."""
+    limit = 2.0 ** (bits - 1)
+    made: torch.Tensor = _Round.apply(x, -limit, limit - 1)
+    return made
+
+
+def lookup(x: torch.Tensor, table: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+    """``table[x + 128]`` of int8 ``x``; ``slope`` [256] is the table's derivative."""
+    made: torch.Tensor = _Lookup.apply(x, table, slope)
+    return made
+
+
+def probabilities(
+    logits: torch.Tensor, step: Codes, table: torch.Tensor, slope: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What each code [B, H, T, T] multiplies V by, and the codes.
+
+    ``table`` [256] holds that factor by code, ``slope`` [H, 1, 1] is d(ln E)/d(logit).
+    """
+    made: tuple[torch.Tensor, torch.Tensor] = _Probabilities.apply(logits, step, table, slope)
+    return made
+
+
+def attend(
+    p: torch.Tensor,
+    v: torch.Tensor,
+    whole: torch.Tensor,
+    part: torch.Tensor | None = None,
+    step: float = 0.0,
+) -> torch.Tensor:
+    """``whole @ v + part @ rshr(step * v)``, the gradient that of ``p @ v``."""
+    made: torch.Tensor = _Attend.apply(p, v, whole, part, step)
+    return made
+
+
+def normalized(q: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """Return float64 ``n`` of the integer LayerNorm for tokens ``q`` [..., C], ``alpha`` = 2**a."""
+    made: torch.Tensor = _Normalize.apply(q, alpha)
+    return made
