@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -21,12 +22,18 @@ T = TypeVar("T")
 DURATIONS = Path("build/durations.json")
 #: Seconds between two looks at work that runs elsewhere.
 TICK = 0.5
-_BAR = "{desc}: {percentage:3.0f}% |{bar:30}| {elapsed} so far, about {remaining} left"
+_BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} so far, about {remaining} left"
 
 
 def progress(items: Iterable[T], title: str) -> Iterable[T]:
     """`items` behind a progress bar on standard error; plain where that is no terminal."""
-    return tqdm(items, desc=title, disable=None if title else True, leave=False)
+    return tqdm(items, desc=title, disable=None if title else True, leave=False, **_size())
+
+
+def _size() -> dict[str, int]:
+    """Room for a bar: the terminal's; some (those of containers and of ``script``) say 0 by 0."""
+    found = shutil.get_terminal_size()
+    return {"ncols": min(found.columns or 80, 100), "nrows": found.lines or 24}
 
 
 class Meter:
@@ -34,8 +41,9 @@ class Meter:
 
     def __init__(self, title: str, total: float) -> None:
         self._bar = tqdm(
-            total=max(total, 1e-9), desc=title, disable=None, leave=False, bar_format=_BAR
-        )
+            total=max(total, 1e-9), desc=title, disable=None, leave=False, bar_format=_BAR,
+            **_size(),
+        )  # fmt: skip
         #: Whether anybody sees it: measuring for nobody may be left out.
         self.shown = not self._bar.disable
 

@@ -1,6 +1,7 @@
 """Bars: what they say on a terminal, and that nobody else hears of them."""
 
 import io
+import os
 import re
 import time
 
@@ -85,3 +86,15 @@ def test_nobody_watches_nothing_is_written(monkeypatch, tmp_path, capsys):
         assert not meter.shown
     assert capsys.readouterr() == ("", "")
     assert not bars.DURATIONS.exists()
+
+
+def test_a_terminal_of_unknown_width_shows_the_bar(terminal, monkeypatch):
+    """A pseudo-terminal without a size, as in containers, says 0 columns."""
+    monkeypatch.setattr("shutil.os.get_terminal_size", lambda *_: os.terminal_size((0, 0)))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    terminal = terminal()
+    with bars.Meter("building", 2) as meter:
+        meter.to(1)
+        assert list(bars.progress([5], "pictures")) == [5]
+    assert "building:  50%" in terminal.getvalue()
+    assert "pictures:   0%" in terminal.getvalue()
