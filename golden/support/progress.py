@@ -18,8 +18,8 @@ from golden.support.report_file import write_json
 
 T = TypeVar("T")
 
-#: Seconds that work of each title took when it was last done here.
-DURATIONS = Path("build/durations.json")
+#: How much longer than guessed each kind of work took when it was last done here.
+PACES = Path("build/paces.json")
 #: Seconds between two looks at work that runs elsewhere.
 TICK = 0.5
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} so far, about {remaining} left"
@@ -60,21 +60,51 @@ class Meter:
             self._bar.refresh()
 
 
+class Pace:
+    """How long a kind of work is expected to take, by a guess and by the last time here.
+
+    ``kind`` names the work in `PACES`; ``guess`` is its seconds on an unknown machine. The clock
+    runs from the making of the object.
+    """
+
+    def __init__(self, kind: str, guess: float) -> None:
+        self._kind, self._guess = kind, guess
+        self._expected = guess * _paces().get(kind, 1.0)
+        self._began = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the work began."""
+        return time.monotonic() - self._began
+
+    def share(self) -> float:
+        """Share of the work that should be done by now; work that takes longer is never done."""
+        left = max(self._expected - self.elapsed, 0.1 * self.elapsed)
+        return self.elapsed / (self.elapsed + left + 1e-9)
+
+    def correct(self, share: float) -> None:
+        """Expect what follows from a ``share`` that is done now for certain."""
+        self._expected = self.elapsed / share
+
+    def keep(self) -> None:
+        """Remember how long the work took, now that it is done."""
+        with suppress(PotvitError):  # only the next estimate suffers
+            write_json(PACES, {**_paces(), self._kind: round(self.elapsed / self._guess, 3)})
+
+
 @contextmanager
 def expecting(title: str, guess: float) -> Iterator[None]:
-    """A bar over work that says nothing of itself.
+    """A bar over work that says nothing of itself; the first word of ``title`` is its kind.
 
-    The time left follows from how long work of this ``title`` took when it was last done
-    (`DURATIONS`), the first time from ``guess``, in seconds. It stops short of the end.
+    The time left follows from a guess in seconds, corrected by how far off the guess was when work
+    of this kind was last done here.
     """
-    known = _durations()
-    total = known.get(title, guess)
-    began, ended = time.monotonic(), threading.Event()
-    with Meter(title, total) as meter:
+    pace, ended = Pace(title.split()[0], guess), threading.Event()
+    with Meter(title, 1) as meter:
 
         def tick() -> None:
             while not ended.wait(TICK):
-                meter.to(min(time.monotonic() - began, 0.98 * total))
+                meter.to(pace.share())
 
         ticker = threading.Thread(target=tick, daemon=True)
         if meter.shown:
@@ -86,13 +116,12 @@ def expecting(title: str, guess: float) -> Iterator[None]:
             if meter.shown:
                 ticker.join()
     if meter.shown:
-        with suppress(PotvitError):  # only the next estimate suffers
-            write_json(DURATIONS, {**_durations(), title: round(time.monotonic() - began, 1)})
+        pace.keep()
 
 
-def _durations() -> dict[str, float]:
+def _paces() -> dict[str, float]:
     try:
-        found = json.loads(DURATIONS.read_text(encoding="utf-8"))
-        return {title: float(taken) for title, taken in found.items() if float(taken) > 0}
+        found = json.loads(PACES.read_text(encoding="utf-8"))
+        return {kind: float(pace) for kind, pace in found.items() if 0 < float(pace) < 1e6}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -29,8 +29,8 @@ CACHE = Path("build/verilated")
 CHECKSUM = "sha256"
 #: The wheel's own setting for precompiled headers breaks g++.
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0")
-#: Seconds of a first translation from Verilog to C++: only a bar depends on it.
-TRANSLATION = 20
+#: Characters of Verilog that become C++ in a second, until it is known better.
+TRANSLATED = 150_000
 #: By name: the wheel's makefile says ``c++`` and ``python``, which need not be there.
 PROGRAMS = ("AR=ar", "CXX=g++", "LINK=g++", f"PYTHON3={sys.executable}")
 
@@ -134,7 +134,8 @@ def _compile(tool: Verilator, flags: list[str], work: Path, sources: list[tuple[
         (work / name).write_text(text, encoding="utf-8")
         names.append(str(work / name))
     obj = work / "obj"
-    with expecting(f"translating {flags[flags.index('--top-module') + 1]}", TRANSLATION):
+    size = sum(len(text) for _, text in sources)
+    with expecting("translating Verilog to C++", 1 + size / TRANSLATED):
         _run([*tool.command, *flags, "-Mdir", str(obj), str(driver()), *names], tool.env, work)
     make = ["make", "-s", "-j", str(os.cpu_count() or 1), "-C", str(obj), "-f", "Vtop.mk"]
     with compiling("compiling the simulator", obj) as watch:

@@ -17,8 +17,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch, tmp_path):
-    """Makes standard error a terminal; durations go to a file of the test's own."""
-    monkeypatch.setattr(bars, "DURATIONS", tmp_path / "build" / "durations.json")
+    """Makes standard error a terminal; paces go to a file of the test's own."""
+    monkeypatch.setattr(bars, "PACES", tmp_path / "build" / "paces.json")
     monkeypatch.setattr(bars, "TICK", 0.02)
 
     def made():  # in the test itself: pytest has its own standard error in each phase
@@ -54,38 +54,57 @@ def test_expected_work_learns_from_the_last_time(terminal):
     assert all(left > 90 for _, left in shown(terminal))
     assert len(shown(terminal)) > 2
     terminal.truncate(0)
-    with bars.expecting("generating tiny", 100):
-        time.sleep(0.2)
+    with bars.expecting("generating base", 300):  # three times the work, in a moment all the same
+        time.sleep(0.3)
     assert all(left <= 1 for _, left in shown(terminal)), shown(terminal)
-    assert 30 < max(percent for percent, _ in shown(terminal)) <= 98
+    assert 10 < max(percent for percent, _ in shown(terminal)) < 95
+
+
+def test_work_that_takes_longer_is_never_said_to_be_done(terminal):
+    terminal = terminal()
+    with bars.expecting("generating tiny", 0.05):
+        time.sleep(0.4)
+    assert max(percent for percent, _ in shown(terminal)) == 91
+
+
+def test_what_is_done_for_certain_corrects_the_expectation(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now)
+    pace = bars.Pace("compiling", 100)
+    now = 50.0
+    assert pace.share() == pytest.approx(0.5)
+    pace.correct(0.1)
+    assert pace.share() == pytest.approx(0.1)
+    now = 250.0
+    assert pace.share() == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1]", '{"generating tiny": "soon"}', '{"generating tiny": -3}']
+    "text", ["", "[1]", '{"generating": "soon"}', '{"generating": -3}', '{"generating": NaN}']
 )
 def test_a_broken_record_is_ignored(terminal, text):
     terminal = terminal()
-    bars.DURATIONS.parent.mkdir()
-    bars.DURATIONS.write_text(text)
+    bars.PACES.parent.mkdir()
+    bars.PACES.write_text(text)
     with bars.expecting("generating tiny", 100):
         time.sleep(0.1)
-    assert shown(terminal)
+    assert all(left > 90 for _, left in shown(terminal))
 
 
 def test_failed_work_leaves_no_record(terminal):
     terminal = terminal()
     with pytest.raises(KeyError), bars.expecting("generating tiny", 100):
         raise KeyError
-    assert not bars.DURATIONS.exists()
+    assert not bars.PACES.exists()
 
 
 def test_nobody_watches_nothing_is_written(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(bars, "DURATIONS", tmp_path / "durations.json")
+    monkeypatch.setattr(bars, "PACES", tmp_path / "paces.json")
     with bars.expecting("generating", 1), bars.Meter("building", 3) as meter:
         meter.to(2)
         assert not meter.shown
     assert capsys.readouterr() == ("", "")
-    assert not bars.DURATIONS.exists()
+    assert not bars.PACES.exists()
 
 
 def test_a_terminal_of_unknown_width_shows_the_bar(terminal, monkeypatch):
