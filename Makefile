@@ -67,7 +67,7 @@ options = $(foreach v,$1,$(if $(value $v),$(option-$v)=$(call quoted,$v)))
 
 # The first Python of at least 3.11; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; \
+	$$p -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; \
 	done)
 
 VENV  := .venv
@@ -78,7 +78,7 @@ READY := $(VENV)/.pins-installed
 export PYTHONHASHSEED := 0
 export PYTHONUNBUFFERED := 1
 # What the caller's shell or another make has set for other programs stays out of ours.
-unexport $(VARIABLES) $(filter PYTHON% PYTEST_% COCOTB_% GPI_%,$(filter-out \
+unexport $(VARIABLES) $(filter PYTHON% PYTEST_% MYPY% RUFF_%,$(filter-out \
 	PYTHONHASHSEED PYTHONUNBUFFERED,$(.VARIABLES))) MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 .DEFAULT_GOAL := help

@@ -96,9 +96,10 @@ def _writable(folder: Path) -> bool:
 def is_plain(path: Path) -> bool:
     """Whether compilers, make and the shell take ``path`` as it stands.
 
-    Letters and digits of any script and ``. _ - + @ /`` are; blanks, quotes and the like are not.
+    ASCII letters, digits and ``. _ - + @ /`` are; blanks, quotes and the like are not, and nor are
+    other letters, which Verilator writes into its makefiles as escapes that make does not read.
     """
-    return all(letter.isalnum() or letter in "._-+@/" for letter in str(path))
+    return re.fullmatch(r"[A-Za-z0-9._+@/-]*", str(path)) is not None
 
 
 def require_plain(path: Path) -> None:
@@ -111,5 +112,5 @@ def require_plain(path: Path) -> None:
         wrong = next(x for x in str(path) if not is_plain(Path(x)))
         raise PotvitError(
             f"{str(path)!r} holds {wrong!r}, which make and compilers take apart: "
-            "move the project to a path of letters, digits and . _ - + @"
+            "move the project to a path of plain letters, digits and . _ - + @"
         )

@@ -145,3 +145,22 @@ def test_help_lists_every_target_and_every_variable():
     phony = re.search(r"^\.PHONY: (.*)$", TEXT.replace("\\\n", " "), re.MULTILINE)
     assert phony
     assert set(phony[1].split()) == set(TARGETS)
+
+
+def test_the_callers_shell_reaches_no_recipe(tmp_path):
+    """Neither our own variables nor what it has set for other Pythons, tests and makes."""
+    extra = tmp_path / "extra.mk"
+    extra.write_text("shown:\n\t@env\n\t@$(PYTHON) -c 'print(\"runs\")'\n")
+    hostile = {
+        "PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere", "PYTHONSTARTUP": "/no.py",
+        "PYTHONOPTIMIZE": "2", "PYTEST_ADDOPTS": "-k nothing", "MYPYPATH": "/nowhere",
+        "RUFF_CONFIG": "/no.toml", "MODEL": "x", "DATA": "/x", "MAKEFLAGS": "k",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-f", "Makefile", "-f", extra, "shown", "PYTHON=python3"],
+        cwd=ROOT, env=SHELL | hostile, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    seen = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert not set(hostile) & set(seen)
+    assert seen["PYTHONHASHSEED"] == "0"
+    assert "runs" in done.stdout

@@ -95,7 +95,7 @@ def test_packages_that_went_elsewhere_are_noticed(project):
     assert not (project / ".venv" / ".stamp").exists()
 
 
-@pytest.mark.parametrize("name", ["a folder", "it's", "x$y", "a;b", "a#b", "a:b", "(1)"])
+@pytest.mark.parametrize("name", ["a folder", "it's", "x$y", "a;b", "a#b", "a:b", "(1)", "größe"])
 def test_a_folder_that_make_takes_apart_is_refused_in_one_line(project, name):
     odd = project / name
     odd.mkdir()
@@ -108,9 +108,8 @@ def test_a_folder_that_make_takes_apart_is_refused_in_one_line(project, name):
     assert not (odd / ".venv").exists()
 
 
-@pytest.mark.parametrize("name", ["größe", "日本", "a-b_c+d@1.0"])
-def test_letters_of_any_script_are_no_obstacle(project, name):
-    folder = project / name
+def test_plain_letters_and_signs_are_no_obstacle(project):
+    folder = project / "a-b_c+d@1.0"
     folder.mkdir()
     shutil.copy(project / "pyproject.toml", folder)
     pip_that_records(folder)

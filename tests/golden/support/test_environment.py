@@ -68,7 +68,7 @@ def test_a_home_that_cannot_be_written_gets_a_cache_of_our_own(monkeypatch, tmp_
     assert "XDG_CACHE_HOME" not in tool_environment()
 
 
-@pytest.mark.parametrize("letter", "' \"$`\\#%;:&()[]{}*?!|<>~=,\n\t")
+@pytest.mark.parametrize("letter", "' \"$`\\#%;:&()[]{}*?!|<>~=,\n\tößп日")
 def test_paths_that_make_takes_apart(letter):
     path = Path(f"/home/a{letter}b")
     assert not is_plain(path)
@@ -77,7 +77,7 @@ def test_paths_that_make_takes_apart(letter):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("path", ["/home/ada/potvit-1.0_b+c@d", "/größe/日本/п"])
+@pytest.mark.parametrize("path", ["/home/ada/potvit-1.0_b+c@d", "relative/x"])
 def test_paths_that_are_fine(path):
     require_plain(Path(path))
 

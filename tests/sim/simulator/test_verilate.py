@@ -164,7 +164,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
-def test_a_hostile_shell_and_a_folder_with_a_blank(monkeypatch, tmp_path):
+def test_a_hostile_shell_and_a_folder_that_make_takes_apart(monkeypatch, tmp_path):
     """Built and run as ever, on a search path without a ``python``."""
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -175,10 +175,10 @@ def test_a_hostile_shell_and_a_folder_with_a_blank(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tools))
     for name, value in HOSTILE.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(verilate, "CACHE", tmp_path / "it's a folder" / "verilated")
+    monkeypatch.setattr(verilate, "CACHE", tmp_path / "it's a große Mappe" / "verilated")
     model = verilate.verilate([("levels.v", LEVELS)], "levels", ["clk", "rst"])
     assert not model.cached
-    assert run(model, "sim.benches.idle", folder=tmp_path / "a run") == ["idle"]
+    assert run(model, "sim.benches.idle", folder=tmp_path / "läuft es") == ["idle"]
     assert {p.name for p in verilate.CACHE.iterdir()} == {
         model.folder.name, f"{model.folder.name}.lock"
     }  # fmt: skip
