@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     quant_arguments.add_arguments(parser)
     positive = quant_arguments.positive
-    parser.add_argument("--pictures", type=positive, default=48, metavar="N", help="timed (48)")
+    parser.add_argument("--limit", type=positive, default=48, metavar="N", help="pictures (48)")
     parser.add_argument("--rounds", type=positive, default=7, metavar="N", help="of each side (7)")
     parser.add_argument(
         "--threads", type=positive, nargs="+", default=[1, 2], metavar="N", help="in turn (1 2)"
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     require_writable(args.out)
     model = load_model(args.model, args.weights)
     executor = Executor(quantize(model, calibration, options, quiet=False))
-    samples = list(data.evaluation or data.calibration)[: args.pictures]
+    samples = list(data.evaluation or data.calibration)[: args.limit]
     pixels = np.stack([sample.pixels(spec.preprocess) for sample in samples])
     report = {
         "model": args.model,

@@ -10,7 +10,7 @@ from golden.evaluation import bench
 from golden.support.command_line import main
 from golden.support.machine import machine
 
-WORDS = ["bench", "vit_digits", "digits", "--calib", "12", "--pictures", "4", "--threads", "1"]
+WORDS = ["bench", "vit_digits", "digits", "--calib", "12", "--limit", "4", "--threads", "1"]
 
 
 def test_the_report_has_both_sides_and_the_machine(tmp_path, capsys):
@@ -61,7 +61,7 @@ def test_sides_alternate_at_their_best_batches(monkeypatch):
     assert timed == [("i", 2), ("i", 2), ("f", 4)] * 3
 
 
-@pytest.mark.parametrize("words", [["--pictures", "0"], ["--rounds", "-1"], ["--threads", "x"]])
+@pytest.mark.parametrize("words", [["--limit", "0"], ["--rounds", "-1"], ["--threads", "x"]])
 def test_senseless_numbers_are_refused(words):
     with pytest.raises(SystemExit) as caught:
         main("golden", COMMANDS, [*WORDS, *words])
