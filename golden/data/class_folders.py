@@ -83,10 +83,10 @@ def _read_split(
 def _samples(
     folder: Path, classes: Mapping[str, Sequence[Path]], labels: Mapping[str, int]
 ) -> list[Sample]:
-    found = []
+    found, depth = [], len(folder.parts) + 2
     for name, paths in sorted(classes.items()):
         for path in paths:
-            for below in path.relative_to(folder).parts[2:-1]:
+            for below in path.parts[depth:-1]:
                 if same_language(name, below):
                     raise PotvitError(
                         f"DATA {folder}: is {path.relative_to(folder)} of class {name} or {below}? "

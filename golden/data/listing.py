@@ -72,7 +72,9 @@ def entries(folder: Path, root: Path, skipped: Skipped) -> tuple[list[Path], lis
                     folders.append(path)
             elif is_sidecar(entry.name):
                 skipped.sidecars.append(str(path.relative_to(root)))
-            elif path.suffix.lower() in SUFFIXES and (entry.is_file() or entry.is_symlink()):
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and (
+                entry.is_file() or entry.is_symlink()
+            ):
                 pictures.append(path)
             else:
                 skipped.no_pictures.append(str(path.relative_to(root)))
