@@ -21,7 +21,8 @@ from golden.ops.softmax import E_BITS, MASKED, AttnFormat, CodeRule
 from golden.ops.uniform_attention import RECIPROCAL, RECIPROCAL_BITS
 from golden.support.errors import PotvitError
 
-SUM_BITS = 24
+#: Row sums: up to 1024 keys of 16 bits.
+SUM_BITS = 26
 
 
 def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
@@ -90,14 +91,17 @@ class Codes:
     """``golden.ops.LogIntSoftmax`` (or uniform codes) of int8 [..., H, T, T] logits.
 
     ``E`` comes from a table of the 256 distances per head; row sums of up to 256 of them are
-    exact in float32 in any order. A threshold ``256*S >= T*(E << n)``, ``T = u * 2**z``, reads
-    ``S / (u*E) >= 2**(n + z - 8)``: the exponent field of that quotient counts the thresholds
-    passed, and ``E = 0`` divides to infinity, beyond all of them. `_Octaves` says why a rounded
-    quotient cannot reach a power of two that the exact one does not.
+    exact in float32 in any order, longer rows are summed and divided in float64. A threshold
+    ``256*S >= T*(E << n)``, ``T = u * 2**z``, reads ``S / (u*E) >= 2**(n + z - 8)``: the exponent
+    field of that quotient counts the thresholds passed, and ``E = 0`` divides to infinity, beyond
+    all of them. `_Octaves` says why a rounded quotient cannot reach a power of two that the exact
+    one does not.
     """
 
     def __init__(self, node: ir.Softmax, keys: int, device: torch.device) -> None:
-        require_bits(f"{node.name}: row sum", keys * ((1 << E_BITS) - 1), SUM_BITS + 1)
+        longest = keys * ((1 << E_BITS) - 1)
+        require_bits(f"{node.name}: row sum", longest, SUM_BITS + 1)
+        self._sum_type = torch.float32 if longest < FLOAT32_EXACT else torch.float64
         self.fmt, self.rule = node.fmt, node.rule
         unit = ops.LogIntSoftmax(form=node.form)
         try:
@@ -115,14 +119,15 @@ class Codes:
                 raise PotvitError(f"{node.name}: code threshold {t} outside 256..1023")
         self._boundaries = torch.tensor(_fq_boundaries(), dtype=torch.float64, device=device)
         self._octaves = [
-            _Octaves(t, most, values).to(device) for t, most in _thresholds(node.fmt, node.rule)
+            _Octaves(t, most, values, self._sum_type).to(device)
+            for t, most in _thresholds(node.fmt, node.rule)
         ]
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Return uint8 codes."""
         index = self.positions(logits)
         e = self.exponential(index)
-        return self.codes(index, e, e.sum(-1, keepdim=True))
+        return self.codes(index, e, e.sum(-1, keepdim=True, dtype=self._sum_type))
 
     def positions(self, logits: torch.Tensor) -> torch.Tensor:
         """Return int32 table positions of logits: ``256*head`` plus the distance to the maximum."""
@@ -137,7 +142,7 @@ class Codes:
         return self._table.index_select(0, index.view(-1)).view(index.shape)
 
     def codes(self, index: torch.Tensor, e: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-        """Return uint8 codes of table positions, their ``E`` and float32 row sums."""
+        """Return uint8 codes of table positions, their ``E`` and exact float row sums."""
         if self.fmt is None:
             e = e.double()
             return torch.floor(e.mul_(510).add_(s).div_(2 * s.double())).to(torch.uint8)
@@ -161,15 +166,23 @@ def _thresholds(fmt: AttnFormat | None, rule: CodeRule) -> list[tuple[int, int]]
 class _Octaves:
     """How many ``n`` in 0..most-1 have ``256*S >= T*(E << n)``, for ``E`` out of a table.
 
-    The divisor ``u*E`` is carried in float32, rounded up where it has more than 24 bits; the
-    constructor proves that this moves no threshold that a sum below 2**24 can reach. A quotient
-    of such numbers that is below a power of two is below it by more than a relative 2**-25, so
-    the correctly rounded quotient reaches a power only where the exact one does.
+    With sums below 2**24 the divisor ``u*E`` is carried in float32, rounded up where it has more
+    than 24 bits; the constructor proves that this moves no threshold that such a sum can reach. A
+    quotient of such numbers that is below a power of two is below it by more than a relative
+    2**-25, so the correctly rounded quotient reaches a power only where the exact one does.
+    Longer sums (below 2**26) are divided in float64, where all of it is exact and the distance is
+    more than 2**-27 against 2**-53.
     """
 
-    def __init__(self, t: int, most: int, values: npt.NDArray[np.int64]) -> None:
+    def __init__(self, t: int, most: int, values: npt.NDArray[np.int64], kind: torch.dtype) -> None:
         z = (t & -t).bit_length() - 1
-        self._u, self._most, self._bias = t >> z, most, 127 + z - 9
+        self._u, self._most, self._divisor = t >> z, most, None
+        wide = kind is torch.float64
+        # The integer type of a float's bits, where its exponent starts, and the bias.
+        self._field, self._fraction = (torch.int64, 52) if wide else (torch.int32, 23)
+        self._bias = (1023 if wide else 127) + z - 9
+        if wide:
+            return
         exact = self._u * values
         carried = exact.astype(np.float32)
         carried = np.where(carried < exact, np.nextafter(carried, np.float32(np.inf)), carried)
@@ -178,10 +191,10 @@ class _Octaves:
             -((-x << np.maximum(shifts, 0)) >> np.maximum(-shifts, 0))
             for x in (exact, carried.astype(np.int64))
         )
-        if not np.all((least == found) | (least >= 1 << SUM_BITS)):
+        if not np.all((least == found) | (least >= FLOAT32_EXACT)):
             raise PotvitError(f"code threshold {t} cannot be carried exactly")
-        whole = bool((exact == carried).all())
-        self._divisor = None if whole else torch.tensor(carried, dtype=torch.float32)
+        if not (exact == carried).all():
+            self._divisor = torch.tensor(carried, dtype=torch.float32)
 
     def to(self, device: torch.device) -> _Octaves:
         """Move the divisors to ``device``."""
@@ -192,10 +205,10 @@ class _Octaves:
     def __call__(self, index: torch.Tensor, e: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         """Return int32 counts for table positions, their float32 ``E`` and row sums."""
         if self._divisor is None:
-            quotient = s / (e * self._u)
+            quotient = s / (e.to(s.dtype) * self._u)
         else:
             quotient = s / self._divisor.index_select(0, index.view(-1)).view(e.shape)
-        field = quotient.view(torch.int32).bitwise_right_shift_(23)
+        field = quotient.view(self._field).bitwise_right_shift_(self._fraction)
         return field.sub_(self._bias).clamp_(0, self._most)
 
 

@@ -37,6 +37,10 @@ VARIANTS = {
     "fq": {"rule": RULE_FQ},
     "odd threshold": {"rule": CodeRule(odd=357)},
     "wide": {"tokens": 50, "channels": 192, "heads": 3, "depth": 1, "classes": 100},
+    "no prefix": {"tokens": 16, "prefix": 0, "features": "all"},
+    "prefix of three, class features": {"tokens": 19, "prefix": 3, "features": "class"},
+    "longest row": {"tokens": 1024, "depth": 1, "patch": 2},
+    "long row, half": {"tokens": 290, "depth": 1, "patch": 2, "fmt": AttnFormat.HALF},
 }
 
 
@@ -138,17 +142,18 @@ def test_carriers_follow_the_bound(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("form", ExpForm)
-def test_codes_at_every_threshold_and_on_a_million_random_rows(fmt, rule, form):
+@pytest.mark.parametrize(("keys", "bits", "kind"), [(256, 24, "float32"), (1024, 26, "float64")])
+def test_codes_at_every_threshold_and_on_a_million_random_rows(fmt, rule, form, keys, bits, kind):
     exps = np.arange(-5, 1)
     node = ir.Softmax(
         name="codes", inputs=("x",), output="codes", logit_exp=exps, form=form, fmt=fmt, rule=rule
     )
-    unit = Codes(node, 256, torch.device("cpu"))
+    unit = Codes(node, keys, torch.device("cpu"))
     reference = LogIntSoftmax(form=form, fmt=fmt, rule=rule)
     table = np.concatenate([reference.exponential(np.arange(256), e) for e in exps])
     rng = np.random.default_rng(0)
     index = rng.integers(0, table.size, 1_000_000)
-    s = rng.integers(1, 1 << 24, index.size) >> rng.integers(0, 24, index.size)
+    s = rng.integers(1, 1 << bits, index.size) >> rng.integers(0, bits, index.size)
     near_index, near_s = [index], [s]
     every = np.arange(table.size)
     for n in range(16):
@@ -157,13 +162,13 @@ def test_codes_at_every_threshold_and_on_a_million_random_rows(fmt, rule, form):
                 near_index.append(every)
                 near_s.append(((t * table << n) >> 8) + offset)
     index, s = np.concatenate(near_index), np.concatenate(near_s)
-    fits = (s >= np.maximum(table[index], 1)) & (s < 1 << 24)
+    fits = (s >= np.maximum(table[index], 1)) & (s < 1 << bits)
     index, s = index[fits], s[fits]
     assert index.size > 500_000
     where = torch.tensor(index, dtype=torch.int32)
     e = unit.exponential(where)
     assert np.array_equal(e.numpy(), table[index])
-    got = unit.codes(where, e, torch.tensor(s, dtype=torch.float32))
+    got = unit.codes(where, e, torch.tensor(s, dtype=getattr(torch, kind)))
     assert np.array_equal(got.numpy(), reference.codes(table[index], s))
     assert set(np.unique(got.numpy())) == set(range(fmt.zero_code + 1))
 
@@ -205,6 +210,9 @@ def test_unsafe_widths_are_refused():
         Executor(changed(graph, "head", la=head.la + 16))
     with pytest.raises(PotvitError, match=r"outside -5\.\.0"):
         Executor(changed(graph, "blocks.0.codes", logit_exp=np.array([-6, 0])))
+    codes = next(n for n in graph.nodes if n.name == "blocks.0.codes")
+    with pytest.raises(PotvitError, match=r"blocks.0.codes: row sum may need 28 bits, .* 27"):
+        Codes(codes, 1026, torch.device("cpu"))
     with pytest.raises(PotvitError, match="another format"):
         Executor(changed(graph, "blocks.0.attn", fmt=AttnFormat.HALF))
 
