@@ -72,11 +72,11 @@ def compute_node(node: ir.Node, inputs: list[Array]) -> Array:
 
 
 def patch_embed(node: ir.PatchEmbed, image: Array) -> Array:
-    """Return the exact accumulator of every token, the class token's zeros first if it has one."""
+    """Return the exact accumulator of every token, the zeros of the prefix tokens first."""
     acc = patches(image, node.patch) @ node.weight.astype(np.int64).T
     if node.bias is not None:
         acc = acc + node.bias.astype(np.int64)
-    return np.concatenate([np.zeros_like(acc[:1]), acc]) if node.class_token else acc
+    return np.pad(acc, ((node.prefix, 0), (0, 0)))
 
 
 def residual(node: ir.Residual, inputs: list[Array]) -> Array:

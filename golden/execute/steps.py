@@ -44,7 +44,7 @@ class StepBuilder:
         width = shape[-1]
         match node:
             case ir.PatchEmbed():
-                return _patch_embed(self._gemm(node, node.bias), node.patch, node.class_token)
+                return _patch_embed(self._gemm(node, node.bias), node.patch, node.prefix)
             case ir.Linear():
                 return _linear(self._gemm(node, node.bias), node.shift, self.device)
             case ir.Scores():
@@ -117,14 +117,14 @@ def _rows(gemm: Gemm, x: torch.Tensor) -> torch.Tensor:
     return gemm(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], -1)
 
 
-def _patch_embed(gemm: Gemm, patch: int, class_token: bool) -> Step:
+def _patch_embed(gemm: Gemm, patch: int, prefix: int) -> Step:
     def step(images: torch.Tensor) -> torch.Tensor:
         b, height, width, c = images.shape
         # uint8 p and int8 p - 128 differ in the top bit only.
         centred = images.bitwise_xor(128).view(torch.int8)
         grid = centred.view(b, height // patch, patch, width // patch, patch, c)
         acc = _rows(gemm, grid.transpose(2, 3).reshape(b, -1, patch * patch * c))
-        return torch.nn.functional.pad(acc, (0, 0, 1, 0)) if class_token else acc
+        return torch.nn.functional.pad(acc, (0, 0, prefix, 0))
 
     return step
 

@@ -105,7 +105,7 @@ def _patch_tokens(node: ir.PatchEmbed, image: Shape) -> Shape:
     inputs = node.patch * node.patch * channels
     _require(node, node.weight.shape[1] == inputs, f"a patch has {inputs} inputs")
     patches = (height // node.patch) * (width // node.patch)
-    return patches + node.class_token, len(node.weight)
+    return patches + node.prefix, len(node.weight)
 
 
 def _scores(node: ir.Scores, inputs: list[Shape]) -> Shape:

@@ -26,6 +26,8 @@ from golden.ops.windows import PatchMerge, Windows
 from golden.support.brief import brief
 
 Array = npt.NDArray[Any]
+#: Names of a network's result: the classifier's, or the final LayerNorm's without a classifier.
+LOGITS, FEATURES = "logits", "features"
 
 
 class Kind(StrEnum):
@@ -72,12 +74,13 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchEmbed(Node):
-    """``acc[t] = sum (pixel - 128) * W + B`` for patch token ``t``; 0 for the class token (row 0).
+    """``acc[t] = sum (pixel - 128) * W + B`` for patch token ``t``; 0 for the prefix tokens.
 
-    Input: image uint8 [height, width, channels]. Output: wire int32 [1 + gh*gw, C], or [gh*gw, C]
-    without ``class_token``. ``weight`` int8 [C, patch*patch*channels], K ordered (ky, kx,
-    channel); the (x/255 - mean)/std scaling is folded into it, the constant part into ``bias``
-    (int32 [C]) or, with a class token, into the position constants.
+    The first ``prefix`` rows see no pixels: the class token and others.
+    Input: image uint8 [height, width, channels]. Output: wire int32 [prefix + gh*gw, C].
+    ``weight`` int8 [C, patch*patch*channels], K ordered (ky, kx, channel); the (x/255 - mean)/std
+    scaling is folded into it, the constant part into ``bias`` (int32 [C]) or, with position
+    constants behind it, into those.
     """
 
     patch: int
@@ -85,7 +88,7 @@ class PatchEmbed(Node):
     weight_exp: Array
     bits: int = 8
     bias: Array | None = None
-    class_token: bool = True
+    prefix: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

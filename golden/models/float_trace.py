@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
 Trace = dict[str, torch.Tensor]
 
@@ -15,7 +16,8 @@ def float_trace(module: Any, normalized: torch.Tensor) -> Trace:
     """Run a timm ViT on float32 [N, C, H, W]; every edge that has a float meaning.
 
     ``scores`` are ``q k^T / sqrt(d)``, ``codes`` the probabilities, ``q`` unscaled; ``norm`` is
-    the class token's, [N, 1, C], and ``logits`` [N, 1, classes], as in the graph.
+    the class token's, [N, 1, C], and ``logits`` [N, 1, classes], as in the graph. Without a
+    classifier ``features`` [N, tokens, C] stands for both.
     """
     trace: Trace = {}
     handles = []
@@ -46,17 +48,28 @@ def float_trace(module: Any, normalized: torch.Tensor) -> Trace:
         ]
     handles += [
         module.blocks[0].register_forward_pre_hook(keep_input("embed")),
-        module.norm.register_forward_hook(keep("norm")),
+        final_norm(module).register_forward_hook(keep("norm")),
     ]
     try:
-        trace["logits"] = module(normalized)[:, None]
+        result = module(normalized)
     finally:
         for handle in handles:
             handle.remove()
-    trace["norm"] = trace["norm"][:, :1]
+    if module.num_classes:
+        norm = trace["norm"]
+        trace |= {"norm": norm[:, :1] if norm.ndim == 3 else norm[:, None]}
+        trace["logits"] = result[:, None]
+    else:
+        del trace["norm"]
+        trace["features"] = result if result.ndim == 3 else result[:, None]
     for i, block in enumerate(module.blocks):
         trace |= _attention(f"blocks.{i}", block.attn, trace.pop(f"blocks.{i}.qkv"))
     return trace
+
+
+def final_norm(module: Any) -> Any:
+    """The LayerNorm that the head reads: in front of pooling, or behind it."""
+    return module.fc_norm if isinstance(module.norm, nn.Identity) else module.norm
 
 
 def _attention(prefix: str, attention: Any, qkv: torch.Tensor) -> Trace:

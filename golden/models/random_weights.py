@@ -37,8 +37,10 @@ def randomize(module: nn.Module, preprocess: Preprocess, seed: int) -> None:
 def _shape_noise(name: str, noise: torch.Tensor) -> torch.Tensor:
     """Scale unit normal noise for the role that the parameter's name tells."""
     kind = name.rsplit(".", 1)[-1]
-    if name in ("cls_token", "pos_embed"):
+    if name in ("cls_token", "reg_token", "dist_token", "pos_embed"):
         return noise * 0.5
+    if kind == "gamma":  # LayerScale: every block still changes the residual
+        return torch.exp2(noise * 0.4) * 0.7
     if "norm" in name:
         return torch.exp2(noise * 0.4) if kind == "weight" else noise * 0.2
     if kind == "bias":
@@ -58,19 +60,27 @@ def _sample_input(preprocess: Preprocess) -> torch.Tensor:
 
 
 def _spread_logits(module: Any, images: torch.Tensor) -> None:
-    """Scale each head's query rows, block after block, until its logits span `SPAN`."""
+    """Scale each head's query rows, block after block, until its logits span `SPAN`.
+
+    Blocks of another kind, whose queries are normalised or have no layer of their own, stay.
+    """
     tokens = module.norm_pre(module.patch_drop(module._pos_embed(module.patch_embed(images))))
     for block in module.blocks:
-        attention = block.attn
-        heads, depth = attention.num_heads, attention.head_dim
+        attention = getattr(block, "attn", None)
+        fused = getattr(attention, "qkv", None)
+        if fused is None or fused.weight.numel() != 3 * tokens.shape[-1] ** 2:
+            tokens = block(tokens)
+            continue
+        heads, depth = attention.num_heads, tokens.shape[-1] // attention.num_heads
         normed = block.norm1(tokens)
         batch, length, width = normed.shape
         qkv = attention.qkv(normed).reshape(batch, length, 3, heads, depth)
         query, key = qkv[:, :, 0].transpose(1, 2), qkv[:, :, 1].transpose(1, 2)
-        logits = query @ key.transpose(-1, -2) * attention.scale * _LOG2_E
+        logits = query @ key.transpose(-1, -2) * depth**-0.5 * _LOG2_E
         span = (logits.amax(-1) - logits.amin(-1)).transpose(0, 1).reshape(heads, -1)
         octaves = torch.log2(SPAN / span.median(dim=1).values)
         factor = torch.exp2(torch.round(octaves * 4) / 4).repeat_interleave(depth)
         attention.qkv.weight[:width] *= factor[:, None]
-        attention.qkv.bias[:width] *= factor
+        if attention.qkv.bias is not None:
+            attention.qkv.bias[:width] *= factor
         tokens = block(tokens)

@@ -57,12 +57,12 @@ class GraphBuilder:
         return self.add(node, self.exponent(source) + weight_exp.min(), "int32")
 
     def graph(self, meta: dict[str, Any]) -> ir.Graph:
-        """The graph of all nodes so far, from image to logits."""
+        """The graph of all nodes so far, from image to the last node's edge."""
         return ir.Graph(
             tensors=self.tensors,
             nodes=tuple(self.nodes),
             input="image",
-            output="logits",
+            output=self.nodes[-1].output,
             meta=meta,
         )
 
@@ -197,11 +197,12 @@ class GraphBuilder:
         *,
         windows: Windows | None = None,
         stream: bool = False,
+        output: str | None = None,
     ) -> str:
         """LayerNorm with outputs of a deviation of about ``target``.
 
         ``windows`` is the order it writes in; with ``stream`` it writes the residual stream, whose
-        channels have exponents of their own.
+        channels have exponents of their own. The edge is ``output``, or bears the node's name.
         """
         exps = self.exponent(source)
         alpha = (exps - exps.min()).astype(np.int32)
@@ -219,7 +220,7 @@ class GraphBuilder:
         node = ir.LayerNorm(
             name=name,
             inputs=(source,),
-            output=name,
+            output=output or name,
             alpha=alpha,
             gamma=gamma.astype(np.int16),
             beta=beta.astype(np.int32),

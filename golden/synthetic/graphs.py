@@ -53,19 +53,23 @@ def random_graph(
     rule: CodeRule | None = None,
     hidden: int | None = None,
     image_channels: int = 3,
+    prefix: int = 1,
+    features: str | None = None,
 ) -> ir.Graph:
-    """Return a valid random ViT graph with ``tokens - 1`` patches and the standard edge names.
+    """Return a valid random ViT graph with ``tokens - prefix`` patches, standard edge names.
 
     ``bits`` (8 or 4) are those of the blocks' weights; patch embedding and head stay at 8.
-    ``hidden`` defaults to ``4 * channels``; ``rule`` to the format's own. The same arguments give
-    the same graph. Raises ``ValueError`` where ``heads`` does not divide ``channels``.
+    ``hidden`` defaults to ``4 * channels``; ``rule`` to the format's own. ``features`` ("class" or
+    "all") ends the network in the final LayerNorm of the first token or of all of them instead of
+    a classifier. The same arguments give the same graph. Raises ``ValueError`` where ``heads``
+    does not divide ``channels``.
     """
     if channels % heads:
         raise ValueError(f"{heads} heads do not divide {channels} channels")
     if rule is None:
         rule = RULE_HALF if fmt is AttnFormat.HALF else RULE_CENTRED
     rng = np.random.default_rng(seed)
-    height, width = _grid(tokens - 1)
+    height, width = _grid(tokens - prefix)
     shape = (height * patch, width * patch, image_channels)
     build = GraphBuilder(rng, [picture(shape, rng) for _ in range(SAMPLES)])
     weight, weight_exp = build.weights(channels, patch * patch * image_channels, 8)
@@ -77,6 +81,7 @@ def random_graph(
             patch=patch,
             weight=weight,
             weight_exp=weight_exp,
+            prefix=prefix,
         ),
         weight_exp,
         "int32",
@@ -94,9 +99,10 @@ def random_graph(
         ln2 = build.layer_norm(f"{block}.ln2", stream)
         acc = build.mlp(block, ln2, hidden or 4 * channels, bits)
         stream = build.residual(f"{block}.res2", acc, stream)
-    select = build.add(
-        ir.Select(name="select", inputs=(stream,), output="select"), build.exponent(stream)
-    )
-    norm = build.layer_norm("norm", select)
-    build.head(norm, classes)
+    if features != "all":
+        select = ir.Select(name="select", inputs=(stream,), output="select")
+        stream = build.add(select, build.exponent(stream))
+    norm = build.layer_norm("norm", stream, output=ir.FEATURES if features else None)
+    if features is None:
+        build.head(norm, classes)
     return build.graph({"model": "synthetic", "weights": f"random integers, seed {seed}"})

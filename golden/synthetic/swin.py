@@ -82,7 +82,7 @@ def _embed(build: GraphBuilder, channels: int, patch: int, image_channels: int) 
         weight=weight,
         weight_exp=weight_exp,
         bias=build.rng.integers(-3000, 3001, channels).astype(np.int32),
-        class_token=False,
+        prefix=0,
     )
     acc = build.add(node, weight_exp, "int32", wire=True)
     return build.layer_norm(

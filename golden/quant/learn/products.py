@@ -98,7 +98,7 @@ class PatchEmbed:
         grid = (inputs[0] - 128).view(b, height // n, n, width // n, n, channels)
         x = grid.transpose(2, 3).reshape(b, -1, n * n * channels)
         acc = F.linear(x, self._weights(p), self._bias_of(p))
-        return F.pad(acc, (0, 0, 1, 0)) if self.node.class_token else acc
+        return F.pad(acc, (0, 0, self.node.prefix, 0))
 
     def learned(self, p: Parameters) -> ir.Node:
         """Return the node."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +29,3 @@ class LinearParameters:
     def rows(self, start: int, stop: int) -> LinearParameters:
         """Return the layer of some output channels."""
         return LinearParameters(weight=self.weight[start:stop], bias=self.bias[start:stop])
-
-
-def linear_parameters(layer: Any) -> LinearParameters:
-    """Read a torch ``Linear`` (or a convolution, flattened); a missing bias is 0."""
-    weight = layer.weight.detach().double().numpy()
-    bias = np.zeros(len(weight)) if layer.bias is None else layer.bias.detach().double().numpy()
-    return LinearParameters(weight=weight.reshape(len(weight), -1), bias=bias)

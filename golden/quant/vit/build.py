@@ -17,21 +17,24 @@ from golden.quant.calibrate import Calibrator, ints
 from golden.quant.learn.reconstruct import reconstruct
 from golden.quant.learn.state import Saved, fingerprint
 from golden.quant.options import QuantOptions
-from golden.quant.search.linear import LinearParameters, linear_parameters
+from golden.quant.search.linear import LinearParameters
 from golden.quant.search.threads import one_thread
 from golden.quant.vit import stages
 from golden.quant.vit.attention import attention
+from golden.quant.vit.fidelity import require_same
 from golden.quant.vit.float_model import FloatModel
 from golden.quant.vit.float_stages import float_stages
+from golden.quant.vit.mapping import map_vit
+from golden.quant.vit.parameters import Vit
 from golden.support.errors import PotvitError
 from golden.support.progress import progress
 
 
-def layer_names(depth: int) -> list[str]:
+def layer_names(vit: Vit) -> list[str]:
     """Return the names that a bit-width map can match, in execution order."""
     parts = ("q", "k", "v", "proj", "fc1", "fc2")
-    blocks = [f"blocks.{i}.{part}" for i in range(depth) for part in parts]
-    return ["patch_embed", *blocks, "head"]
+    blocks = [f"blocks.{i}.{part}" for i in range(len(vit.blocks)) for part in parts]
+    return ["patch_embed", *blocks, *(["head"] if vit.head else [])]
 
 
 def quantize(
@@ -77,13 +80,21 @@ def quantize_pixels(
     quiet: bool = True,
 ) -> ir.Graph:
     """``quantize`` from decoded pixels, uint8 [N, H, W, C]."""
-    graph, wanted = _calibrated(model, pixels, options, quiet)
+    vit = map_vit(model.module)
+    require_same(vit, model.module, model.spec.preprocess)
+    options.bits.check(layer_names(vit))
+    if vit.token is None:
+        # Every token is read out: the class token counts like the others.
+        options = replace(options, class_weight=1.0, read_weight=1.0)
+    graph, wanted = _calibrated(model, vit, pixels, options, quiet)
     if options.learn is None:
         return graph
+    if vit.head is None:
+        raise PotvitError(f"learned rounding compares logits: {model.spec.name} has no classifier")
     if more is not None:
         pixels = np.concatenate([pixels, more])
     saved = Saved(keep / fingerprint(graph, pixels, asdict(options)) if keep else None)
-    stages = float_stages(model.module, options.class_weight, options.read_weight)
+    stages = float_stages(vit, model.module.blocks, options.class_weight, options.read_weight)
     return reconstruct(
         graph,
         stages,
@@ -97,26 +108,26 @@ def quantize_pixels(
 
 
 def _calibrated(
-    model: LoadedModel, pixels: npt.NDArray[np.uint8], options: QuantOptions, quiet: bool
+    model: LoadedModel,
+    vit: Vit,
+    pixels: npt.NDArray[np.uint8],
+    options: QuantOptions,
+    quiet: bool,
 ) -> tuple[ir.Graph, dict[str, npt.NDArray[np.float64]]]:
     """The graph before anything is learned, and the real weights behind its integers."""
-    module = model.module
-    depth = len(module.blocks)
-    options.bits.check(layer_names(depth))
+    preprocess = model.spec.preprocess
     with torch.no_grad(), one_thread():
-        floats = FloatModel(module, model.spec.preprocess, pixels)
+        floats = FloatModel(vit, preprocess, pixels)
         cal = Calibrator(pixels, options)
-        stream = stages.embed(cal, module, model.spec.preprocess, floats.patches)
-        for block in progress(range(depth), "" if quiet else "quantizing"):
+        stream = stages.embed(cal, vit, preprocess, floats.patches)
+        for block in progress(range(len(vit.blocks)), "" if quiet else "quantizing"):
             stream = _block(cal, floats, block, stream)
-        cal.add(ir.Select(name="select", inputs=(stream,), output="select"), cal.exponent(stream))
-        norm, _ = stages.layer_norm(cal, "norm", "select", module.norm, None, 8)
-        _head(cal, norm, linear_parameters(module.head), floats.logits())
+        output = _readout(cal, floats, stream)
     graph = ir.Graph(
         tensors=cal.tensors,
         nodes=tuple(cal.nodes),
         input="image",
-        output="logits",
+        output=output,
         meta={
             "model": model.spec.name,
             "weights": model.weights_source,
@@ -132,19 +143,18 @@ def _calibrated(
 
 def _block(cal: Calibrator, floats: FloatModel, block: int, stream: str) -> str:
     """One transformer block from residual to residual."""
-    part, prefix = floats.module.blocks[block], f"blocks.{block}"
-    last = block == len(floats.module.blocks) - 1
+    part, prefix = floats.vit.blocks[block], f"blocks.{block}"
+    last = block == len(floats.vit.blocks) - 1
     read = cal.options.read_weight if last else cal.options.class_weight
-    qkv = linear_parameters(part.attn.qkv)
+    qkv = part.qkv.parameters()
     bits = cal.options.bits.bits
     ln1, smooth = stages.layer_norm(
         cal, f"{prefix}.ln1", stream, part.norm1, qkv.weight, bits(f"{prefix}.v")
     )
     targets = floats.qkv(block)
-    heads = part.attn.num_heads
     layer = smoothed(qkv, smooth)
-    attn, shift, scale = attention(cal, prefix, ln1, layer, targets, heads, read)
-    proj = linear_parameters(part.attn.proj)
+    attn, shift, scale = attention(cal, prefix, ln1, layer, targets, part.heads, read)
+    proj = part.proj.parameters()
     proj = LinearParameters(weight=proj.weight / scale, bias=proj.bias + proj.weight @ shift)
     target = floats.attend(block, *targets)
     del targets
@@ -157,19 +167,27 @@ def _block(cal: Calibrator, floats: FloatModel, block: int, stream: str) -> str:
 
 def _feed_forward(cal: Calibrator, floats: FloatModel, block: int, stream: str) -> str:
     """LN2, fc1, GELU and fc2 of a block."""
-    part, prefix = floats.module.blocks[block], f"blocks.{block}"
-    fc1 = linear_parameters(part.mlp.fc1)
+    part, prefix = floats.vit.blocks[block], f"blocks.{block}"
+    fc1 = part.fc1.parameters()
     ln2, smooth = stages.layer_norm(
         cal, f"{prefix}.ln2", stream, part.norm2, fc1.weight, cal.options.bits.bits(f"{prefix}.fc1")
     )
     target = floats.hidden(block)
-    hidden = stages.mlp_hidden(cal, f"{prefix}.fc1", ln2, smoothed(fc1, smooth), target)
+    function = part.activation
+    hidden = stages.mlp_hidden(cal, f"{prefix}.fc1", ln2, smoothed(fc1, smooth), target, function)
     cal.drop(ln2)
-    gelu, zero = stages.activation(cal, f"{prefix}.gelu", hidden)
+    gelu, zero = stages.activation(cal, f"{prefix}.gelu", hidden, function)
     target = floats.feed_forward(block, target)
-    fc2 = linear_parameters(part.mlp.fc2)
     return _into_stream(
-        cal, floats, f"{prefix}.fc2", gelu, fc2, target, stream, f"{prefix}.res2", zero
+        cal,
+        floats,
+        f"{prefix}.fc2",
+        gelu,
+        part.fc2.parameters(),
+        target,
+        stream,
+        f"{prefix}.res2",
+        zero,
     )
 
 
@@ -198,6 +216,20 @@ def _into_stream(
     cal.add(node, exps, wire=True)
     cal.drop(source)
     return stages.residual(cal, output, node.output, stream)
+
+
+def _readout(cal: Calibrator, floats: FloatModel, stream: str) -> str:
+    """Final LayerNorm of the selected token or of all, and the classifier if there is one."""
+    vit = floats.vit
+    if vit.token is not None:
+        select = ir.Select(name="select", inputs=(stream,), output="select", index=vit.token)
+        stream = cal.add(select, cal.exponent(stream))
+    output = ir.FEATURES if vit.head is None else "norm"
+    norm, _ = stages.layer_norm(cal, "norm", stream, vit.norm, None, 8, output=output)
+    if vit.head is None:
+        return norm
+    _head(cal, norm, vit.head.parameters(), floats.logits())
+    return ir.LOGITS
 
 
 def _head(cal: Calibrator, source: str, layer: LinearParameters, target: torch.Tensor) -> None:

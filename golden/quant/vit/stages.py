@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +12,15 @@ import torch
 from golden.catalogue.preprocess import Preprocess
 from golden.execute.reference import patches
 from golden.graph import ir
-from golden.ops.gelu import Gelu
+from golden.ops.gelu import Activation, Gelu
 from golden.quant.calibrate import Calibrator, Floats, ints
 from golden.quant.search import pot, smoothing
-from golden.quant.search.linear import LinearParameters, linear_parameters
+from golden.quant.search.linear import LinearParameters
 from golden.quant.search.observers import ranges
 from golden.quant.search.ptf import residual_exponents
 from golden.quant.vit import norms
+from golden.quant.vit.activations import precise
+from golden.quant.vit.parameters import Norm, Vit
 
 CONSTANT_MAX = (1 << 15) - 1
 
@@ -30,14 +31,14 @@ def accumulate(node: ir.Linear, cal: Calibrator) -> tuple[torch.Tensor, npt.NDAr
     return cal.run(node), exps
 
 
-def embed(cal: Calibrator, module: Any, preprocess: Preprocess, target: torch.Tensor) -> str:
-    """Patch embedding and position constants; ``target`` [N, T-1, C] is the float embedding.
+def embed(cal: Calibrator, vit: Vit, preprocess: Preprocess, target: torch.Tensor) -> str:
+    """Patch embedding and position constants; ``target`` [N, T-P, C] is the float embedding.
 
     ``(x/255 - mean)/std`` of ``x = 128 + q`` folds into the weights (``W / (255 std)``) and the
-    constants; the class token's row has no products.
+    constants; the rows of the P prefix tokens have no products.
     """
-    layer = linear_parameters(module.patch_embed.proj)
-    channels, patch = preprocess.channels, module.patch_embed.patch_size[0]
+    layer = vit.embed.parameters()
+    channels, patch = preprocess.channels, vit.patch
     mean, std = np.array(preprocess.mean), np.array(preprocess.std)
     kernel = layer.weight.reshape(-1, channels, patch * patch)
     centre = (kernel.sum(2) * ((128 / 255 - mean) / std)).sum(1)
@@ -54,6 +55,7 @@ def embed(cal: Calibrator, module: Any, preprocess: Preprocess, target: torch.Te
             inputs=("image",),
             output="embed.acc",
             patch=patch,
+            prefix=len(vit.prefix),
             weight=linear.weight,
             weight_exp=linear.weight_exp,
             bits=linear.bits,
@@ -61,9 +63,9 @@ def embed(cal: Calibrator, module: Any, preprocess: Preprocess, target: torch.Te
         linear.weight_exp,
         wire=True,
     )
-    position = module.pos_embed[0].double().numpy().copy()
-    position[0] += module.cls_token[0, 0].double().numpy()
-    position[1:] += np.ldexp(linear.bias.astype(np.float64), linear.weight_exp)
+    position = vit.position.double().numpy().copy()
+    position[: len(vit.prefix)] += vit.prefix.double().numpy()
+    position[len(vit.prefix) :] += np.ldexp(linear.bias.astype(np.float64), linear.weight_exp)
     return residual(cal, "embed", acc, position)
 
 
@@ -115,13 +117,16 @@ def layer_norm(
     cal: Calibrator,
     name: str,
     source: str,
-    norm: Any,
+    norm: Norm,
     following: Floats | None,
     bits: int,
+    *,
+    output: str | None = None,
 ) -> tuple[str, npt.NDArray[np.int64]]:
     """Integer LayerNorm; its edge and ``log2`` of the smoothing divided out of its output.
 
-    ``following`` [O, C] are the float weights that read it, of ``bits``; None: no smoothing.
+    ``following`` [O, C] are the float weights that read it, of ``bits``; None: no smoothing. The
+    edge is ``output``, or bears the node's name.
     """
     exps = cal.exponent(source)
     alpha = ints(exps - exps.min())
@@ -144,7 +149,7 @@ def layer_norm(
     node = norms.layer_norm(
         name, source, alpha=alpha, gamma=gamma, beta=beta, smooth=smooth, exponent=exponent
     )
-    return cal.add(node, exponent), smooth
+    return cal.add(replace(node, output=output or name), exponent), smooth
 
 
 def projection(
@@ -164,25 +169,26 @@ def projection(
 
 
 def mlp_hidden(
-    cal: Calibrator, name: str, source: str, layer: LinearParameters, target: torch.Tensor
+    cal: Calibrator,
+    name: str,
+    source: str,
+    layer: LinearParameters,
+    target: torch.Tensor,
+    function: Activation,
 ) -> str:
-    """fc1 with the exponent that serves GELU best: errors count after the activation."""
+    """fc1 with the exponent that serves the activation best: errors count behind it."""
     node = cal.accumulator(name, source, layer, target)
     acc, exps = accumulate(node, cal)
     real = cal.real(acc, exps)
     middle = int(pot.centre(ranges(cal.options.method, real.reshape(len(real), -1, 1)))[0])
     rows, weight = pot.sample(real, cal.class_weight)
-    wanted = gelu(rows)
+    wanted = precise(function, rows)
     errors = [
-        np.square(gelu(pot.rounded(rows, middle + o)) - wanted).sum(1) @ weight for o in pot.WINDOW
+        np.square(precise(function, pot.rounded(rows, middle + o)) - wanted).sum(1) @ weight
+        for o in pot.WINDOW
     ]
     out = middle + pot.WINDOW[int(np.argmin(errors))]
     return cal.add(replace(node, shift=ints(out - exps)), out, wire=True)
-
-
-def gelu(x: Floats) -> Floats:
-    """Exact-form GELU in float64."""
-    return np.asarray(0.5 * x * (1 + torch.erf(torch.from_numpy(x) / math.sqrt(2)).numpy()))
 
 
 def _counts(value: torch.Tensor) -> npt.NDArray[np.int64]:
@@ -190,13 +196,13 @@ def _counts(value: torch.Tensor) -> npt.NDArray[np.int64]:
     return np.asarray(torch.bincount(value.reshape(-1).int() + 128, minlength=256).numpy())
 
 
-def activation(cal: Calibrator, name: str, source: str) -> tuple[str, int]:
-    """GELU table: the output exponent and offset of least error on what fc1 made."""
+def activation(cal: Calibrator, name: str, source: str, function: Activation) -> tuple[str, int]:
+    """Activation table: the output exponent and offset of least error on what fc1 made."""
     in_exp = int(cal.exponent(source)[0])
     value = cal.values[source]
     counts = _counts(value) + (cal.class_weight - 1) * _counts(value[:, 0])
     x = np.ldexp(np.arange(-128, 128, dtype=np.float64), in_exp)
-    wanted = gelu(x)
+    wanted = precise(function, x)
     used = counts > 0
     lowest, highest = wanted[used].min(), wanted[used].max()
     middle = int(pot.centre(max(highest, -lowest, 1e-9), 9))
@@ -208,7 +214,7 @@ def activation(cal: Calibrator, name: str, source: str) -> tuple[str, int]:
         if error < least:
             best, least = (out, zero), error
     out, zero = best
-    table = Gelu(in_exp=in_exp, out_exp=out, zero=zero).table()
+    table = Gelu(in_exp=in_exp, out_exp=out, zero=zero, function=function).table()
     cal.add(ir.Gelu(name=name, inputs=(source,), output=name, table=table, zero=zero), out)
     cal.drop(source)
     return name, zero

@@ -51,6 +51,11 @@ def _check_sizes(network: Network, config: Config) -> None:
 def _check_image(network: Network, config: Config) -> None:
     height, width, channels = network.image_shape
     patch = network.patch.patch
+    if network.patch.prefix != 1:
+        raise PotvitError(
+            f"{network.patch.name!r} has {network.patch.prefix} tokens in front of the patches; "
+            "the accelerator has one, the class token: only the executor runs this network"
+        )
     if height % patch or width % patch:
         raise PotvitError(
             f"image {height} x {width} is not made of whole {patch} x {patch} patches"

@@ -164,7 +164,7 @@ def changed(graph, name, **fields):
         ("embed", {"windows": Windows(grid=(6, 8), window=(4, 4))}, "no old residual to meet"),
         ("pool", {"shift": 1}, "sum of 12 tokens may need 25 bits"),
         ("pool", {"shift": 15}, "shift 15 outside 0..14"),
-        ("patch_embed", {"class_token": True}, r"makes \[49, 16\], but edge 'embed.acc'"),
+        ("patch_embed", {"prefix": 1}, r"makes \[49, 16\], but edge 'embed.acc'"),
         ("blocks.2.merge", {"inputs": ("blocks.9.res2",)}, "nothing makes before it"),
         ("blocks.2.merge", {"output": "blocks.1.res2"}, "which is no edge of its own"),
     ],

@@ -47,6 +47,15 @@ def test_uniform_attention_is_for_the_executor():
     refused(preset("tiny"), "only the executor runs it", fmt=None)
 
 
+@pytest.mark.parametrize("prefix", [0, 2])
+def test_one_token_stands_in_front_of_the_patches(prefix):
+    refused(preset("tiny"), f"{prefix} tokens in front of the patches", prefix=prefix, tokens=18)
+
+
+def test_rows_longer_than_the_hardware_sums():
+    refused(preset("base"), "290 tokens, .* stops at 256", tokens=290)
+
+
 def test_patch_rows_must_be_whole_words():
     refused(preset("tiny"), "2\\*lanes = 8 bytes", patch=4, image_channels=3)
 

@@ -1,0 +1,90 @@
+"""Is the network that the quantizer read the network that timm computes? Compared before use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from golden.catalogue.preprocess import Preprocess
+from golden.quant.vit.activations import activate
+from golden.quant.vit.parameters import Block, Layer, Norm, Vit
+from golden.support.errors import PotvitError
+
+#: Largest difference between the two, relative to the output's norm.
+TOLERANCE = 1e-3
+#: Random pictures compared, and the seed of their pixels.
+PICTURES, SEED = 2, 0
+
+
+def require_same(vit: Vit, module: Any, preprocess: Preprocess) -> None:
+    """Compare ``vit`` with its timm module on random pictures.
+
+    The comparison uses what will be quantized: folded weights, and LayerNorm without eps, as the
+    integer one is defined.
+
+    Raises:
+        PotvitError: an output differs by more than ``TOLERANCE`` of its norm.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    shape = (PICTURES, preprocess.size, preprocess.size, preprocess.channels)
+    pixels = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    images = preprocess.normalize(pixels.numpy())
+    with torch.inference_mode():
+        wanted = module(images).reshape(PICTURES, -1)
+        found = difference(wanted, forward(vit, images, eps=False))
+        if found <= TOLERANCE:
+            return
+        with_eps = difference(wanted, forward(vit, images, eps=True))
+    if with_eps <= TOLERANCE:
+        raise PotvitError(
+            f"the LayerNorms' eps of {vit.norm.eps:g} moves the output by {found:.1e} of its norm: "
+            "the integer LayerNorm has none, so this network cannot be quantized"
+        )
+    raise PotvitError(
+        f"the network read from this {type(module).__name__} differs from it by {with_eps:.1e} of "
+        "the output's norm on random pictures: something in it has another forward pass than timm's"
+    )
+
+
+def difference(wanted: torch.Tensor, got: torch.Tensor) -> float:
+    """Largest relative distance of a picture's output, infinite where one is not finite."""
+    got = got.reshape(wanted.shape)
+    distance = (wanted - got).norm(dim=1) / wanted.norm(dim=1).clamp(min=1e-30)
+    return float(torch.nan_to_num(distance, nan=float("inf")).max())
+
+
+def forward(vit: Vit, images: torch.Tensor, *, eps: bool) -> torch.Tensor:
+    """Return the output of the layers in ``vit`` for normalised float32 [N, C, H, W].
+
+    ``eps=False`` leaves eps out of every LayerNorm. Logits [N, classes], or features
+    [N, tokens, C].
+    """
+    stream = vit.embedded(vit.patches(images))
+    for block in vit.blocks:
+        stream = stream + _attention(block, _norm(block.norm1, stream, eps))
+        hidden = _linear(block.fc1, _norm(block.norm2, stream, eps))
+        stream = stream + _linear(block.fc2, activate(block.activation, hidden))
+    if vit.token is not None:
+        stream = stream[:, vit.token : vit.token + 1]
+    out = _norm(vit.norm, stream, eps)
+    return out if vit.head is None else _linear(vit.head, out)[:, 0]
+
+
+def _attention(block: Block, x: torch.Tensor) -> torch.Tensor:
+    qkv = _linear(block.qkv, x).unflatten(-1, (3, block.heads, -1)).permute(2, 0, 3, 1, 4)
+    q, k, v = qkv.unbind(0)
+    weights = torch.softmax(q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5, -1)
+    return _linear(block.proj, (weights @ v).transpose(1, 2).flatten(2))
+
+
+def _linear(layer: Layer, x: torch.Tensor) -> torch.Tensor:
+    """The folded layer, as it will be quantized."""
+    folded = layer.parameters()
+    weight, bias = (torch.from_numpy(a).float() for a in (folded.weight, folded.bias))
+    return F.linear(x, weight, bias)
+
+
+def _norm(norm: Norm, x: torch.Tensor, eps: bool) -> torch.Tensor:
+    return F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps if eps else 0.0)
