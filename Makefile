@@ -3,12 +3,18 @@
 
 # The variables: the option that each becomes, and what it says. One that is not given becomes no
 # option, so defaults are the commands' own.
-option-MODEL   := --model##   network (deit_tiny)
-option-CONFIG  := --config##  accelerator: tiny, edge or base (base)
+option-MODEL   := --model##   network: a short name, timm:NAME or a checkpoint (deit_tiny)
+option-CONFIG  := --config##  accelerator: tiny, edge, base or a TOML file (base)
+option-SET     := --set##     changes of its parameters, "rows=4 cols=8"
 option-BITS    := --bits##    weights: w8a8, w4a8 or a file (w8a8)
 option-ATTN    := --attn##    attention codes: log2 or half (log2)
 option-DATA    := --data##    pictures: a folder, or digits
-option-WEIGHTS := --weights## weights file, .safetensors or .pth
+option-WEIGHTS := --weights## weights file, of any common kind
+option-CLASSES := --classes## text file with one class name a line
+option-IMG_SIZE := --img-size## side of the picture (the weights file's)
+option-CROP_PCT := --crop-pct## share kept by the centre crop (the model's)
+option-FEATURES := --features## no classifier: all or class
+option-MODEL_KWARGS := --model-kwargs## more arguments for timm, "depth=6"
 option-OUT     := --out##     where the result goes, a file or a folder as the default is
 option-SEED    := --seed##    whatever the target draws at random (0)
 option-TENSORS := --tensors## pictures whose tensors are exported too (0)
@@ -27,15 +33,15 @@ option-PYTHON  :=##           interpreter to set up with (the first of at least 
 # Which target takes which. A variable that no goal takes is refused: it would be ignored.
 takes-test         := WORKERS
 takes-test-all     := WORKERS
-takes-eval         := MODEL DATA BITS ATTN WEIGHTS SEED OUT
-takes-bench        := MODEL DATA BITS ATTN WEIGHTS SEED OUT
-takes-export       := MODEL DATA BITS ATTN WEIGHTS SEED TENSORS OUT
-takes-verilog      := CONFIG OUT
-takes-sim          := MODEL CONFIG BITS ATTN DATA WEIGHTS IMAGES STALLS SEED WAVES OUT
-takes-report       := MODEL CONFIG BITS ATTN MHZ OUT
-takes-explore      := MODEL CONFIG BITS ATTN DATA WEIGHTS CONFIRM WORKERS OUT
-takes-classify     := IMAGE MODEL CONFIG BITS ATTN DATA WEIGHTS
-takes-synth        := CONFIG TARGET UNIT LIBERTY WORKERS OUT
+takes-eval         := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED OUT
+takes-bench        := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED OUT
+takes-export       := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED TENSORS OUT
+takes-verilog      := CONFIG SET OUT
+takes-sim          := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA IMAGES STALLS SEED WAVES OUT
+takes-report       := MODEL CONFIG SET BITS ATTN MHZ OUT
+takes-explore      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA CONFIRM WORKERS OUT
+takes-classify     := IMAGE MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA
+takes-synth        := CONFIG SET TARGET UNIT LIBERTY WORKERS OUT
 takes-train-digits := SEED OUT
 
 VARIABLES := $(patsubst option-%,%,$(filter option-%,$(.VARIABLES)))

@@ -1,6 +1,8 @@
 """The models the project knows by a short name, and how each sees a picture."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from golden.catalogue.preprocess import Preprocess
 from golden.support.errors import PotvitError
@@ -20,19 +22,23 @@ _DIGITS = Preprocess(size=64, crop_pct=1.0, mean=(0.5,), std=(0.5,))
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A model the project knows.
+    """A model: one of the catalogue, or one that a user named.
 
     Attributes:
-        name: short name, as the command line takes it.
+        name: name in reports; the command line takes those of the catalogue.
         timm_name: timm's name, or None for the project's own model.
         preprocess: picture to input pixels.
-        num_classes: length of the logits.
+        num_classes: length of the logits; 0 for a network that ends in features.
+        arguments: of ``timm.create_model``, beside the name.
+        labels: a name for every class; None for the data set's own.
     """
 
     name: str
     timm_name: str | None
     preprocess: Preprocess
     num_classes: int = 1000
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None
 
 
 MODELS: dict[str, ModelSpec] = {

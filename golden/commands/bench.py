@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.catalogue.models import model_spec
 from golden.commands import quant_arguments
+from golden.commands.model_arguments import model_request
 from golden.evaluation.bench import compare
 from golden.execute.batched import Executor
-from golden.models.load import load_model
+from golden.models.load import find_model, load_found
 from golden.quant import quantize
+from golden.support.errors import PotvitError
 from golden.support.machine import machine
 from golden.support.report_file import require_writable, write_json
 
@@ -34,16 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Quantize, time both networks alternately, write the report, print it in lines."""
     options = quant_arguments.quant_options(args)
-    spec = model_spec(args.model)
+    found = find_model(model_request(args))
+    spec = found.spec
+    if not spec.num_classes:
+        raise PotvitError(f"{spec.name} has no classifier: its speed is not compared")
     data = quant_arguments.dataset(args, spec)
     calibration = quant_arguments.calibration(args, data, spec)
     require_writable(args.out)
-    model = load_model(args.model, args.weights)
+    model = load_found(found)
     executor = Executor(quantize(model, calibration, options, quiet=False))
     samples = list(data.evaluation or data.calibration)[: args.limit]
     pixels = np.stack([sample.pixels(spec.preprocess) for sample in samples])
     report = {
-        "model": args.model,
+        "model": spec.name,
         "bits": options.bits.name,
         "attn": str(options.attn),
         "weights": model.weights_source,
@@ -53,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         "machine": machine(),
         "runs": [],
     }
-    print(f"{args.model} {options.bits.name} {options.attn}, {len(pixels)} pictures, "
+    print(f"{spec.name} {options.bits.name} {options.attn}, {len(pixels)} pictures, "
           f"{args.rounds} alternating rounds on {report['machine']['processor']}")  # fmt: skip
     for found in compare(model, executor, pixels, args.threads, args.rounds):
         report["runs"].append(found.to_dict())

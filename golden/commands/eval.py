@@ -7,15 +7,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from golden.catalogue.models import model_spec
 from golden.commands import quant_arguments
+from golden.commands.model_arguments import model_request
 from golden.data.pictures import batches
 from golden.evaluation.evaluate import Accuracy, evaluate
+from golden.evaluation.features import Likeness, compare_features
 from golden.evaluation.ledger import PICTURES, ledger
 from golden.execute.batched import Executor, usable_device
-from golden.models.load import load_model
+from golden.models.load import find_model, load_found
 from golden.quant import quantize
 from golden.quant.learn.defaults import FOLDER as KEPT
+from golden.support.errors import PotvitError
 from golden.support.machine import machine
 from golden.support.report_file import require_writable, write_json
 
@@ -52,17 +54,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Quantize, evaluate, write the report and print its table."""
     options = quant_arguments.quant_options(args, ptf=args.ptf, lis=args.lis)
-    spec, device = model_spec(args.model), usable_device(args.device)
+    found, device = find_model(model_request(args)), usable_device(args.device)
+    spec = found.spec
     data = quant_arguments.dataset(args, spec)
-    samples = data.eval_samples(args.limit)
+    if not spec.num_classes and not args.quant:
+        raise PotvitError(f"{spec.name} has no classifier: add --quant to compare its features")
+    samples = data.eval_samples(args.limit) if spec.num_classes else data.pictures(args.limit)
     calibration = quant_arguments.calibration(args, data, spec) if args.quant else []
     bits, attn = ("fp32", None)
     if args.quant:
         bits, attn = options.bits.name, options.attn if args.lis else "uniform"
-    name = f"{args.model}-{bits}" + (f"-{attn}" if attn else "")
+    name = f"{spec.name}-{bits}" + (f"-{attn}" if attn else "")
     out = args.out or FOLDER / f"{name}.json"
     require_writable(out)
-    model = load_model(args.model, args.weights)
+    model = load_found(found)
     report_options: dict[str, Any] | None = None
     executor = None
     if args.quant:
@@ -73,22 +78,27 @@ def run(args: argparse.Namespace) -> int:
             "calibration": len(calibration),
             "learned_from_also": len(more),
         }
-    accuracy = evaluate(
-        model,
-        executor,
-        samples,
-        args.batch,
-        "evaluating",
-        device=device,
-        workers=max(1, args.num_workers),
-        print_every=args.print_freq,
-    )
+    workers = max(1, args.num_workers)
+    measured: Accuracy | Likeness
+    if executor is not None and not spec.num_classes:
+        measured = compare_features(model, executor, samples, args.batch, "evaluating", workers)
+    else:
+        measured = evaluate(
+            model,
+            executor,
+            samples,
+            args.batch,
+            "evaluating",
+            device=device,
+            workers=workers,
+            print_every=args.print_freq,
+        )
     report = {
-        "model": args.model,
+        "model": spec.name,
         "bits": bits,
         "attn": attn,
         "weights": model.weights_source,
-        **asdict(accuracy),
+        **asdict(measured),
         "machine": machine(),
         "weights_sha256": model.weights_sha256,
         "data": data.origin,
@@ -104,27 +114,46 @@ def run(args: argparse.Namespace) -> int:
         model.module.to("cpu")
         report["ledger"] = ledger(model, executor, pixels)
     write_json(out, report)
-    print(table(name, model.weights_source, accuracy, report["ledger"]))
+    print(table(name, model.weights_source, measured, report["ledger"]))
     print("\n".join(data.notes()))
     print(f"EXIF rotation: {EXIF}")
     print(f"report: {out}")
     return 0
 
 
-def table(name: str, weights: str, accuracy: Accuracy, entries: list[dict[str, Any]]) -> str:
+def table(
+    name: str, weights: str, measured: Accuracy | Likeness, entries: list[dict[str, Any]]
+) -> str:
     """A short table for a person."""
-    lines = [f"{name} (weights: {weights}), {accuracy.images} pictures"]
-    header = f"{'':10}{'top-1 %':>9}{'top-5 %':>9}{'agree %':>9}{'images/s':>10}"
-    lines.append(header)
-    fp, a = accuracy.fp_images_per_second, accuracy
-    lines.append(f"{'fp32':10}{a.fp_top1:9.2f}{a.fp_top5:9.2f}{'':9}{fp:10.1f}")
-    if a.int_top1 is not None:
-        lines.append(
-            f"{'integer':10}{a.int_top1:9.2f}{a.int_top5:9.2f}{a.agreement:9.2f}"
-            f"{a.images_per_second:10.1f}"
-        )
+    lines = [f"{name} (weights: {weights}), {measured.images} pictures"]
+    if isinstance(measured, Accuracy):
+        lines += _accuracy_lines(measured)
+    else:
+        lines += _likeness_lines(measured)
     lossy = [entry for entry in entries if entry["sqnr_db"] is not None]
     worst = sorted(lossy, key=lambda entry: float(entry["sqnr_db"]))[:5]
     if worst:
         lines.append("lowest SQNR: " + ", ".join(f"{e['tensor']} {e['sqnr_db']} dB" for e in worst))
     return "\n".join(lines)
+
+
+def _accuracy_lines(a: Accuracy) -> list[str]:
+    lines = [f"{'':10}{'top-1 %':>9}{'top-5 %':>9}{'agree %':>9}{'images/s':>10}"]
+    lines.append(f"{'fp32':10}{a.fp_top1:9.2f}{a.fp_top5:9.2f}{'':9}{a.fp_images_per_second:10.1f}")
+    if a.int_top1 is not None:
+        lines.append(
+            f"{'integer':10}{a.int_top1:9.2f}{a.int_top5:9.2f}{a.agreement:9.2f}"
+            f"{a.images_per_second:10.1f}"
+        )
+    return lines
+
+
+def _likeness_lines(likeness: Likeness) -> list[str]:
+    lines = [f"{'cosine to fp32':16}{'mean':>9}{'least':>9}"]
+    for name, mean, least in (
+        ("class token", likeness.class_cosine, likeness.class_cosine_least),
+        ("patch tokens", likeness.patch_cosine, likeness.patch_cosine_least),
+    ):
+        if mean is not None:
+            lines.append(f"{name:16}{mean:9.4f}{least:9.4f}")
+    return lines

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from golden.catalogue.models import model_spec
 from golden.catalogue.preprocess import Preprocess
 from golden.commands import quant_arguments
+from golden.commands.model_arguments import model_request
 from golden.data.datasets import Dataset
 from golden.data.pictures import Sample
 from golden.execute.batched import Executor
 from golden.graph import ir
 from golden.graph.bundle import MANIFEST, save_bundle
-from golden.models.load import load_model
+from golden.models.load import find_model, load_found
 from golden.quant import quantize
 from golden.quant.learn.defaults import FOLDER as KEPT
 from golden.support.atomic_folder import AtomicFolder
@@ -45,13 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Quantize and write the bundle; it appears complete or not at all."""
     options = quant_arguments.quant_options(args)
-    spec = model_spec(args.model)
+    found = find_model(model_request(args))
+    spec = found.spec
     data = quant_arguments.dataset(args, spec)
     shown = stream_samples(data, args.tensors)
     calibration = quant_arguments.calibration(args, data, spec)
-    out = args.out or FOLDER / f"{args.model}-{options.bits.name}-{options.attn}"
+    out = args.out or FOLDER / f"{spec.name}-{options.bits.name}-{options.attn}"
     AtomicFolder(out, marker=MANIFEST).check()
-    model = load_model(args.model, args.weights)
+    model = load_found(found)
     options, more = quant_arguments.learning(args, options, model)
     graph = quantize(model, calibration, options, more=more, keep=KEPT, quiet=False)
     graph = replace(graph, meta={**graph.meta, "data": data.origin, "streams": _listed(shown)})

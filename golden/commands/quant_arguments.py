@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from golden.catalogue.models import ModelSpec
-from golden.data.datasets import Dataset, default_data, open_dataset
+from golden.commands.model_arguments import add_model_arguments
+from golden.data.datasets import Dataset, default_dataset, open_dataset
 from golden.data.noise import noise_pictures
 from golden.data.pictures import Sample
 from golden.models.load import LoadedModel
@@ -26,7 +26,7 @@ CALIB_BATCH, CALIB_BATCHES = 100, 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `eval` and `export` share."""
-    parser.add_argument("model", metavar="MODEL", help="deit_tiny, vit_digits, ...")
+    add_model_arguments(parser)
     parser.add_argument(
         "data",
         metavar="DATA",
@@ -34,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with labels.csv, with train/ and val/, or of pictures without labels "
         "(default: $POTVIT_DATA/photos)",
     )
-    parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
     parser.add_argument(
         "--calib",
         type=positive,
@@ -131,7 +130,7 @@ def learning_steps(text: str) -> int | None:
 
 def dataset(args: argparse.Namespace, spec: ModelSpec) -> Dataset:
     """The pictures that the arguments name, or the model's default ones."""
-    return open_dataset(args.data if args.data is not None else default_data(spec), spec)
+    return default_dataset(spec) if args.data is None else open_dataset(args.data, spec)
 
 
 def calibration(args: argparse.Namespace, data: Dataset, spec: ModelSpec) -> list[Sample]:

@@ -1,7 +1,7 @@
 """Pictures to calibrate on and to evaluate with, from folders or from scikit-learn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from golden.support.locations import data_folder
 DIGITS = "digits"
 #: Pictures of a train/ folder that calibrate by default; there may be a million.
 FOLDER_CALIBRATION = 200
+#: Classes of the photos that `default_data` names.
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,10 @@ class Dataset:
     def _left_out(self) -> str:
         return f" (left out: {'; '.join(self.skipped)})" if self.skipped else ""
 
+    def pictures(self, limit: int | None = None) -> list[Sample]:
+        """The first `limit` pictures to look at, whatever their labels: evaluation ones if any."""
+        return list((self.evaluation or self.calibration)[:limit])
+
 
 def open_dataset(data: str | Path | None, spec: ModelSpec) -> Dataset:
     """Open what the user named.
@@ -117,6 +123,24 @@ def open_dataset(data: str | Path | None, spec: ModelSpec) -> Dataset:
             default_count=FOLDER_CALIBRATION, labels=found.rule, skipped=found.skipped,
         )  # fmt: skip
     return _plain_folder(folder)
+
+
+def default_dataset(spec: ModelSpec) -> Dataset:
+    """What a model is calibrated on where nobody names data.
+
+    The photos of `default_data` are ImageNet-1k's: a model of other classes takes them without
+    their labels.
+    """
+    folder = default_data(spec)
+    if folder is None or spec.num_classes == IMAGENET_CLASSES:
+        return open_dataset(folder, spec)
+    found = open_dataset(folder, replace(spec, num_classes=IMAGENET_CLASSES, labels=None))
+    return replace(
+        found,
+        calibration=[replace(sample, label=-1) for sample in found.calibration],
+        evaluation=[replace(sample, label=-1) for sample in found.evaluation],
+        labels=f"none: those of the photos are not classes of {spec.name}",
+    )
 
 
 def default_data(spec: ModelSpec) -> Path | None:

@@ -1,17 +1,20 @@
-"""The float models: which there are, how each sees a picture, and where its weights come from."""
+"""The float models, built and filled from the first source of weights that there is."""
 
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
 
-from golden.catalogue.models import ModelSpec, model_spec
+from golden.catalogue.models import ModelSpec
 from golden.catalogue.torchvision_shim import ensure_torchvision
+from golden.models.architecture import create, fitted_spec, named_spec
+from golden.models.checkpoint import Checkpoint, read_checkpoint
 from golden.models.pretrained import fetch_pretrained
 from golden.models.random_weights import randomize
-from golden.models.weights import check_weights, file_sha256, read_weights, state_sha256
+from golden.models.request import ModelRequest
+from golden.models.weights import check_weights, file_sha256, state_sha256
 from golden.support.locations import data_folder
 
 #: Weights of the embedded model, part of the package.
@@ -28,7 +31,7 @@ class LoadedModel:
         module: timm VisionTransformer, float32, gradients off.
         spec: what was loaded.
         weights_source: "file:<name>", "data", "pretrained", "bundled" or "random seed <n>"; every
-            report repeats it.
+            report repeats it. A file with several sets of weights: "file:<name>[<key>]".
         weights_sha256: digest of the weights file, or of the tensors where there is no file.
     """
 
@@ -38,15 +41,58 @@ class LoadedModel:
     weights_sha256: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class FoundModel:
+    """A model whose shape is settled; `load_found` builds and fills it.
+
+    Attributes:
+        spec: name, architecture, pictures and classes.
+        checkpoint: its weights, or None where there are only random ones.
+        source: what reports call them.
+        request: what was asked for.
+    """
+
+    spec: ModelSpec
+    checkpoint: Checkpoint | None
+    source: str
+    request: ModelRequest
+
+
+def find_model(request: ModelRequest) -> FoundModel:
+    """Settle which network and which weights a request means.
+
+    Weights come from the first of: `request.weights`, the checkpoint that the model names, the
+    package's own file (vit_digits), ``$POTVIT_DATA/<timm name>.safetensors``, the pretrained
+    download (given up within 10 s); else there are none.
+
+    Raises:
+        PotvitError: unknown model; unreadable weights; shapes that contradict the request;
+            POTVIT_DATA names no folder.
+    """
+    checkpoint = None
+    source = ""
+    if request.path is not None:
+        checkpoint = read_checkpoint(request.path)
+        source = f"file:{checkpoint.path.name}"
+    spec = named_spec(request, checkpoint)
+    if request.weights is not None or checkpoint is None:
+        path, source = _find_weights(spec, request.weights)
+        checkpoint = None if path is None else read_checkpoint(path)
+    spec = fitted_spec(spec, request, checkpoint)
+    if checkpoint is None:
+        source = f"random seed {RANDOM_SEED}"
+    elif checkpoint.key:
+        source += f"[{checkpoint.key}]"
+    return FoundModel(spec=spec, checkpoint=checkpoint, source=source, request=request)
+
+
 def build_module(spec: ModelSpec) -> Any:
     """The model's float module with fresh weights, in evaluation mode, gradients off."""
     ensure_torchvision()
-    import timm
     from timm.models.vision_transformer import VisionTransformer
 
-    module: nn.Module
     if spec.timm_name is not None:
-        module = timm.create_model(spec.timm_name, pretrained=False)
+        module = create(spec)
     else:
         # 17 tokens, three heads of 16: small enough to simulate in seconds.
         module = VisionTransformer(
@@ -62,35 +108,83 @@ def build_module(spec: ModelSpec) -> Any:
 
 
 def load_model(name: str, weights: Path | None = None, *, quiet: bool = False) -> LoadedModel:
-    """Build a model and fill it from the first source that there is.
-
-    Order: `weights`, the package's own file (vit_digits), ``$POTVIT_DATA/<timm name>.safetensors``,
-    the pretrained download (given up within 10 s), seeded random weights. Anything but real
-    weights is announced in one line on standard error unless `quiet`.
+    """Find and load a model of which nothing but the name (and a weights file) is said.
 
     Raises:
-        PotvitError: unknown model; unreadable, ill-fitting or non-finite weights; POTVIT_DATA
-            names no folder.
+        PotvitError: as `find_model` and `load_found` do.
     """
-    spec = model_spec(name)
+    return load_found(find_model(ModelRequest(model=name, weights=weights)), quiet=quiet)
+
+
+def load_found(found: FoundModel, *, quiet: bool = False) -> LoadedModel:
+    """Build a model and fill it.
+
+    What was taken from a file that holds more than the tensors, and that weights are random, is
+    said in one line on standard error unless `quiet`.
+
+    Raises:
+        PotvitError: ill-fitting or non-finite weights.
+    """
+    spec, checkpoint = found.spec, found.checkpoint
     module = build_module(spec)
-    path, source = _find_weights(spec, weights)
-    if path is not None:
-        state = read_weights(path)
-        check_weights(state, module.state_dict(), f"weights file {path}")
+    if checkpoint is not None:
+        state, notes = _adapted(checkpoint, module, found.request)
+        check_weights(state, module.state_dict(), f"weights file {checkpoint.path}")
         module.load_state_dict(state)
-        digest = file_sha256(path)
+        digest = file_sha256(checkpoint.path)
+        if checkpoint.sharded:
+            digest = state_sha256(state)
+        if not quiet and (notes or not checkpoint.plain):
+            print("; ".join([checkpoint.describe(), *notes]), file=sys.stderr)
     else:
-        source = f"random seed {RANDOM_SEED}"
         randomize(module, spec.preprocess, RANDOM_SEED)
         digest = state_sha256(module.state_dict())
         if not quiet:
             print(
-                f"{name}: no weights found, using {source} "
+                f"{spec.name}: no weights found, using {found.source} "
                 f"(give --weights FILE or set POTVIT_DATA for real ones)",
                 file=sys.stderr,
             )
-    return LoadedModel(module=module, spec=spec, weights_source=source, weights_sha256=digest)
+    return LoadedModel(module=module, spec=spec, weights_source=found.source, weights_sha256=digest)
+
+
+def _adapted(
+    checkpoint: Checkpoint, module: Any, request: ModelRequest
+) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """The file's tensors under the module's names and shapes, and what that took.
+
+    timm's own filter renames what it knows of the original authors' files, and resamples the
+    position table where the user wants another picture size than the file's.
+    """
+    state, wanted = dict(checkpoint.state), module.state_dict()
+    notes = []
+    if request.features is not None:
+        heads = [name for name in state if name.startswith(("head.", "head_dist."))]
+        for name in heads:
+            del state[name]
+        if heads:
+            notes.append("its classifier is left out (--features)")
+    differing = {n for n in state if n not in wanted or state[n].shape != wanted[n].shape}
+    table = wanted.get("pos_embed")
+    resized = request.img_size is not None and "pos_embed" in differing and table is not None
+    if differing & _renamed(state) or resized:
+        from timm.models.vision_transformer import checkpoint_filter_fn
+
+        try:
+            state = dict(checkpoint_filter_fn(state, module, adapt_layer_scale=True))
+        except Exception as error:  # whatever shapes timm's filter does not expect
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            notes.append(f"timm's filter could not convert it ({reason})")
+        else:
+            notes.append("position table resampled" if resized else "names converted to timm's")
+    return state, notes
+
+
+def _renamed(state: dict[str, torch.Tensor]) -> set[str]:
+    """Names of the original authors that timm's filter converts."""
+    own = {n for n in state if ".gamma_" in n or "pre_logits" in n or ".mlp.w12." in n
+           or ".mlp.w3." in n}  # fmt: skip
+    return own | ({"mask_token", "register_tokens"} & set(state))
 
 
 def _find_weights(spec: ModelSpec, weights: Path | None) -> tuple[Path | None, str]:

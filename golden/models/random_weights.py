@@ -66,7 +66,7 @@ def _spread_logits(module: Any, images: torch.Tensor) -> None:
     """
     tokens = module.norm_pre(module.patch_drop(module._pos_embed(module.patch_embed(images))))
     for block in module.blocks:
-        attention = getattr(block, "attn", None)
+        attention: Any = getattr(block, "attn", None)
         fused = getattr(attention, "qkv", None)
         if fused is None or fused.weight.numel() != 3 * tokens.shape[-1] ** 2:
             tokens = block(tokens)

@@ -13,9 +13,11 @@ import numpy.typing as npt
 import torch
 
 from golden.catalogue.class_names import class_names
+from golden.commands.model_arguments import add_model_arguments, model_request
 from golden.data.pictures import open_photo
 from golden.evaluation.evaluate import ranked
-from hw.config import preset
+from golden.support.errors import PotvitError
+from hw.commands.config_arguments import add_config_arguments, chosen_config
 from sim.commands.run import show, summary
 from sim.system.bundles import Network, network
 from sim.system.whole import simulate
@@ -27,11 +29,10 @@ NAME = 32
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("picture", type=Path)
-    parser.add_argument("--model", default="deit_tiny", metavar="MODEL")
-    parser.add_argument("--config", default="base", metavar="CONFIG")
+    add_model_arguments(parser, option=True)
+    add_config_arguments(parser)
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
     parser.add_argument(
         "--data", metavar="DATA", help="calibration pictures (default: $POTVIT_DATA/photos)"
     )
@@ -45,11 +46,13 @@ def run(args: argparse.Namespace) -> int:
 
     What was done to the picture (turned, scaled) is told on standard error.
     """
-    config, photo = preset(args.config), open_photo(args.picture)
+    config, photo = chosen_config(args), open_photo(args.picture)
     sample = photo.sample(args.picture.name)
     for note in photo.notes:
         print(f"{args.picture.name}: {note}", file=sys.stderr)
-    net = network(args.model, args.bits, args.attn, args.weights, args.data)
+    net = network(model_request(args), args.bits, args.attn, data=args.data)
+    if not net.model.spec.num_classes:
+        raise PotvitError(f"{net.model.spec.name} has no classifier: nothing to classify with")
     pixels = sample.pixels(net.model.spec.preprocess)
     outcome = simulate(net.graph, [pixels], config, checkpoints=False)
     logits = outcome.of("plain")[0].get("logits")

@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from golden.commands.model_arguments import add_model_arguments, model_request
 from golden.support.errors import PotvitError
 from golden.support.report_file import write_json
-from hw.config import Config, preset
+from hw.commands.config_arguments import add_config_arguments, chosen_config
+from hw.config import Config
 from sim.explore.area_model import area_model
 from sim.explore.confirm import cheapest, confirm
 from sim.explore.evaluate import evaluate
@@ -27,11 +29,10 @@ START = {"vit_digits": "tiny"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    parser.add_argument("--model", default="deit_tiny", metavar="MODEL")
-    parser.add_argument("--config", metavar="CONFIG", help="preset in the middle of the sweep")
+    add_model_arguments(parser, option=True)
+    add_config_arguments(parser, default=None)  # in the middle of the sweep
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
     parser.add_argument("--data", metavar="DATA", help="pictures (default: $POTVIT_DATA/photos)")
     parser.add_argument(
         "--confirm", type=int, default=1, metavar="N",
@@ -47,16 +48,17 @@ def run(args: argparse.Namespace) -> int:
     """Explore, write the report; status 1 if a confirmed point is not bit-exact."""
     if args.confirm < 0 or args.jobs < 1:
         raise PotvitError("--confirm must be at least 0 and --jobs at least 1")
-    start = preset(args.config or START.get(args.model, "base"))
+    start = chosen_config(args, START.get(args.model, "base"))
     model = area_model()
-    net = network(args.model, args.bits, args.attn, args.weights, args.data)
+    net = network(model_request(args), args.bits, args.attn, data=args.data)
+    name = net.model.spec.name
     report = explore(net, start, sweep(start), model, confirmed=args.confirm, jobs=args.jobs)
     bits = Path(args.bits).stem
-    report = {"model": args.model, "bits": bits, "attn": args.attn, **report}
-    write_json(args.out / f"{args.model}.json", report)
+    report = {"model": name, "bits": bits, "attn": args.attn, **report}
+    write_json(args.out / f"{name}.json", report)
     figure = pareto_plot(report)
-    title = f"PoTViT: configurations for {args.model} {bits} around {start.name}"
-    paths = write(args.out, args.model, title, sections(report, figure))
+    title = f"PoTViT: configurations for {name} {bits} around {start.name}"
+    paths = write(args.out, name, title, sections(report, figure))
     legal = [row for row in report["points"] if "refused" not in row]
     front = [row for row in legal if row["pareto"]]
     print(f"{len(report['points'])} points, {len(legal)} legal, {len(front)} on the Pareto front")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from golden.catalogue.models import MODELS
+from golden.commands.model_arguments import HELP
+from golden.models.request import short_name
 from golden.support.errors import PotvitError
-from hw.config import preset
+from hw.commands.config_arguments import add_config_arguments, chosen_config
 from sim.report.document import write
 from sim.report.inputs import BUILD, gather
 from sim.report.sections import all_sections
@@ -18,8 +19,8 @@ REPORTS = Path("build/report")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    parser.add_argument("--model", default="deit_tiny", metavar="MODEL")
-    parser.add_argument("--config", default="base", metavar="CONFIG", help="tiny, edge or base")
+    parser.add_argument("--model", default="deit_tiny", metavar="MODEL", help=HELP)
+    add_config_arguments(parser)
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
     parser.add_argument(
@@ -35,21 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page; status 2 if there is nothing at all to report."""
-    if args.model not in MODELS:
-        raise PotvitError(f"unknown model {args.model!r}; one of {', '.join(MODELS)}")
-    preset(args.config)
+    model, config = short_name(args.model), chosen_config(args).name
     if not 0 < args.mhz < 1e5:
         raise PotvitError(f"--mhz must be a clock in MHz, not {args.mhz:g}")
     bits = Path(args.bits).stem
-    inputs = gather(args.model, bits, args.attn, args.config)
+    inputs = gather(model, bits, args.attn, config)
     for line in inputs.missing.values():
         print(line)
     if inputs.sim is None and inputs.area is None:
-        raise PotvitError(
-            f"nothing to report on {args.model} and {args.config}: run the targets above first"
-        )
-    stem = f"{args.model}-{bits}-{args.attn}-{args.config}"
-    title = f"PoTViT: {args.model} {bits} {args.attn} on {args.config}"
+        raise PotvitError(f"nothing to report on {model} and {config}: run the targets above first")
+    stem = f"{model}-{bits}-{args.attn}-{config}"
+    title = f"PoTViT: {model} {bits} {args.attn} on {config}"
     try:
         sections = all_sections(inputs, args.mhz)
     except KeyError as error:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from golden.catalogue.class_names import class_names
+from golden.commands.model_arguments import add_model_arguments, model_request
+from golden.models.request import short_name
 from golden.support.errors import PotvitError
 from golden.support.progress import progress
 from golden.support.report_file import require_writable, write_json
-from hw.config import Config, preset
+from hw.commands.config_arguments import add_config_arguments, chosen_config
+from hw.config import Config
 from sim.analysis.performance import performance
 from sim.system.bundles import Network, network
 from sim.system.harness import WAVES
@@ -25,11 +28,10 @@ SEED_MAX = (1 << 32) - 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    parser.add_argument("--model", default="deit_tiny", metavar="MODEL")
-    parser.add_argument("--config", default="base", metavar="CONFIG", help="tiny, edge or base")
+    add_model_arguments(parser, option=True)
+    add_config_arguments(parser)
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or .pth")
     parser.add_argument("--data", metavar="DATA", help="pictures (default: $POTVIT_DATA/photos)")
     parser.add_argument("--images", type=int, default=1, metavar="N", help="pictures (1)")
     parser.add_argument("--stalls", choices=("none", "random"), default="none")
@@ -43,17 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate; status 1 at the first difference or error, 0 if everything is equal."""
-    config = preset(args.config)
+    request, config = model_request(args), chosen_config(args)
+    name = short_name(args.model)
     if args.images < 1:
         raise PotvitError(f"--images needs at least one picture, not {args.images}")
     if not 0 <= args.seed <= SEED_MAX:
         raise PotvitError(f"--seed is a number from 0 to {SEED_MAX}, not {args.seed}")
-    stem = report_stem(args.model, Path(args.bits).stem, args.attn, args.config, args.stalls)
+    stem = report_stem(name, Path(args.bits).stem, args.attn, config.name, args.stalls)
     out: Path = args.out or REPORTS / f"{stem}.json"
     if args.waves and out.suffix == ".fst":
         raise PotvitError(f"--out {out} is the report, and waves would go to the same file")
     require_writable(out)
-    net = network(args.model, args.bits, args.attn, args.weights, args.data)
+    net = network(request, args.bits, args.attn, data=args.data)
     samples = (net.data.evaluation or net.data.calibration)[: args.images]
     if len(samples) < args.images:
         raise PotvitError(f"--images {args.images}: {net.data.origin} has only {len(samples)}")
@@ -66,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     report = summary(net, config, outcome)
     report |= {
-        "model": args.model, "bits": Path(args.bits).stem, "attn": args.attn,
-        "config": args.config, "stall_mode": args.stalls, "seed": args.seed,
+        "model": name, "bits": Path(args.bits).stem, "attn": args.attn,
+        "config": config.name, "stall_mode": args.stalls, "seed": args.seed,
     }  # fmt: skip
     report["images"] = [s.name for s in samples]
     write_json(out, report)

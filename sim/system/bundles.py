@@ -12,11 +12,12 @@ from pathlib import Path
 from filelock import FileLock
 
 from golden.catalogue.preprocess import Preprocess
-from golden.data.datasets import Dataset, default_data, open_dataset
+from golden.data.datasets import Dataset, default_dataset, open_dataset
 from golden.data.pictures import Sample
 from golden.graph import ir
 from golden.graph.bundle import load_bundle, save_bundle
-from golden.models.load import LoadedModel, load_model
+from golden.models.load import LoadedModel, find_model, load_found
+from golden.models.request import ModelRequest
 from golden.quant import QuantOptions, bit_map, quantize
 from golden.quant.learn.defaults import FOLDER as KEPT
 from golden.quant.learn.defaults import default_learning, more_pictures
@@ -41,37 +42,45 @@ class Network:
 
 
 def network(
-    name: str, bits: str, attn: str, weights: Path | None = None, data: str | None = None
+    model: str | ModelRequest,
+    bits: str,
+    attn: str,
+    weights: Path | None = None,
+    data: str | None = None,
 ) -> Network:
-    """Quantize ``name`` with the default options, or load what an earlier call left.
+    """Quantize a model with the default options, or load what an earlier call left.
 
-    ``data`` is what `open_dataset` takes; None for the model's own (`default_data`).
+    ``model`` is a request, or a name (with ``weights``) of which nothing else is said.
+    ``data`` is what `open_dataset` takes; None for the model's own (`default_dataset`).
 
     The bundle's folder name carries a digest of weights, options, the calibration pictures' pixels,
     the quantizer's sources and the libraries it calculates with, so that a stale one is never used;
     a broken one is made again and standard error says so; concurrent callers wait for one another.
     Raises ``PotvitError`` as the parts do.
     """
-    model = load_model(name, weights)
-    found = open_dataset(data if data is not None else default_data(model.spec), model.spec)
+    if isinstance(model, str):
+        model = ModelRequest(model=model, weights=weights)
+    loaded = load_found(find_model(model))
+    spec = loaded.spec
+    found = default_dataset(spec) if data is None else open_dataset(data, spec)
     options = QuantOptions(bits=bit_map(bits), attn=attn)
     samples = found.calib(None)
-    options = replace(options, learn=default_learning(options, model))
-    more = [] if options.learn is None else more_pictures(model, None)
+    options = replace(options, learn=default_learning(options, loaded))
+    more = [] if options.learn is None else more_pictures(loaded, None)
     material = (
-        model.weights_sha256, options.to_dict(), found.origin, [s.name for s in samples],
-        _pixels_digest([*samples, *more], model.spec.preprocess),
+        loaded.weights_sha256, spec, options.to_dict(), found.origin, [s.name for s in samples],
+        _pixels_digest([*samples, *more], spec.preprocess),
         files_digest(SOURCES.rglob("*.py"), SOURCES), [version(library) for library in LIBRARIES],
     )  # fmt: skip
     digest = hashlib.sha256(repr(material).encode()).hexdigest()
-    folder = FOLDER / f"{name}-{options.bits.name}-{attn}-{digest[:12]}"
+    folder = FOLDER / f"{spec.name}-{options.bits.name}-{attn}-{digest[:12]}"
     FOLDER.mkdir(parents=True, exist_ok=True)
     with FileLock(FOLDER / f".{folder.name}.lock"):
         graph = _kept(folder)
         if graph is None:
-            graph = quantize(model, samples, options, more=more, keep=KEPT, quiet=False)
+            graph = quantize(loaded, samples, options, more=more, keep=KEPT, quiet=False)
             save_bundle(graph, folder)
-    return Network(graph=graph, model=model, data=found, folder=folder)
+    return Network(graph=graph, model=loaded, data=found, folder=folder)
 
 
 def _pixels_digest(samples: Sequence[Sample], preprocess: Preprocess) -> str:

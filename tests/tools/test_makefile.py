@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z-]+):.*?## ", TEXT, re.MULTILINE)
-OPTIONS = dict(re.findall(r"^option-(\w+)\s*:=\s*(--\w+)?\s*##", TEXT, re.MULTILINE))
+OPTIONS = dict(re.findall(r"^option-(\w+)\s*:=\s*(--[\w-]+)?\s*##", TEXT, re.MULTILINE))
 TAKES = {
     target: words.split()
     for target, words in re.findall(r"^takes-([a-z-]+)\s*:= (.*)$", TEXT, re.MULTILINE)

@@ -20,9 +20,17 @@ FOLDER = Path("build/learn")
 
 
 def default_learning(options: QuantOptions, model: LoadedModel) -> LearnOptions | None:
-    """Learn where 4-bit weights lose accuracy: not for random weights or uniform attention."""
+    """Learn where 4-bit weights lose accuracy: not for random weights or uniform attention.
+
+    Nor without a classifier, whose logits are what the last stage is compared by.
+    """
     random = model.weights_source.startswith("random")
-    if random or options.attn == "none" or 4 not in options.bits.patterns.values():
+    if (
+        random
+        or not model.spec.num_classes
+        or options.attn == "none"
+        or 4 not in options.bits.patterns.values()
+    ):
         return None
     return LearnOptions()
 

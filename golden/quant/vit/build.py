@@ -86,11 +86,11 @@ def quantize_pixels(
     if vit.token is None:
         # Every token is read out: the class token counts like the others.
         options = replace(options, class_weight=1.0, read_weight=1.0)
+    if options.learn is not None and vit.head is None:
+        raise PotvitError(f"learned rounding compares logits: {model.spec.name} has no classifier")
     graph, wanted = _calibrated(model, vit, pixels, options, quiet)
     if options.learn is None:
         return graph
-    if vit.head is None:
-        raise PotvitError(f"learned rounding compares logits: {model.spec.name} has no classifier")
     if more is not None:
         pixels = np.concatenate([pixels, more])
     saved = Saved(keep / fingerprint(graph, pixels, asdict(options)) if keep else None)

@@ -87,4 +87,10 @@ def _linear(layer: Layer, x: torch.Tensor) -> torch.Tensor:
 
 
 def _norm(norm: Norm, x: torch.Tensor, eps: bool) -> torch.Tensor:
-    return F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps if eps else 0.0)
+    """The LayerNorm; without eps a token of equal channels becomes beta, as in integers."""
+    if eps:
+        return norm(x)
+    centred = x - x.mean(-1, keepdim=True)
+    deviation = centred.square().mean(-1, keepdim=True).sqrt()
+    unit = torch.where(deviation > 0, centred / deviation.clamp(min=1e-38), 0.0)
+    return unit * norm.weight + norm.bias

@@ -67,5 +67,6 @@ class FloatModel:
         Only for a network with a classifier.
         """
         head, token = self.vit.head, self.vit.token
-        assert head is not None and token is not None
+        assert head is not None
+        assert token is not None
         return head(self.vit.norm(self.stream[:, token : token + 1]))[:, 0]

@@ -146,9 +146,9 @@ def test_truncated_weights(digits_state, tmp_path):
         load_model("vit_digits", path)
 
 
-def test_pth_with_code_is_not_run(tmp_path):
+def test_objects_are_no_weights(tmp_path):
     path = save({"a": Path("x")}, tmp_path / "w.pth")
-    with pytest.raises(PotvitError, match="cannot be read"):
+    with pytest.raises(PotvitError, match="holds no dictionary of tensors"):
         load_model("vit_digits", path)
 
 

@@ -1,0 +1,253 @@
+"""From a request and a checkpoint to a timm module of the right shape.
+
+The file decides what it can: class count by the head's shape, picture size by the length of the
+position table. What the user says stands above it, what timm's name says below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from golden.catalogue.models import MODELS, ModelSpec
+from golden.catalogue.preprocess import Preprocess
+from golden.catalogue.torchvision_shim import ensure_torchvision
+from golden.models.checkpoint import Checkpoint
+from golden.models.request import TIMM, ModelRequest, read_labels, short_name, unknown
+from golden.support.errors import PotvitError
+
+#: timm's own arguments that a training run or an exported configuration may carry.
+_CARRIED = ("num_classes", "global_pool", "img_size", "in_chans")
+
+
+def named_spec(request: ModelRequest, checkpoint: Checkpoint | None) -> ModelSpec:
+    """The model before the weights are looked at.
+
+    Raises:
+        PotvitError: nobody knows the name, or a checkpoint given as the model names none.
+    """
+    if request.model in MODELS:
+        return MODELS[request.model]
+    if request.model.startswith(TIMM):
+        timm_name = request.model.removeprefix(TIMM)
+        settings: Mapping[str, Any] = {}
+    elif request.path is not None and checkpoint is not None:
+        if checkpoint.arch is None:
+            raise PotvitError(
+                f"{checkpoint.path} does not say its architecture: give --model timm:NAME and "
+                f"--weights {checkpoint.path}"
+            )
+        timm_name = checkpoint.arch.removeprefix("timm/").removeprefix("hf-hub:timm/")
+        settings = checkpoint.settings
+    else:
+        raise unknown(request.model)
+    config = _timm_config(timm_name)
+    return ModelSpec(
+        name=short_name(request.model),
+        timm_name=timm_name,
+        preprocess=_preprocess(timm_name, config, settings),
+        num_classes=int(config.num_classes or 0),
+        arguments=_carried(settings),
+        labels=_label_names(settings),
+    )
+
+
+def _timm_config(timm_name: str) -> Any:
+    """Timm's pretrained configuration of a model; ``PotvitError`` where it knows none."""
+    ensure_torchvision()
+    import timm
+
+    architecture = timm_name.partition(".")[0]
+    if not timm.is_model(architecture):
+        import difflib
+
+        close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+        hint = f": did you mean {', '.join(close)}?" if close else ""
+        raise PotvitError(f"timm knows no model {architecture!r}{hint}")
+    try:
+        config = timm.get_pretrained_cfg(timm_name, allow_unregistered=True)
+    except RuntimeError:  # an unknown tag behind the dot
+        config = None
+    if config is None:
+        tags = timm.list_pretrained(f"{architecture}.*")
+        names = f": it has {', '.join(tags)}" if tags else ""
+        raise PotvitError(f"timm knows no weights {timm_name!r}{names}")
+    return config
+
+
+def _preprocess(timm_name: str, config: Any, settings: Mapping[str, Any]) -> Preprocess:
+    """Timm's own way for these weights; a run's or an export's settings stand above it."""
+    exported = settings.get("pretrained_cfg")
+    said = {**(exported if isinstance(exported, Mapping) else {}), **settings}
+
+    def value(name: str) -> Any:
+        found = said.get(name)
+        return getattr(config, name) if found is None else found
+
+    size = value("input_size")
+    if said.get("img_size"):
+        size = (len(value("mean")), said["img_size"], said["img_size"])
+    if size[1] != size[2]:
+        raise PotvitError(f"{timm_name} takes pictures of {size[1]} x {size[2]}: they must be "
+                          "square")  # fmt: skip
+    if value("crop_mode") not in (None, "center"):
+        raise PotvitError(f"{timm_name} is evaluated with crop mode {value('crop_mode')!r}: only "
+                          "a crop of the centre is known here, give --crop-pct")  # fmt: skip
+    try:
+        return Preprocess(
+            size=int(size[1]),
+            crop_pct=float(value("crop_pct") or 0.875),
+            interpolation=str(value("interpolation")),
+            mean=tuple(map(float, value("mean"))),
+            std=tuple(map(float, value("std"))),
+        )
+    except (TypeError, ValueError) as error:
+        raise PotvitError(f"{timm_name}: its pictures cannot be prepared ({error})") from None
+
+
+def _carried(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of ``create_model`` that a training run or an export recorded."""
+    found: dict[str, Any] = {}
+    for name in ("model_args", "model_kwargs"):
+        value = settings.get(name)
+        found |= value if isinstance(value, Mapping) else {}
+    found |= {name: settings[name] for name in _CARRIED if settings.get(name) is not None}
+    if isinstance(settings.get("gp"), str):
+        found["global_pool"] = settings["gp"]
+    return found
+
+
+def _label_names(settings: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Class names of an export; descriptions where it has them."""
+    exported = settings.get("pretrained_cfg")
+    said = {**(exported if isinstance(exported, Mapping) else {}), **settings}
+    names = said.get("label_names")
+    if not isinstance(names, list | tuple) or not names:
+        return None
+    described = said.get("label_descriptions")
+    described = described if isinstance(described, Mapping) else {}
+    return tuple(str(described.get(name, name)) for name in names)
+
+
+def fitted_spec(spec: ModelSpec, request: ModelRequest, checkpoint: Checkpoint | None) -> ModelSpec:
+    """The model as the weights and the request want it.
+
+    Raises:
+        PotvitError: timm cannot build it, it is no VisionTransformer, or what is said about it
+            contradicts itself.
+    """
+    if spec.timm_name is None:
+        _refuse_for_own(spec, request)
+        return _with_labels(spec, request)
+    arguments: dict[str, Any] = {**spec.arguments, **request.arguments}
+    if request.img_size is not None:
+        arguments["img_size"] = request.img_size
+    with torch.device("meta"):
+        module = create(replace(spec, arguments=arguments))
+    if checkpoint is not None:
+        arguments = _from_file(module, checkpoint, arguments, request)
+    if request.features is not None:
+        arguments["num_classes"] = 0
+    classes = int(arguments.get("num_classes", module.num_classes))
+    if classes == 0 and module.global_pool in ("token", ""):
+        arguments["global_pool"] = "token" if request.features == "class" else ""
+    with torch.device("meta"):
+        module = create(replace(spec, arguments=arguments))
+    if isinstance(module.patch_embed.img_size, tuple):
+        size = module.patch_embed.img_size[0]
+    else:
+        size = spec.preprocess.size
+    fitted = replace(
+        spec,
+        arguments=arguments,
+        num_classes=classes,
+        labels=spec.labels if spec.labels and len(spec.labels) == classes else None,
+        preprocess=_said(replace(spec.preprocess, size=size), request),
+    )
+    if fitted.preprocess.channels != module.in_chans:
+        raise PotvitError(
+            f"{spec.name} takes {module.in_chans} channels, its mean and deviation have "
+            f"{fitted.preprocess.channels}: give --mean and --std"
+        )
+    return _with_labels(fitted, request)
+
+
+def _refuse_for_own(spec: ModelSpec, request: ModelRequest) -> None:
+    for name in ("img_size", "features", "crop_pct", "interpolation", "mean", "std"):
+        if getattr(request, name) is not None:
+            flag = name.replace("_", "-")
+            raise PotvitError(f"--{flag} is for timm's models: {spec.name} is the project's own")
+    if request.arguments:
+        raise PotvitError(f"--model-kwargs is for timm's models: {spec.name} is the project's own")
+
+
+def _from_file(
+    module: Any, checkpoint: Checkpoint, arguments: dict[str, Any], request: ModelRequest
+) -> dict[str, Any]:
+    """Class count and picture size as the file's shapes have them, where nobody said otherwise."""
+    found = dict(arguments)
+    state = checkpoint.state
+    if "num_classes" not in request.arguments:
+        head = state.get("head.weight")
+        found["num_classes"] = 0 if head is None else len(head)
+        if head is None and "head.bias" in state:
+            del found["num_classes"]
+    table = state.get("pos_embed")
+    grid = getattr(module.patch_embed, "grid_size", None)
+    if table is None or table.ndim != 3 or module.pos_embed is None or grid is None:
+        return found
+    prefix = 0 if module.no_embed_class else module.num_prefix_tokens
+    side = math.isqrt(max(0, table.shape[1] - prefix))
+    fits = side and side * side == table.shape[1] - prefix
+    said = request.img_size is not None or "img_size" in request.arguments
+    if fits and (side, side) != tuple(grid) and not said:
+        found["img_size"] = side * int(module.patch_embed.patch_size[0])
+    return found
+
+
+def _said(preprocess: Preprocess, request: ModelRequest) -> Preprocess:
+    """What the request says about pictures, above all else."""
+    names = ("crop_pct", "interpolation", "mean", "std")
+    said = {n: v for n in names if (v := getattr(request, n)) is not None}
+    try:
+        return replace(preprocess, **said)
+    except ValueError as error:
+        raise PotvitError(f"the pictures' settings do not go together: {error}") from None
+
+
+def _with_labels(spec: ModelSpec, request: ModelRequest) -> ModelSpec:
+    if request.classes is None:
+        return spec
+    if spec.num_classes == 0:
+        raise PotvitError(f"--classes {request.classes}: {spec.name} has no classifier")
+    return replace(spec, labels=read_labels(request.classes, spec.num_classes))
+
+
+def create(spec: ModelSpec) -> Any:
+    """Timm's module of ``spec`` with fresh weights.
+
+    Raises:
+        PotvitError: timm refuses the arguments, or makes something else than a VisionTransformer.
+    """
+    ensure_torchvision()
+    import timm
+    from timm.models.vision_transformer import VisionTransformer
+
+    assert spec.timm_name is not None
+    arguments = dict(spec.arguments)
+    try:
+        module = timm.create_model(spec.timm_name.partition(".")[0], pretrained=False, **arguments)
+    except (TypeError, ValueError, AssertionError, RuntimeError, KeyError) as error:
+        said = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PotvitError(f"timm cannot build {spec.timm_name} with {said}: {reason}") from None
+    if not isinstance(module, VisionTransformer):
+        raise PotvitError(
+            f"{spec.timm_name} is timm's {type(module).__name__}: only its VisionTransformer has "
+            "an integer form here"
+        )
+    return module

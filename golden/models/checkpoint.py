@@ -1,0 +1,318 @@
+"""The network's tensors in whatever a training run left on disk.
+
+timm's own precedence: weights averaged over training (EMA) before raw ones. What was taken, and
+from where, is one line for the user: two sets of weights in one file are a choice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from golden.models import safe_pickle
+from golden.models.weights import StateDict
+from golden.support.errors import PotvitError
+
+#: Where frameworks keep the weights, averaged ones first; timm's four stand in timm's order.
+AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "teacher")
+RAW = ("state_dict", "model", "model_state_dict", "net", "network", "module", "weights",
+       "student")  # fmt: skip
+#: Wrappers around the dictionaries above (Composer).
+OUTER = ("state",)
+#: Components that wrappers of a module insert into the keys.
+WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+#: Counters of training that no forward pass reads, where they are no floats.
+BOOKKEEPING = ("n_averaged", "num_batches_tracked", "initted", "step")
+#: Parts of a training module that are no part of the network.
+TRAINING = re.compile(r"(criterion|loss\w*|\w*metrics?|(train|val|valid|test)_\w+)\.")
+#: Entries of a state dictionary that modules add for themselves.
+EXTRA = "_extra_state"
+#: A key that every vision transformer of timm has.
+LANDMARK = "patch_embed.proj.weight"
+PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
+#: Files that a folder of weights may hold, the first one found is taken.
+IN_FOLDER = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json",
+             "pytorch_model.bin")  # fmt: skip
+#: Other packages' names for the first layer.
+FOREIGN = {
+    "embeddings.patch_embeddings.projection.weight": "Hugging Face transformers",
+    "conv_proj.weight": "torchvision",
+    "patch_embed.projection.weight": "mmpretrain",
+    "visual.conv1.weight": "OpenAI's CLIP",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Float tensors under timm's names, and what the file says about them.
+
+    Attributes:
+        path: the file (of a sharded checkpoint, its index).
+        state: tensors in float32.
+        key: where in the file they were, such as "state_dict_ema"; "" for the top level.
+        prefix: what was removed in front of every name.
+        passed: other sets of weights in the file, by key.
+        dropped: tensors left out because no forward pass reads them.
+        arch: timm's name of the architecture, where the file gives it.
+        settings: what the run was started with (timm's ``args``, or ``config.json``).
+    """
+
+    path: Path
+    state: StateDict
+    key: str = ""
+    prefix: str = ""
+    passed: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    arch: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """One line on what was taken."""
+        line = f"weights {self.path}: {len(self.state)} tensors"
+        if self.key:
+            line += f" of {self.key!r}"
+        if self.passed:
+            line += f" (not {', '.join(map(repr, self.passed))})"
+        if self.prefix:
+            line += f", without {self.prefix!r} in front of their names"
+        if self.dropped:
+            line += f", left out: {', '.join(self.dropped)}"
+        return line
+
+    @property
+    def sharded(self) -> bool:
+        """True where ``path`` is an index of several files."""
+        return self.path.suffix == ".json"
+
+    @property
+    def plain(self) -> bool:
+        """True where the file is nothing but the network's tensors: there is nothing to say."""
+        return not (self.key or self.prefix or self.passed or self.dropped)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a .safetensors file, a pickle of ``torch.save``, or the index of a sharded one.
+
+    A folder stands for the weights file in it. Pickles are read without running anything of
+    theirs (`golden.models.safe_pickle`).
+
+    Raises:
+        PotvitError: no such file, another kind of file, a damaged one, or no weights in it.
+    """
+    path = _file(path)
+    found = _raw(path)
+    settings, arch = _settings(found, path)
+    key, tensors, passed = _choose(found, path)
+    state = {_unwrapped(str(k)): v for k, v in tensors.items() if not str(k).endswith(EXTRA)}
+    state, prefix, dropped = _stripped(state, path)
+    for name, value in state.items():
+        if not value.is_floating_point():
+            kind = str(value.dtype).removeprefix("torch.")
+            raise PotvitError(f"weights file {path}: tensor {name} is {kind}, not floating point")
+    return Checkpoint(
+        path=path,
+        state={name: value.detach().float() for name, value in state.items()},
+        key=key,
+        prefix=prefix,
+        passed=passed,
+        dropped=dropped,
+        arch=arch,
+        settings=settings,
+    )
+
+
+def _file(path: Path) -> Path:
+    """The weights file that ``path`` names; ``PotvitError`` where there is none."""
+    if path.is_dir():
+        for name in IN_FOLDER:
+            if (path / name).is_file():
+                return path / name
+        raise PotvitError(f"weights file {path} is a folder without any of {', '.join(IN_FOLDER)}: "
+                          "name the file in it")  # fmt: skip
+    if not path.is_file():
+        raise PotvitError(f"weights file {path} does not exist")
+    return path
+
+
+def _raw(path: Path) -> Any:
+    """The file's content; anything a reader raises becomes one line."""
+    suffix = path.suffix.lower()
+    try:
+        _refuse_other_content(path)
+        if suffix == ".json":
+            return _shards(path)
+        if suffix == ".safetensors":
+            return load_file(path)
+        if suffix in PICKLES:
+            return safe_pickle.load(path)
+        if suffix in (".npz", ".npy"):
+            raise PotvitError(f"weights file {path} is NumPy's: load it with timm and save the "
+                              "state_dict() as .safetensors")  # fmt: skip
+        raise PotvitError(f"weights file {path} is neither .safetensors nor .pth "
+                          f"(nor {', '.join(PICKLES[1:])})")  # fmt: skip
+    except PermissionError:
+        raise PotvitError(f"weights file {path} may not be read: check its permissions") from None
+    except SafetensorError as error:
+        raise PotvitError(f"weights file {path} is damaged ({error}): get it again") from None
+    except PotvitError:
+        raise
+    except Exception as error:  # torch.load raises whatever its unpickler meets
+        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
+        raise PotvitError(
+            f"weights file {path} cannot be read ({reason}): get it again or convert it to "
+            ".safetensors"
+        ) from None
+
+
+def _refuse_other_content(path: Path) -> None:
+    """Name the two things that downloads leave in place of weights: a page, or a pointer."""
+    with path.open("rb") as stream:
+        start = stream.read(256).lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise PotvitError(f"weights file {path} is a web page, not weights: download it again")
+    if start.startswith(b"version https://git-lfs"):
+        raise PotvitError(f"weights file {path} is a Git LFS pointer: run `git lfs pull`")
+
+
+def _shards(path: Path) -> StateDict:
+    """All tensors of the files that an index lists."""
+    index = json.loads(path.read_text(encoding="utf-8"))
+    names = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(names, dict) or not names:
+        raise PotvitError(f"weights file {path} is no index of shards: it has no weight_map")
+    found: StateDict = {}
+    for shard in sorted(set(map(str, names.values()))):
+        if Path(shard).name != shard:
+            raise PotvitError(f"weights file {path} lists {shard!r}, not a file beside it")
+        content = _raw(_file(path.parent / shard))
+        if not _is_state(content):
+            raise PotvitError(f"weights file {path.parent / shard} holds no dictionary of tensors")
+        found |= content
+    missing = sorted(set(names) - set(found))
+    if missing:
+        raise PotvitError(f"weights file {path} lists {missing[0]}, which no shard has")
+    return found
+
+
+def _is_state(value: Any) -> bool:
+    """A non-empty dictionary of nothing but tensors by name (and modules' extra state)."""
+    if not isinstance(value, Mapping):
+        return False
+    real = [v for k, v in value.items() if not str(k).endswith(EXTRA)]
+    return bool(real) and all(isinstance(v, torch.Tensor) for v in real)
+
+
+def _choose(found: Any, path: Path) -> tuple[str, Mapping[str, torch.Tensor], tuple[str, ...]]:
+    """Key, tensors and the keys of other sets of weights."""
+    sets = dict(_sets(found))
+    if sets:
+        key = next(iter(sets))
+        # A file of bare tensors is one set; a nested key is named by its path.
+        return key, sets[key], tuple(k for k in sets if k != key)
+    if _is_state(found):
+        return "", found, ()
+    if isinstance(found, safe_pickle.Inert):
+        raise PotvitError(
+            f"weights file {path} holds a whole pickled object ({found.origin}), which is not "
+            "loaded: save its state_dict() instead"
+        )
+    if isinstance(found, Mapping):
+        for key in (*AVERAGED, *RAW):
+            if isinstance(found.get(key), safe_pickle.Inert):
+                raise PotvitError(
+                    f"weights file {path} holds a pickled {found[key].origin} under {key!r}, which "
+                    "is not loaded: save its state_dict() instead"
+                )
+    raise PotvitError(f"weights file {path} holds no dictionary of tensors")
+
+
+def _sets(found: Any) -> Iterator[tuple[str, Mapping[str, torch.Tensor]]]:
+    """Every set of weights in a checkpoint, the one to take first."""
+    if not isinstance(found, Mapping):
+        return
+    for key in (*AVERAGED, *RAW):
+        value = found.get(key)
+        if isinstance(value, Mapping) and _is_state(value):
+            yield key, value
+        elif isinstance(value, Mapping):
+            for inner, tensors in _sets(value):
+                yield f"{key}.{inner}", tensors
+    for key in OUTER:
+        for inner, tensors in _sets(found.get(key)):
+            yield f"{key}.{inner}", tensors
+
+
+def _unwrapped(name: str) -> str:
+    """A tensor's name without what wrappers of modules put into it."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def _stripped(state: StateDict, path: Path) -> tuple[StateDict, str, tuple[str, ...]]:
+    """The tensors of the network among those of a training module, without their prefix."""
+    dropped = [
+        name
+        for name, value in state.items()
+        if name.rpartition(".")[2] in BOOKKEEPING and not value.is_floating_point()
+    ]
+    state = {name: value for name, value in state.items() if name not in dropped}
+    prefixes = [n.removesuffix(LANDMARK) for n in state if f".{n}".endswith(f".{LANDMARK}")]
+    if not prefixes:
+        # Nothing of a vision transformer: the caller says which tensor it misses.
+        _refuse_foreign(state, path)
+        return state, "", tuple(dropped)
+    averaged = [p for p in prefixes if set(p.split(".")) & set(AVERAGED)]
+    prefix = (averaged or prefixes)[0]
+    others = [p for p in prefixes if p != prefix]
+    taken: StateDict = {}
+    for name, value in state.items():
+        other = next((o for o in others if o and name.startswith(o)), None)
+        if other is None and name.startswith(prefix):
+            taken[name.removeprefix(prefix)] = value
+        elif other is None and "" not in others:
+            if not TRAINING.match(name):
+                raise PotvitError(
+                    f"weights file {path}: tensor {name} lies outside {prefix!r}, where the vision "
+                    "transformer is: what reads it would be left out, save the transformer alone"
+                )
+            dropped.append(name)
+    dropped += [f"{other}*" for other in others if other]
+    return taken, prefix, tuple(dropped)
+
+
+def _refuse_foreign(state: StateDict, path: Path) -> None:
+    for name in state:
+        for key, package in FOREIGN.items():
+            if name.endswith(key):
+                raise PotvitError(
+                    f"weights file {path} names its tensors as {package} does ({name}): convert "
+                    "it to timm's names"
+                )
+
+
+def _settings(found: Any, path: Path) -> tuple[dict[str, Any], str | None]:
+    """What the file, or ``config.json`` beside it, says about architecture and run."""
+    settings: dict[str, Any] = {}
+    config = path.parent / "config.json"
+    if config.is_file() and path.name in (*IN_FOLDER, "model.safetensors"):
+        try:
+            read = json.loads(config.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise PotvitError(f"{config} is no readable JSON ({error})") from None
+        if isinstance(read, dict):
+            settings = read
+    elif isinstance(found, Mapping) and not _is_state(found):
+        args = found.get("args")
+        args = found.get("hyper_parameters") if args is None else args
+        settings = dict(args) if isinstance(args, Mapping) else dict(getattr(args, "__dict__", {}))
+        if isinstance(found.get("arch"), str):
+            settings["architecture"] = found["arch"]
+    named = (settings.get(key) for key in ("architecture", "arch", "model", "model_name"))
+    return settings, next((name for name in named if isinstance(name, str)), None)
