@@ -35,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Quantize, time both networks alternately, write the report, print it in lines."""
     options = quant_arguments.quant_options(args)
-    found = find_model(model_request(args))
-    spec = found.spec
+    asked = find_model(model_request(args))
+    spec = asked.spec
     if not spec.num_classes:
         raise PotvitError(f"{spec.name} has no classifier: its speed is not compared")
     data = quant_arguments.dataset(args, spec)
     calibration = quant_arguments.calibration(args, data, spec)
     require_writable(args.out)
-    model = load_found(found)
+    model = load_found(asked)
     executor = Executor(quantize(model, calibration, options, quiet=False))
     samples = list(data.evaluation or data.calibration)[: args.limit]
     pixels = np.stack([sample.pixels(spec.preprocess) for sample in samples])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from golden.catalogue.models import ModelSpec
 from golden.commands.model_arguments import add_model_arguments
