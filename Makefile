@@ -23,6 +23,7 @@ option-STALLS  := --stalls##  pauses of the DRAM: none or random (none)
 option-WAVES   := --waves##   an FST of the ports (1) or of everything (all)
 option-IMAGE   :=##           picture file
 option-CONFIRM := --confirm## points of the Pareto front to run in RTL (1)
+option-BUDGET  := --budget##  most cycles of a picture that `search` may take
 option-MHZ     := --mhz##     clock that speeds are given at (300)
 option-TARGET  := --target##  generic, xcup or ecp5 (generic)
 option-UNIT    := --unit##    only this unit
@@ -40,6 +41,7 @@ takes-verilog      := CONFIG SET OUT
 takes-sim          := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA IMAGES STALLS SEED WAVES OUT
 takes-report       := MODEL CONFIG SET BITS ATTN MHZ OUT
 takes-explore      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA CONFIRM WORKERS OUT
+takes-search       := MODEL WEIGHTS CONFIG ATTN DATA BUDGET SEED WORKERS
 takes-classify     := IMAGE MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA
 takes-synth        := CONFIG SET TARGET UNIT LIBERTY WORKERS OUT
 takes-train-digits := SEED OUT
@@ -88,7 +90,7 @@ unexport $(VARIABLES) $(filter PYTHON% PYTEST_% MYPY% RUFF_%,$(filter-out \
 	PYTHONHASHSEED PYTHONUNBUFFERED,$(.VARIABLES))) MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor lint format test test-all eval bench export verilog sim report explore classify \
+.PHONY: help setup doctor lint format test test-all eval bench export verilog sim report explore search classify \
 	synth train-digits record readme clean
 
 help: ## list the targets and their variables
@@ -153,6 +155,9 @@ report: $(READY) ## a page on what build/ has
 
 explore: $(READY) ## configurations for a model by cycles and area
 	$(PY) -m sim explore $(call options,$(takes-$@))
+
+search: $(READY) ## which layers get 4-bit weights: make search BUDGET=900000
+	$(PY) -m sim search $(call options,$(takes-$@))
 
 classify: $(READY) ## a picture through the RTL: make classify IMAGE=photo.jpg
 	$(PY) -m sim classify $(call options,$(filter-out IMAGE,$(takes-$@))) -- $(call quoted,IMAGE)

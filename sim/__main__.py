@@ -9,6 +9,7 @@ COMMANDS = {
     "run": ("sim.commands.run", "every tensor of a network in RTL against the golden model"),
     "report": ("sim.commands.report", "one page on a run: cycles, area, traffic, peers"),
     "explore": ("sim.commands.explore", "configurations for a model by cycles and area"),
+    "search": ("sim.commands.search", "which layers get 4-bit weights, by cycles and fidelity"),
     "classify": ("sim.commands.classify", "a picture in, the five likeliest classes from RTL out"),
 }
 

@@ -45,7 +45,7 @@ FLOORS = {
         "kit",
         "benches analysis",
         "report",
-        "explore",
+        "explore search",
         "commands",
         "__main__",
     ),

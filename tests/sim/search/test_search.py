@@ -1,0 +1,73 @@
+"""The search command on the embedded model: front, bits FILEs, resuming, and bad wishes."""
+
+import json
+
+import pytest
+
+from golden.quant import bit_map
+from golden.support.command_line import main
+from sim.__main__ import COMMANDS
+from sim.search import evaluate
+
+WORDS = ["search", "--model", "vit_digits", "--config", "tiny", "--calib", "16",
+         "--population", "2", "--generations", "1", "--jobs", "1"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    patch = pytest.MonkeyPatch()
+    patch.chdir(folder)
+    assert main("sim", COMMANDS, [*WORDS, "--target", "50"]) == 0
+    yield folder
+    patch.undo()
+
+
+def test_the_front_is_reproducible_from_its_bits_files(found):
+    report = json.loads((found / "build/search/vit_digits-tiny.json").read_text(encoding="utf-8"))
+    front = report["front"]
+    assert [row["cycles"] for row in front] == sorted(row["cycles"] for row in front)
+    assert len(report["measured"]) >= 4
+    assert report["best"]["agreement"] >= 50
+    row = front[0]
+    bits = bit_map(str(found / row["bits"]))
+    four = sorted(name for name, width in bits.patterns.items() if width == 4)
+    assert row["four"] == len(four) == 18
+    task = {"setting": ["vit_digits", None, None, 16, 0], "attn": "log2", "config": "tiny",
+            "four": row["layers"]}  # fmt: skip
+    again = evaluate.measure(task)
+    assert again == {name: row[name] for name in ("cycles", "agreement", "divergence")}
+    text = (found / "build/search/vit_digits-tiny.md").read_text(encoding="utf-8")
+    assert f"{row['cycles']:,}" in text
+    assert (found / "build/search/vit_digits-tiny-front.svg").stat().st_size > 1000
+
+
+def test_an_interrupted_search_goes_on_to_the_same_bytes(found, monkeypatch, capsys):
+    path = found / "build/search/vit_digits-tiny.json"
+    before = path.read_bytes()
+    kept = sorted((found / "build/search/kept").iterdir())
+    kept[0].unlink()
+    untouched = kept[1].stat().st_mtime_ns
+    assert main("sim", COMMANDS, [*WORDS, "--target", "50"]) == 0
+    assert path.read_bytes() == before
+    assert kept[1].stat().st_mtime_ns == untouched
+    assert kept[0].exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "one of them"),
+        (["--budget", "1", "--target", "9"], "one of them"),
+        (["--budget", "10"], "still takes"),
+        (["--target", "101"], "nothing that was measured meets this"),
+        (["--target", "50", "--jobs", "0"], "start at 1"),
+        (["--target", "50", "--calib", "1"], "two calibration pictures"),
+        (["--target", "50", "--config", "none"], "none"),
+    ],
+)
+def test_bad_wishes(found, capsys, words, said):
+    assert main("sim", COMMANDS, [*WORDS, *words]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
