@@ -41,6 +41,18 @@ def command(*words):
         (["run", "--model", "nope"], "unknown model 'nope': choose one of deit_tiny"),
         (["run", "--model"], "--model: expected one argument"),
         (["run", *DIGITS, "--config", "huge"], "unknown configuration 'huge'; one of tiny"),
+        (["run", "--model", "timm:resnet18"], "only its VisionTransformer has an integer form"),
+        (["run", "--model", "runs/no.pth.tar"], "weights file runs/no.pth.tar does not exist"),
+        (["run", *DIGITS, "--classes", "/no.txt"], "class names /no.txt do not exist"),
+        (["run", *DIGITS, "--img-size", "32"], "--img-size is for timm's models"),
+        *[
+            ([*words, "--config", "no.toml"], "configuration file no.toml does not exist")
+            for words in (["run"], ["classify", PICTURE], ["explore"], ["report"])
+        ],
+        *[
+            ([*words, "--set", "rows=1"], "rows must be 2..32, got 1")
+            for words in (["run"], ["classify", PICTURE], ["explore"], ["report"])
+        ],
         (["run", *DIGITS, "--bits", "w3a8"], "bits 'w3a8' is neither a preset"),
         (["run", *DIGITS, "--attn", "log3"], "--attn: invalid choice: 'log3'"),
         (["run", *DIGITS, "--images", "0"], "--images needs at least one picture, not 0"),

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from golden.execute.batched import Executor
+from golden.models.request import ModelRequest
 from golden.ops.softmax import AttnFormat
 from golden.synthetic.graphs import random_graph, random_image
+from hw.commands.config_arguments import read_config
 from hw.config import PRESETS, preset
 from sim.analysis.performance import performance
 from sim.system.bundles import network
@@ -114,6 +116,22 @@ def test_synthetic(config, fmt, bits):
     pictures = [random_image(graph, seed) for seed in (1, 2)]
     for stalls in (False, True):
         check(simulate(graph, pictures, config, stalls=stalls), graph, 2)
+
+
+@pytest.mark.slow
+def test_a_configuration_from_a_file(tmp_path):
+    path = tmp_path / "my.toml"
+    path.write_text('preset = "tiny"\nrows = 3\ncols = 8\nlanes = 4\n', encoding="utf-8")
+    net = network("vit_digits", "w8a8", "log2")
+    check(simulate(net.graph, pixels(net, 1), read_config(path)), net.graph, 1)
+
+
+@pytest.mark.slow
+def test_a_model_of_ten_classes_by_timms_name():
+    arguments = {"num_classes": 10, "depth": 2, "init_values": 0.1, "act_layer": "relu"}
+    request = ModelRequest(model="timm:deit_tiny_patch16_224", arguments=arguments)
+    net = network(request, "w8a8", "log2")
+    check(simulate(net.graph, pixels(net, 1), preset("base")), net.graph, 1)
 
 
 def test_wrong_expectation_is_caught(monkeypatch):
