@@ -29,11 +29,13 @@ option-TARGET  := --target##  generic, xcup or ecp5 (generic)
 option-UNIT    := --unit##    only this unit
 option-LIBERTY := --liberty## cell library of your own, for TARGET=generic
 option-WORKERS := --jobs##    processes at a time (2)
+option-TESTS   :=##           file or folder of tests to run (all)
 option-PYTHON  :=##           interpreter to set up with (the first of at least 3.11)
 
 # Which target takes which. A variable that no goal takes is refused: it would be ignored.
-takes-test         := WORKERS
-takes-test-all     := WORKERS
+takes-test         := WORKERS TESTS
+takes-test-all     := WORKERS TESTS
+takes-coverage     := WORKERS TESTS
 takes-eval         := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED OUT
 takes-bench        := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED OUT
 takes-export       := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED TENSORS OUT
@@ -90,7 +92,7 @@ unexport $(VARIABLES) $(filter PYTHON% PYTEST_% MYPY% RUFF_%,$(filter-out \
 	PYTHONHASHSEED PYTHONUNBUFFERED,$(.VARIABLES))) MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor lint format test test-all eval bench export verilog sim report explore search classify \
+.PHONY: help setup doctor lint format test test-all coverage eval bench export verilog sim report explore search classify \
 	synth train-digits record readme clean
 
 help: ## list the targets and their variables
@@ -116,6 +118,9 @@ doctor: ## what this machine has, what is missing, and the package that has it
 		echo "error: Python 3.11 or newer is missing (Debian package: python3)" >&2; exit 2; fi
 	@if [ -x $(PY) ]; then $(PY) -m golden doctor; else "$(PYTHON)" -m golden doctor; fi
 
+PYTEST = $(PY) -m pytest -n $(or $(call given-word,WORKERS),2) --dist loadfile \
+	$(call given-word,TESTS)
+
 lint: $(READY) ## ruff (rules and format) and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -126,10 +131,16 @@ format: $(READY) ## rewrite the sources in the project's format
 	$(PY) -m ruff format .
 
 test: lint ## lint, then the regressions (minutes)
-	$(PY) -m pytest -n $(or $(call given-word,WORKERS),2) --dist loadfile
+	$(PYTEST)
 
 test-all: lint ## every test, slow ones included
-	$(PY) -m pytest -n $(or $(call given-word,WORKERS),2) --dist loadfile -m ""
+	$(PYTEST) -m ""
+
+coverage: $(READY) ## lines and branches of the Python that `make test` runs, in build/coverage
+	@mkdir -p build/coverage
+	$(PYTEST) --cov --cov-report=; status=$$?; \
+		$(PY) -m coverage html -q && $(PY) -m coverage json -q && $(PY) -m coverage report; \
+		exit $$status
 
 # Both take the model and the data by position.
 eval: $(READY) ## accuracy of the integer network beside the float one
