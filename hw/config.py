@@ -169,23 +169,6 @@ class Config:
             "code": _bits(self.code_words // 2),
         }
 
-    @cached_property
-    def memory_bytes(self) -> dict[str, int]:
-        """Size of each on-chip memory in bytes."""
-        return {
-            "act": self.act_words * self.rows * self.act_bytes,
-            "stream": self.stream_words * self.stream_bytes,
-            "residual": self.residual_words * self.cols,
-            "value": self.value_words * self.head_lanes,
-            "logit": self.logit_words * self.rows * self.cols,
-            "distance": self.distance_words * self.rows,
-            "code": -(-self.code_words * self.keys_per_cycle * self.rows * CODE_BITS // 8),
-            "out": self.out_words * self.cols * 4,
-            "norm": self.norm_words * self.norm_bytes,
-            "const": self.const_rows * self.const_bytes,
-            "gelu": 256 * self.cols,
-        }
-
     def change(self, **changes: object) -> Config:
         """A copy with some parameters changed (and checked again)."""
         known = {f.name for f in fields(self)}

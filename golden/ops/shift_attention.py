@@ -31,16 +31,17 @@ class ShiftAttention:
     def compute(self, codes: npt.ArrayLike, v: npt.ArrayLike, shift: int) -> npt.NDArray[np.int8]:
         """Return int8 [..., rows, d] of ``codes`` [..., rows, keys] and ``v`` [..., keys, d]."""
         codes, v = np.asarray(codes, np.int64), np.asarray(v, np.int64)
+        zero, point = self.fmt.zero_code, self.fmt.fraction_bits
+        steps = np.minimum(codes, zero - 1) >> (self.fmt is AttnFormat.HALF)
+        weight = np.where(codes == zero, 0, 1 << (point - steps))
         if self.fmt is AttnFormat.LOG2:
-            weight = np.where(codes == 15, 0, 1 << (14 - np.minimum(codes, 14)))
-            acc, base = weight @ v, 14
+            acc = weight @ v
         else:
-            weight = np.where(codes == 31, 0, 1 << (15 - (np.minimum(codes, 30) >> 1)))
             odd = codes & 1
-            acc, base = (weight * (1 - odd)) @ v + (weight * odd) @ rshr(HALF_STEP * v, 8), 15
+            acc = (weight * (1 - odd)) @ v + (weight * odd) @ rshr(HALF_STEP * v, 8)
         if not fits(acc, ACC_BITS):
             raise OverflowError(f"attention x V exceeds {ACC_BITS} bits")
-        return saturate(rshr(acc, base + shift), 8).astype(np.int8)
+        return saturate(rshr(acc, point + shift), 8).astype(np.int8)
 
     def create(self, **options: Any) -> Any:
         """Return the hardware that computes the same."""

@@ -37,6 +37,11 @@ class AttnFormat(enum.StrEnum):
         """The code that means exactly zero."""
         return 15 if self is AttnFormat.LOG2 else 31
 
+    @property
+    def fraction_bits(self) -> int:
+        """Fraction bits of a sum of values weighted by codes."""
+        return 14 if self is AttnFormat.LOG2 else 15
+
 
 @dataclass(frozen=True, kw_only=True)
 class CodeRule:

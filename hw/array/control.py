@@ -14,11 +14,10 @@ from hw.array.tile import ADDR_BITS, DRAIN_FIELDS, tile_layout
 from hw.config import Config
 from hw.isa.instruction import Mem, Op
 from hw.isa.layouts import payload_layout
+from hw.isa.limits import MIN_TILE, PARAM_GAP
 
 STALL = data.StructLayout({"no_instr": 1, "const": 1, "pace": 1, "params": 1})
 DRAIN_DELAY = 4  # from a tile's last chunk to the load of its results
-MIN_TILE = 4  # cycles between last chunks, so that one record is enough
-PARAM_GAP = 6  # cycles from the previous tile's last chunk to a parameter read
 
 
 class MatmulControl(wiring.Component):

@@ -7,11 +7,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import Config
+from hw.formats.layouts import record_layout
+from hw.formats.norm import NORM_CHANNEL
 from hw.lib.fifo import Fifo
 from hw.lib.memory import Memory
 from hw.lib.ports import ReadPort, ReadRequest, WritePort, addr_data, write_stream
 from hw.lib.read_priority import share_read
-from hw.norm.datapath import alpha_layout, gain_layout, norm_channel_layout
+from hw.norm.datapath import alpha_layout, gain_layout
 
 
 class OutBuffer(wiring.Component):
@@ -62,7 +64,7 @@ class NormBuffer(wiring.Component):
         m = Module()
         config, write = self.config, self.load_write
         word = data.View(
-            data.ArrayLayout(norm_channel_layout(), config.lanes), write.p.data.as_value()
+            data.ArrayLayout(record_layout(NORM_CHANNEL), config.lanes), write.p.data.as_value()
         )
         m.d.comb += write.ready.eq(1)
         for name, port in (("alpha", self.alpha_read), ("gain", self.gain_read)):

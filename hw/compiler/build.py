@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from golden.graph import ir
@@ -21,16 +22,17 @@ from hw.compiler.order.merge import merge
 from hw.compiler.order.schedule import program_order
 from hw.compiler.plan.allocate import Plan, make_plan
 from hw.compiler.predict.cycles import Simulation
-from hw.compiler.predict.timing import Timing, tile_cycles
+from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
 from hw.config import Config
-from hw.isa.instruction import INSTR_BYTES, Instr, Op, Unit
+from hw.isa.instruction import INSTR_BYTES, Instr, Unit
+from hw.isa.payload import End, Load, Op
 from hw.lib.numbers import ceil_div
 from hw.program.program import LayerCycles, Layout, Program
+from hw.program.regions import PAGE, Extent, Region, Regions, lay_out, window_bytes
 
 #: Numbers of token blocks that the cost model compares.
 BLOCK_COUNTS = (1, 2, 3, 4, 6)
-WINDOW_UNIT = 4096
 
 
 @dataclass(kw_only=True)
@@ -44,6 +46,7 @@ class _Candidate:
     order: list[int]
     ordering: Ordering
     run: Simulation
+    regions: Regions
 
 
 def compile_graph(
@@ -92,7 +95,23 @@ def _lower(
     outputs = Outputs(emitter, network.graph, checkpoints)
     _emit(network, emitter, outputs)
     steps = merge(emitter.main, emitter.loads, config, plan.ring)
-    order, ordering, run = program_order(steps, config, timing)
+    regions = lay_out(
+        {
+            Region.PARAMETERS: emitter.dram.size,
+            Region.PROGRAM: (len(steps) + 1) * INSTR_BYTES,
+            Region.PICTURE: math.prod(network.image_shape),
+            Region.OUTPUTS: outputs.size,
+        }
+    )
+    window = window_bytes(regions)
+    if window >= 1 << Load.width("dram"):
+        raise PotvitError(f"the program needs a window of {window} bytes, more than 4 GB")
+    for step in steps:
+        step.locate(regions)
+        step.declare(config)
+    first = regions[Region.SPILL].offset
+    writable = Extent(offset=first, size=window - first)
+    order, ordering, run = program_order(steps, config, timing, writable)
     return _Candidate(
         plan=plan,
         emitter=emitter,
@@ -101,6 +120,7 @@ def _lower(
         order=order,
         ordering=ordering,
         run=run,
+        regions=regions,
     )
 
 
@@ -137,27 +157,12 @@ def _emit(network: Network, emitter: Emitter, outputs: Outputs) -> None:
 
 def _assemble(network: Network, config: Config, chosen: _Candidate) -> Program:
     """Lay out DRAM, encode the instructions and collect the predictions."""
-    dram, steps, run = chosen.emitter.dram, chosen.steps, chosen.run
-    dram.align(WINDOW_UNIT)
-    entry = dram.size
-    count = len(steps) + 1
-    size = count * INSTR_BYTES
-    dram.size += size
-    height, width, channels = network.image_shape
-    input_offset = dram.reserve(height * width * channels)
-    output_base = dram.reserve(chosen.outputs.size)
-    if dram.size >= 1 << 32:
-        raise PotvitError(f"the program needs a window of {dram.size} bytes, more than 4 GB")
+    steps, run, regions = chosen.steps, chosen.run, chosen.regions
     code = []
     for number in chosen.order:
         step = steps[number]
-        if step.op is Op.PATCH:
-            step.fields["dram"] += input_offset
-        elif step.op is Op.STORE:
-            step.fields["dram"] += output_base
         instr = Instr(
-            op=step.op,
-            fields=step.fields,
+            body=step.body,
             waits=_counts(number, chosen),
             signals=frozenset(chosen.ordering.signals[number]),
             tag=min(step.layer + 1, 255),
@@ -168,19 +173,22 @@ def _assemble(network: Network, config: Config, chosen: _Candidate) -> Program:
             raise PotvitError(
                 f"{chosen.emitter.layers[step.layer]}: {step.op.name} does not encode, {error}"
             ) from None
-    code.append(Instr(op=Op.END, fields={}).pack())
+    code.append(Instr(body=End()).pack())
+    chosen.emitter.dram.align(PAGE)
+    output_base = regions[Region.OUTPUTS].offset
     logits = chosen.outputs.layouts[network.head.output]
     return Program(
         config=config.name,
         model=str(network.graph.meta.get("model", "")),
-        image=dram.image() + b"".join(code),
-        entry=entry,
-        count=count,
-        input_offset=input_offset,
+        image=chosen.emitter.dram.image() + b"".join(code),
+        entry=regions[Region.PROGRAM].offset,
+        count=len(code),
+        input_offset=regions[Region.PICTURE].offset,
         input_shape=network.image_shape,
         logits=Layout(**(logits.__dict__ | {"offset": logits.offset + output_base})),
         checkpoints=chosen.outputs.checkpoints(output_base) if chosen.outputs.enabled else (),
-        window=-(-dram.size // WINDOW_UNIT) * WINDOW_UNIT,
+        window=window_bytes(regions),
+        regions=regions,
         cycles=run.cycles,
         macs=useful_macs(network),
         peak_macs=config.macs,
@@ -216,24 +224,15 @@ def _layers(chosen: _Candidate, config: Config) -> tuple[LayerCycles, ...]:
             end = int(chosen.run.done[number])
             cycles[step.layer] += end - last
             last = end
-            fields = step.fields
-            busy[step.layer] += fields["tiles"] * fields["groups"] * tile_cycles(step, config)
-            macs[step.layer] += step_macs(step, config)
+            made = step.footprint(config)
+            busy[step.layer] += made.array_cycles
+            macs[step.layer] += made.macs
     if names:
         cycles[-1] += chosen.run.cycles - last
     return tuple(
         LayerCycles(name=n, cycles=c, array_busy=b, macs=m)
         for n, c, b, m in zip(names, cycles, busy, macs, strict=True)
     )
-
-
-def step_macs(step: Step, config: Config) -> int:
-    """Useful products of one MATMUL, as the hardware's counter counts them."""
-    f = step.fields
-    rows = (f["groups"] - 1) * config.rows + f["rows_last"] - f.get("zero_first", 0)
-    cols = (f["tiles"] - 1) * config.cols + f["cols_last"]
-    wide = config.lanes * (2 if f.get("w4") else 1)
-    return rows * cols * ((f["chunks"] - 1) * wide + f["k_last"])
 
 
 def useful_macs(network: Network) -> int:

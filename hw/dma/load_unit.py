@@ -23,10 +23,10 @@ from hw.dma.load_writer import (
 from hw.dma.read_issuer import ReadIssuer
 from hw.isa.instruction import PAYLOAD_BITS, Op
 from hw.isa.layouts import payload_layout
+from hw.isa.limits import LOAD_AHEAD
 from hw.lib.register_queue import RegisterQueue
 
 STALLS = data.StructLayout({"no_instr": 1, "bus": 1, "const_room": 1, "write": 1})
-AHEAD = 2
 
 
 def load_instr_layout() -> data.StructLayout:
@@ -37,7 +37,7 @@ def load_instr_layout() -> data.StructLayout:
 class LoadUnit(wiring.Component):
     """Executes LOAD and PATCH instructions (docs/architecture.md).
 
-    Bursts are issued ahead of the data, up to `AHEAD` instructions and ``outstanding`` bursts.
+    Bursts are issued ahead of the data, up to `LOAD_AHEAD` instructions and ``outstanding`` bursts.
     One beat per cycle into words as wide as the bus or wider, one word per cycle into narrower
     ones. Bursts of position constants wait until the FIFO can hold them, so data never do.
 
@@ -79,7 +79,7 @@ class LoadUnit(wiring.Component):
         m = Module()
         config, axi = self.config, self.axi
         m.submodules.issuer = issuer = ReadIssuer(config)
-        m.submodules.jobs = jobs = RegisterQueue(job_layout(), AHEAD)
+        m.submodules.jobs = jobs = RegisterQueue(job_layout(), LOAD_AHEAD)
         m.submodules.writer = writer = LoadWriter(config)
         wiring.connect(m, jobs.o, writer.job)
         wiring.connect(m, issuer.ar, wiring.flipped(axi.ar))

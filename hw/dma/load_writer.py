@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hw.bus.axi import RESP_OKAY, read_layout
 from hw.config import Config
 from hw.dma.patch_address import PatchAddress
+from hw.formats.memories import Space, memories
 from hw.isa.instruction import PAYLOAD_BITS, Mem, Op
 from hw.isa.layouts import payload_layout
 from hw.lib.gearbox import Gearbox
@@ -72,7 +73,8 @@ class LoadWriter(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
-        sizes = (config.stream_bytes, config.norm_bytes, 1, config.const_bytes, config.act_bytes)
+        rows = memories(config)
+        sizes = (*(rows[Space(memory)].moved for memory in MEMORIES.values()), config.act_bytes)
         m.submodules.gearbox = gearbox = Gearbox(config.axi_bytes, sizes)
         m.submodules.patches = patches = PatchAddress(config)
 

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import Config
+from hw.formats.memories import Space, memories
 from hw.isa.instruction import Mem
 from hw.lib.ports import ReadRequest
 
@@ -18,14 +19,7 @@ SOURCES = {
 
 def word_bytes(config: Config) -> dict[str, int]:
     """Bytes of one word of each source; ACT and LOGIT words hold all rows."""
-    return {
-        "act": config.rows * config.act_bytes,
-        "stream": config.stream_bytes,
-        "value": config.head_lanes,
-        "logit": config.rows * config.cols,
-        "residual": config.cols,
-        "out": 4 * config.cols,
-    }
+    return {name: memories(config)[Space(memory)].moved for name, memory in SOURCES.items()}
 
 
 def beats_per_word(config: Config) -> dict[str, int]:

@@ -12,12 +12,14 @@ from golden.ops.rounding import rshr, saturate
 from golden.ops.softmax import AttnFormat, CodeRule
 from golden.support.errors import PotvitError
 from hw.config import Config
-from hw.formats.memories import Space
+from hw.formats.memories import Space, memories, moved_beats
+from hw.formats.norm import NORM_CHANNEL
 from hw.interpreter.array import ArrayModel
 from hw.interpreter.memories import Memories
-from hw.isa.instruction import Instr, Mem, Op
+from hw.isa.instruction import Instr
 from hw.isa.limits import SHIFTS
-from hw.lib.numbers import Array
+from hw.isa.payload import Attend, Load, Matmul, Mem, Norm, Patch, Store
+from hw.lib.numbers import Array, round_up
 
 STORED = (Mem.ACT, Mem.STREAM, Mem.VALUE, Mem.LOGIT, Mem.RESIDUAL, Mem.OUT)
 LOADED = (Mem.STREAM, Mem.NORM, Mem.GELU, Mem.CONST)
@@ -38,116 +40,111 @@ class Executor:
 
     def begin(self, instr: Instr) -> Callable[[], None]:
         """Read what ``instr`` reads; the result completes it."""
-        match instr.op:
-            case Op.LOAD:
-                return self._load(instr.fields)
-            case Op.PATCH:
-                return self._patch(instr.fields)
-            case Op.MATMUL:
-                return self.array.issue(instr.fields)
-            case Op.NORM:
-                return self._norm(instr.fields)
-            case Op.ATTEND:
-                return self._attend(instr.fields)
-            case Op.STORE:
-                return self._store(instr.fields)
+        match instr.body:
+            case Load() as body:
+                return self._load(body)
+            case Patch() as body:
+                return self._patch(body)
+            case Matmul() as body:
+                return self.array.issue(body)
+            case Norm() as body:
+                return self._norm(body)
+            case Attend() as body:
+                return self._attend(body)
+            case Store() as body:
+                return self._store(body)
         return lambda: None
 
-    def _window(self, offset: int, size: int) -> Array:
+    def _window(self, offset: int, size: int, *, write: bool = False) -> Array:
         if offset % self.config.axi_bytes:
             raise PotvitError(f"illegal address: DRAM offset {offset} is not at a beat")
         if offset + size > len(self.dram):
             raise PotvitError(f"outside the window: {size} bytes at offset {offset}")
+        self.memories.touch(offset, size, write=write)
         return self.dram[offset : offset + size]
 
-    def _load(self, f: dict[str, int]) -> Callable[[], None]:
-        config, dest, words = self.config, Mem(f["dest"]), f["words"]
+    def _load(self, f: Load) -> Callable[[], None]:
+        config, dest, words = self.config, f.dest, f.words
         if dest not in LOADED:
             raise PotvitError(f"illegal instruction: LOAD into {dest.name}")
-        size = {
-            Mem.STREAM: config.stream_bytes,
-            Mem.NORM: config.norm_bytes,
-            Mem.GELU: 1,
-            Mem.CONST: config.const_bytes,
-        }[dest]
-        if f["beats"] != -(-words * size // config.axi_bytes):
+        space = Space(dest)
+        size = memories(config)[space].moved
+        if f.beats != moved_beats(space, words, config, packed=True):
             raise PotvitError(
-                f"illegal instruction: {words} words of {dest.name} in {f['beats']} beats"
+                f"illegal instruction: {words} words of {dest.name} in {f.beats} beats"
             )
-        raw = np.array(self._window(f["dram"], f["beats"] * config.axi_bytes)[: words * size])
+        raw = np.array(self._window(f.dram, f.beats * config.axi_bytes)[: words * size])
         if dest is Mem.CONST:
             self.array.constants.extend(raw.view("<i2").reshape(words, config.cols))
             return lambda: None
-        space = Space(dest)
         shape = (words, *self.memories.data[space].shape[1:])
         value = raw.view(self.memories.data[space].dtype).reshape(shape)
-        return lambda: self.memories.write(space, f["addr"] + np.arange(words), value=value)
+        return lambda: self.memories.write(space, f.addr + np.arange(words), value=value)
 
-    def _patch(self, f: dict[str, int]) -> Callable[[], None]:
+    def _patch(self, f: Patch) -> Callable[[], None]:
         config = self.config
-        raw = np.array(self._window(f["dram"], f["beats"] * config.axi_bytes))
-        shape = (f["rows"], f["patches"], f["seg_words"], config.act_bytes)
+        raw = np.array(self._window(f.dram, f.beats * config.axi_bytes))
+        shape = (f.rows, f.patches, f.seg_words, config.act_bytes)
         if raw.size != np.prod(shape):
             raise PotvitError(f"illegal instruction: PATCH of {raw.size} bytes for {shape}")
         value = (raw ^ 0x80).view(np.int8).reshape(shape)
-        ky, p, w = np.ogrid[: f["rows"], : f["patches"], : f["seg_words"]]
-        token = f["bank"] + p
-        at = f["addr"] + token // config.rows * f["stride"] + ky * f["seg_words"] + w
+        ky, p, w = np.ogrid[: f.rows, : f.patches, : f.seg_words]
+        token = f.bank + p
+        at = f.addr + token // config.rows * f.stride + ky * f.seg_words + w
         bank = np.broadcast_to(token % config.rows, at.shape)
         return lambda: self.memories.write(Space.ACT, at, bank, value=value)
 
-    def _norm(self, f: dict[str, int]) -> Callable[[], None]:
+    def _norm(self, f: Norm) -> Callable[[], None]:
         config, mem = self.config, self.memories
-        if f["token"] % config.rows:
+        if f.token % config.rows:
             raise PotvitError("illegal instruction: NORM must start at a multiple of rows")
-        count, width = f["count"], f["steps"] * config.lanes
+        count, width = f.count, f.steps * config.lanes
         per_token = width // config.cols
-        at = f["r_addr"] + np.arange(count)[:, None] * per_token + np.arange(per_token)
+        at = f.r_addr + np.arange(count)[:, None] * per_token + np.arange(per_token)
         q = mem.read(Space.RESIDUAL, at).reshape(count, width).astype(np.int64)
-        stats = mem.read(Space.STATISTICS, f["token"] + np.arange(count))
-        raw = mem.read(Space.NORM, f["p_addr"] + np.arange(f["steps"])).reshape(width, 8)
-        gamma = raw[:, :2].copy().view("<i2")[:, 0].astype(np.int64)
-        beta = raw[:, 4:].copy().view("<i4")[:, 0].astype(np.int64)
+        stats = mem.read(Space.STATISTICS, f.token + np.arange(count))
+        raw = mem.read(Space.NORM, f.p_addr + np.arange(f.steps)).reshape(width, NORM_CHANNEL.size)
+        channel = NORM_CHANNEL.unpack(raw)
         s1, s2 = stats[:, :1], stats[:, 1:]
-        variance = f["channels"] * s2 - s1 * s1
+        variance = f.channels * s2 - s1 * s1
         roots = np.array([reciprocal_root(int(v)) for v in variance[:, 0]], np.int64)
-        d = f["channels"] * (q << raw[:, 2].astype(np.int64)) - s1
-        scaled = rshr(d * roots[:, :1], roots[:, 1:]) * gamma + beta
-        y = saturate(rshr(scaled, f["shift"]), 8).astype(np.int8)
+        d = f.channels * (q << channel["alpha"]) - s1
+        scaled = rshr(d * roots[:, :1], roots[:, 1:]) * channel["gamma"] + channel["beta"]
+        y = saturate(rshr(scaled, f.shift), 8).astype(np.int8)
         token = np.arange(count)[:, None, None]
-        step = np.arange(f["steps"])[None, :, None]
-        to = f["d_addr"] + token // config.rows * f["d_stride"] + step // 2
+        step = np.arange(f.steps)[None, :, None]
+        to = f.d_addr + token // config.rows * f.d_stride + step // 2
         lane = step % 2 * config.lanes + np.arange(config.lanes)
         bank = np.broadcast_to(token % config.rows, to.shape)
-        value = y.reshape(count, f["steps"], config.lanes)
+        value = y.reshape(count, f.steps, config.lanes)
         return lambda: mem.write(Space.ACT, to, bank, lane, value=value)
 
-    def _attend(self, f: dict[str, int]) -> Callable[[], None]:
-        config, mem, keys = self.config, self.memories, f["keys"]
-        fmt = AttnFormat.HALF if f["half"] else AttnFormat.LOG2
-        rule = CodeRule(fq=bool(f["fq"]), odd=f["odd"], even=f["even"])
+    def _attend(self, f: Attend) -> Callable[[], None]:
+        config, mem, keys = self.config, self.memories, f.keys
+        fmt = AttnFormat.HALF if f.half else AttnFormat.LOG2
+        rule = CodeRule(fq=bool(f.fq), odd=f.odd, even=f.even)
         softmax = ops.LogIntSoftmax(form=config.exp_form, fmt=fmt, rule=rule)
-        at = f["l_addr"] + np.arange(-(-keys // config.cols))
+        at = f.l_addr + np.arange(-(-keys // config.cols))
         words = mem.read(Space.LOGIT, at)
         rows = words.transpose(1, 0, 2).reshape(config.rows, -1)
         logits = rows[:, :keys].view(np.int8).astype(np.int64)
-        peak = mem.read(Space.MAXIMA, np.array([f["slot"]]))[0].astype(np.int64)
+        peak = mem.read(Space.MAXIMA, np.array([f.slot]))[0].astype(np.int64)
         t = (peak[:, None] - logits) & 255  # rows that hold no token are junk, but stay in range
-        e = softmax.exponential(t, -f["frac"])
+        e = softmax.exponential(t, -f.frac)
         codes = softmax.codes(e, e.sum(-1, keepdims=True))
-        if f["shift"] not in SHIFTS:
-            raise PotvitError(f"illegal instruction: ATTEND shifts by {f['shift']}")
-        if f["v_addr"] % config.keys_per_cycle:
+        if f.shift not in SHIFTS:
+            raise PotvitError(f"illegal instruction: ATTEND shifts by {f.shift}")
+        if f.v_addr % config.keys_per_cycle:
             raise PotvitError("illegal address: values must begin in bank 0")
-        v = mem.read(Space.VALUE, f["v_addr"] + np.arange(keys)).astype(np.int64)
-        result = self._shifted(fmt, codes, v, f["shift"])
-        width = f["d_words"] * config.act_bytes
-        value = result[:, :width].reshape(config.rows, f["d_words"], config.act_bytes)
+        v = mem.read(Space.VALUE, f.v_addr + np.arange(keys)).astype(np.int64)
+        result = self._shifted(fmt, codes, v, f.shift)
+        width = f.d_words * config.act_bytes
+        value = result[:, :width].reshape(config.rows, f.d_words, config.act_bytes)
 
         def finish() -> None:
-            to = f["d_addr"] + np.arange(f["d_words"])
+            to = f.d_addr + np.arange(f.d_words)
             mem.write(Space.ACT, to, value=value.transpose(1, 0, 2))
-            if f["write_codes"]:
+            if f.write_codes:
                 rows[:, :keys] = codes
                 back = rows.reshape(config.rows, len(at), config.cols).transpose(1, 0, 2)
                 mem.write(Space.LOGIT, at, value=back)
@@ -157,7 +154,7 @@ class Executor:
     def _shifted(self, fmt: AttnFormat, codes: Array, v: Array, shift: int) -> Array:
         """A x V row by row; a junk row may leave 24 bits and then means nothing."""
         unit = ops.ShiftAttention(fmt=fmt)
-        base = 14 if fmt is AttnFormat.LOG2 else 15
+        base = fmt.fraction_bits
         try:
             return unit.compute(codes, v, shift - base)
         except OverflowError:
@@ -177,18 +174,18 @@ class Executor:
         split = tokens.reshape(-1, together, together, config.act_bytes)
         return split.transpose(0, 2, 1, 3).reshape(len(tokens), -1)
 
-    def _store(self, f: dict[str, int]) -> Callable[[], None]:
-        src = Mem(f["src"])
+    def _store(self, f: Store) -> Callable[[], None]:
+        src = f.src
         if src not in STORED:
             raise PotvitError(f"illegal instruction: STORE from {src.name}")
-        data = self.memories.read(Space(src), f["addr"] + np.arange(f["words"]))
+        data = self.memories.read(Space(src), f.addr + np.arange(f.words))
         if src is Mem.VALUE:
-            data = self._value_words(f["addr"], data)
-        raw = np.ascontiguousarray(data).reshape(f["words"], -1).view(np.uint8)
-        pitch = -(-raw.shape[1] // self.config.axi_bytes) * self.config.axi_bytes
-        padded = np.zeros((f["words"], pitch), np.uint8)
+            data = self._value_words(f.addr, data)
+        raw = np.ascontiguousarray(data).reshape(f.words, -1).view(np.uint8)
+        pitch = round_up(raw.shape[1], self.config.axi_bytes)
+        padded = np.zeros((f.words, pitch), np.uint8)
         padded[:, : raw.shape[1]] = raw
-        window = self._window(f["dram"], padded.size)
+        window = self._window(f.dram, padded.size, write=True)
 
         def finish() -> None:
             window[:] = padded.reshape(-1)

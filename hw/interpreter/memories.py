@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from golden.support.errors import PotvitError
 from hw.config import Config
-from hw.formats.memories import Space, space_sizes
+from hw.formats.memories import Space, memories
 
 Array = npt.NDArray[Any]
 POISON = 0xAA
@@ -18,31 +18,17 @@ POISON = 0xAA
 class Memories:
     """All memories of one accelerator, filled with 0xAA.
 
-    Arrays are indexed by word first: ``ACT`` [word, bank, 2K], ``STREAM`` [word, column, K],
-    ``VALUE`` [token, D], ``LOGIT`` [word, bank, Cn], ``RESIDUAL`` [word, Cn], ``OUT`` [word, Cn],
-    ``NORM`` [word, K, 8], ``GELU`` [256], ``STATISTICS`` [token, (S1, S2)], ``MAXIMA``
-    [slot, row]. ``reads`` and ``writes`` collect the words touched since ``forget``.
+    Arrays are indexed by word first, then as ``hw.formats.memories`` shapes a word; ``GELU`` is
+    [256]. ``reads`` and ``writes`` collect the words touched since ``forget``, of DRAM the beats.
     """
 
     def __init__(self, config: Config) -> None:
-        c = config
         self.config = config
-        shapes: dict[Space, tuple[tuple[int, ...], str]] = {
-            Space.ACT: ((c.rows, c.act_bytes), "i1"),
-            Space.STREAM: ((c.cols, c.lanes), "u1"),
-            Space.VALUE: ((c.head_lanes,), "i1"),
-            Space.LOGIT: ((c.rows, c.cols), "u1"),
-            Space.RESIDUAL: ((c.cols,), "i1"),
-            Space.OUT: ((c.cols,), "<i4"),
-            Space.NORM: ((c.lanes, 8), "u1"),
-            Space.GELU: ((), "i1"),
-            Space.STATISTICS: ((2,), "<i8"),
-            Space.MAXIMA: ((c.rows,), "i1"),
-        }
-        sizes = space_sizes(config)
         self.data: dict[Space, Array] = {}
-        for space, (shape, dtype) in shapes.items():
-            array = np.empty((sizes[space], *shape), dtype)
+        for space, memory in memories(config).items():
+            # One copy of the GELU table stands for all columns'.
+            shape = () if space is Space.GELU else memory.shape
+            array = np.empty((memory.words, *shape), memory.dtype)
             array.view(np.uint8)[...] = POISON
             self.data[space] = array
         self.reads: dict[Space, list[Array]] = {}
@@ -66,6 +52,13 @@ class Memories:
         words = self._check(space, words)
         self.reads.setdefault(space, []).append(words.reshape(-1))
         return np.array(self.data[space][words])
+
+    def touch(self, offset: int, size: int, *, write: bool) -> None:
+        """Record ``size`` bytes of DRAM from window offset ``offset``."""
+        beats = np.arange(
+            offset // self.config.axi_bytes, -(-(offset + size) // self.config.axi_bytes)
+        )
+        (self.writes if write else self.reads).setdefault(Space.DRAM, []).append(beats)
 
     def write(self, space: Space, words: Array, *inner: Any, value: Array) -> None:
         """Write ``value`` to ``data[words, *inner]``."""

@@ -14,12 +14,10 @@ from hw.formats.memories import Access, Space
 from hw.interpreter.execute import Executor
 from hw.interpreter.races import RaceDetector
 from hw.isa.instruction import UNIT_OF, UNITS, Instr, Op, Unit
-from hw.isa.limits import SEMAPHORE_LIMIT
+from hw.isa.limits import IN_FLIGHT, SEMAPHORE_LIMIT
 from hw.lib.numbers import Array
+from hw.program.footprint import footprint
 from hw.program.program import Program
-
-#: Instructions of a unit that may be under way together.
-IN_FLIGHT = {Unit.LOAD: 1, Unit.ARRAY: 3, Unit.NORM: 2, Unit.ATTN: 2, Unit.STORE: 2}
 
 
 def run_program(program: Program, config: Config, picture: Array) -> Array:
@@ -31,7 +29,7 @@ def run_program(program: Program, config: Config, picture: Array) -> Array:
     """
     dram = program.dram(picture)
     executor = Executor(config, dram)
-    races = RaceDetector(config)
+    races = RaceDetector(config, program.writable)
     semaphores = np.zeros((UNITS, UNITS), np.int64)
     for number, instr in enumerate(_body(program)):
         unit = UNIT_OF[instr.op]
@@ -79,6 +77,11 @@ def _declared(
             )
 
 
+#: An instruction under way, what completes it, its position constants, and how many of those have
+#: been brought up to it.
+_Active = tuple[Instr, Callable[[], None], int, int]
+
+
 class RandomOrder:
     """One random legal interleaving: dispatch, starts and ends in any order hardware allows.
 
@@ -93,7 +96,7 @@ class RandomOrder:
         self._executor = Executor(config, self.dram)
         self._program = deque(_body(program))
         self._queues: list[deque[Instr]] = [deque() for _ in Unit]
-        self._active: list[deque[tuple[Instr, Callable[[], None], int]]] = [deque() for _ in Unit]
+        self._active: list[deque[_Active]] = [deque() for _ in Unit]
         self._semaphores = np.zeros((UNITS, UNITS), np.int64)
         self._pushed = self._absorbed = 0
         self._bias = [self._random.random() for _ in range(2 * UNITS + 1)]
@@ -124,9 +127,9 @@ class RandomOrder:
             return all(self._semaphores[u][unit] >= n for u, n in waits.items())
         if not self._active[unit]:
             return False
-        instr, _, rows = self._active[unit][0]
+        instr, _, rows, pushed = self._active[unit][0]
         if instr.op is Op.LOAD and rows:  # what does not fit the FIFO must have been absorbed
-            return self._pushed <= self._absorbed + self.config.const_rows
+            return pushed <= self._absorbed + self.config.const_rows
         if rows:
             return len(self._executor.array.constants) >= rows
         return True
@@ -146,36 +149,26 @@ class RandomOrder:
         instr = self._queues[unit].popleft()
         for source, count in instr.waits.items():
             self._semaphores[source][unit] -= count
-        rows = _constant_rows(instr, self.config)
+        rows = footprint(instr.body, self.config).const_rows
         if instr.op is Op.LOAD:
             self._pushed += rows
         else:
             self._absorbed += rows
-        late = not rows and not instr.fields.get("keep_params") and self._random.random() < 0.3
-        if unit is Unit.ARRAY and len(self._active[unit]) > 0:
-            late = False  # parameters and operands are read in order
-        if late and unit is not Unit.ARRAY:
+        # The array's operands are read in order with those of its other instructions.
+        late = unit is not Unit.ARRAY and not rows and self._random.random() < 0.3
+        if late:
             finish: Callable[[], None] = lambda: self._executor.begin(instr)()  # noqa: E731
         else:
             finish = self._executor.begin(instr)
-        self._active[unit].append((instr, finish, rows))
+        self._active[unit].append((instr, finish, rows, self._pushed))
 
     def _finish(self, unit: Unit) -> None:
-        instr, finish, _ = self._active[unit].popleft()
+        instr, finish, _, _ = self._active[unit].popleft()
         finish()
         for target in instr.signals:
             self._semaphores[unit][target] += 1
             if self._semaphores[unit][target] > SEMAPHORE_LIMIT:
                 raise PotvitError(f"semaphore {unit.name} to {target.name} overflows")
-
-
-def _constant_rows(instr: Instr, config: Config) -> int:
-    f = instr.fields
-    if instr.op is Op.LOAD and f["dest"] == Space.CONST:
-        return f["words"]
-    if instr.op is Op.MATMUL and f["const_old"]:
-        return ((f["groups"] - 1) * config.rows + f["rows_last"]) * f["tiles"]
-    return 0
 
 
 def run_random_order(program: Program, config: Config, picture: Array, seed: int) -> Array:

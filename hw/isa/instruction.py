@@ -1,14 +1,21 @@
-"""Instruction set: 256-bit instructions, one field table shared by packer, RTL and interpreter.
+"""Instruction set: 256-bit instructions, shared by compiler, RTL, interpreter and benches.
 
 Bits 0..63 are the header (opcode, signal mask, wait counts), bits 64..255 the payload of the
-opcode. Instructions lie in DRAM as 32 little-endian bytes. docs/architecture.md says what each
-field means.
+opcode (``hw.isa.payload``). Instructions lie in DRAM as 32 little-endian bytes.
+docs/architecture.md says what each field means.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+from hw.isa.payload import PAYLOAD, PAYLOADS, Mem, Op, Payload
+
+__all__ = [
+    "HEADER", "HEADER_BITS", "INSTR_BYTES", "PAYLOAD", "PAYLOAD_BITS", "UNITS", "UNIT_OF", "Instr",
+    "Mem", "Op", "Unit",
+]  # fmt: skip
 
 INSTR_BYTES = 32
 HEADER_BITS = 64
@@ -27,33 +34,6 @@ class Unit(IntEnum):
 
 UNITS = len(Unit)
 
-
-class Op(IntEnum):
-    """Opcodes."""
-
-    LOAD = 1
-    PATCH = 2
-    MATMUL = 3
-    NORM = 4
-    ATTEND = 5
-    STORE = 6
-    END = 7
-
-
-class Mem(IntEnum):
-    """Memories that LOAD fills, MATMUL writes or STORE reads."""
-
-    ACT = 0
-    STREAM = 1
-    VALUE = 2
-    LOGIT = 3
-    RESIDUAL = 4
-    OUT = 5
-    NORM = 6
-    GELU = 7
-    CONST = 8
-
-
 UNIT_OF = {
     Op.LOAD: Unit.LOAD,
     Op.PATCH: Unit.LOAD,
@@ -71,111 +51,48 @@ HEADER: tuple[tuple[str, int], ...] = (
     ("tag", 8),
 )
 
-PAYLOAD: dict[Op, tuple[tuple[str, int], ...]] = {
-    Op.LOAD: (("dest", 4), ("addr", 16), ("words", 16), ("beats", 16), ("dram", 32)),
-    Op.PATCH: (
-        ("addr", 16),
-        ("stride", 12),
-        ("beats", 16),
-        ("dram", 32),
-        ("seg_words", 8),
-        ("patches", 8),
-        ("rows", 8),
-        ("bank", 6),
-    ),
-    Op.MATMUL: (
-        ("a_addr", 16),
-        ("a_stride", 12),
-        ("w_addr", 16),
-        ("w_stride", 12),
-        ("p_addr", 16),
-        ("d_addr", 16),
-        ("d_stride", 12),
-        ("d_step", 6),
-        ("chunks", 10),
-        ("groups", 8),
-        ("tiles", 8),
-        ("rows_last", 6),
-        ("cols_last", 6),
-        ("k_last", 6),
-        ("dest", 3),
-        ("group_outer", 1),
-        ("w4", 1),
-        ("zero_first", 1),
-        ("shared_params", 1),
-        ("gelu", 1),
-        ("const_old", 1),
-        ("stats_init", 1),
-        ("keep_params", 1),
-        ("token", 10),
-        ("sub", 6),
-        ("slot", 8),
-    ),
-    Op.NORM: (
-        ("r_addr", 16),
-        ("token", 10),
-        ("count", 10),
-        ("channels", 12),
-        ("steps", 10),
-        ("p_addr", 16),
-        ("shift", 6),
-        ("d_addr", 16),
-        ("d_stride", 12),
-    ),
-    Op.ATTEND: (
-        ("l_addr", 16),
-        ("slot", 8),
-        ("keys", 10),
-        ("frac", 3),
-        ("half", 1),
-        ("fq", 1),
-        ("odd", 10),
-        ("even", 10),
-        ("v_addr", 16),
-        ("shift", 6),
-        ("d_addr", 16),
-        ("d_words", 6),
-        ("write_codes", 1),
-    ),
-    Op.STORE: (("src", 4), ("addr", 16), ("words", 16), ("dram", 32)),
-    Op.END: (),
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Instr:
-    """One instruction: opcode, payload fields, wait counts per producer, units to signal."""
+    """One instruction: payload, wait counts per producer, units to signal."""
 
-    op: Op
-    fields: dict[str, int]
+    body: Payload
     waits: dict[Unit, int] = field(default_factory=dict)
     signals: frozenset[Unit] = frozenset()
     tag: int = 0
 
+    @property
+    def op(self) -> Op:
+        """The opcode."""
+        return self.body.op
+
+    @property
+    def unit(self) -> Unit:
+        """The unit that executes it; ``KeyError`` for END."""
+        return UNIT_OF[self.op]
+
     def pack(self) -> bytes:
-        """The 32 bytes; ``ValueError`` names a field that does not fit or is unknown."""
+        """The 32 bytes; ``ValueError`` names a field that does not fit."""
         header = {f"wait_{u.name.lower()}": n for u, n in self.waits.items()}
         header |= {"opcode": int(self.op), "tag": self.tag}
         header["signal"] = sum(1 << u for u in self.signals)
-        word = _pack(HEADER, header) | _pack(PAYLOAD[self.op], self.fields) << HEADER_BITS
+        payload = _pack(self.body.table(), self.body.values())
+        word = _pack(HEADER, header) | payload << HEADER_BITS
         return word.to_bytes(INSTR_BYTES, "little")
 
     @staticmethod
     def unpack(raw: bytes) -> Instr:
-        """Decode 32 bytes; ``ValueError`` for an illegal opcode."""
+        """Decode 32 bytes; ``ValueError`` for an opcode or a memory that does not exist."""
         word = int.from_bytes(raw, "little")
         header = _unpack(HEADER, word)
-        op = Op(header["opcode"])
+        kind = PAYLOADS[Op(header["opcode"])]
         waits = {u: n for u in Unit if (n := header[f"wait_{u.name.lower()}"])}
         signals = frozenset(u for u in Unit if header["signal"] >> u & 1)
-        fields = _unpack(PAYLOAD[op], word >> HEADER_BITS)
-        return Instr(op=op, fields=fields, waits=waits, signals=signals, tag=header["tag"])
+        body = kind.of(_unpack(kind.table(), word >> HEADER_BITS))
+        return Instr(body=body, waits=waits, signals=signals, tag=header["tag"])
 
 
 def _pack(table: tuple[tuple[str, int], ...], values: dict[str, int]) -> int:
-    unknown = values.keys() - {name for name, _ in table}
-    if unknown:
-        raise ValueError(f"unknown field {sorted(unknown)}")
     word, at = 0, 0
     for name, width in table:
         value = values.get(name, 0)

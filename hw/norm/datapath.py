@@ -8,6 +8,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.ops.layernorm import ALPHA_MAX, FRACTION_BITS, LayerNorm
+from hw.formats.layouts import shape
+from hw.formats.norm import NORM_CHANNEL
 from hw.lib.ports import ReadPort
 from hw.lib.rounding import narrow_rshr, round_shift
 from hw.norm.reciprocal_root import ReciprocalRoot
@@ -17,19 +19,15 @@ SHIFT_BITS = 6
 LATENCY = 6
 
 
-def norm_channel_layout() -> data.StructLayout:
-    """LayerNorm parameters of one channel, 64 bits as in DRAM."""
-    return data.StructLayout({"gamma": signed(16), "alpha": 8, "zero": 8, "beta": signed(32)})
-
-
 def alpha_layout(lanes: int) -> data.ArrayLayout:
     """What scales the residuals of a step's channels."""
-    return data.ArrayLayout(ALPHA_MAX.bit_length(), lanes)
+    return data.ArrayLayout(shape(NORM_CHANNEL.numbers["alpha"]), lanes)
 
 
 def gain_layout(lanes: int) -> data.ArrayLayout:
     """What scales the normalised values of a step's channels; met two cycles after alpha."""
-    return data.ArrayLayout(data.StructLayout({"gamma": signed(16), "beta": signed(32)}), lanes)
+    kept = {name: shape(NORM_CHANNEL.numbers[name]) for name in ("gamma", "beta")}
+    return data.ArrayLayout(data.StructLayout(kept), lanes)
 
 
 class LayerNormUnit(wiring.Component):

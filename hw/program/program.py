@@ -16,10 +16,11 @@ from golden.support.errors import PotvitError
 from hw.formats.memories import Access
 from hw.isa.instruction import INSTR_BYTES, Instr
 from hw.lib.numbers import Array
+from hw.program.regions import Extent, Region, Regions
 
 IMAGE_FILE, DESCRIPTION_FILE = "image.bin", "program.json"
 LOGITS = "logits"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,8 @@ class Program:
     ``entry``. The picture (uint8 HWC) goes to ``input_offset``; logits and checkpoints appear
     behind it, within ``window`` bytes; ``checkpoints`` is empty without them, else it holds every
     stored tensor, logits included. ``busy`` and ``timeline`` (unit, layer, start, end) are
-    predictions in cycles, ``memory`` gives used and available words of each buffer.
+    predictions in cycles, ``regions`` the parts of the window, ``memory`` gives used and available
+    words of each buffer.
     ``accesses`` (declared reads and writes of each instruction) is not saved.
     """
 
@@ -97,6 +99,7 @@ class Program:
     logits: Layout
     checkpoints: tuple[Checkpoint, ...]
     window: int
+    regions: Regions
     cycles: int
     macs: int
     peak_macs: int
@@ -115,6 +118,12 @@ class Program:
     def input_bytes(self) -> int:
         """Size of the picture."""
         return math.prod(self.input_shape)
+
+    @property
+    def writable(self) -> Extent:
+        """The part of the window that a run may write."""
+        first = self.regions[Region.SPILL].offset
+        return Extent(offset=first, size=self.window - first)
 
     @property
     def utilisation(self) -> float:
@@ -170,6 +179,7 @@ class Program:
         plain = {k: v for k, v in self.__dict__.items() if k not in ("image", "accesses")}
         plain |= {"logits": asdict(self.logits), "layers": [asdict(x) for x in self.layers]}
         plain["checkpoints"] = [asdict(c) for c in self.checkpoints]
+        plain["regions"] = {name: asdict(extent) for name, extent in self.regions.items()}
         return {"format": FORMAT} | plain
 
     @staticmethod
@@ -184,6 +194,9 @@ class Program:
             description["memory"] = {k: tuple(v) for k, v in description["memory"].items()}
             description["timeline"] = tuple(tuple(x) for x in description["timeline"])
             description["layers"] = tuple(LayerCycles(**x) for x in description["layers"])
+            description["regions"] = {
+                Region(name): Extent(**extent) for name, extent in description["regions"].items()
+            }
             description["logits"] = _layout(description["logits"])
             description["checkpoints"] = tuple(
                 Checkpoint(name=c["name"], layout=_layout(c["layout"]))

@@ -6,14 +6,12 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.isa.limits import MAX_IN_FLIGHT
 from hw.lib.fifo import Fifo
 from hw.sequencer.semaphores import UNITS, WAITS
 
 #: What is remembered of an instruction until its unit is done with it.
 IN_FLIGHT = data.StructLayout({"signal": UNITS, "tag": 8})
-
-#: Most instructions that one unit works on at once.
-MAX_IN_FLIGHT = 8
 
 
 def queued(payload_bits: int) -> data.StructLayout:

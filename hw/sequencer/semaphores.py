@@ -6,10 +6,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.isa.instruction import Unit
+from hw.isa.instruction import HEADER, Unit
+from hw.isa.limits import SEMAPHORE_BITS
 
-COUNT_BITS = 10
-WAIT_BITS = 8
+WAIT_BITS = dict(HEADER)["wait_load"]
 UNITS = len(Unit)
 
 #: Wait counts of one instruction, one per producer unit.
@@ -17,7 +17,7 @@ WAITS = data.ArrayLayout(WAIT_BITS, UNITS)
 
 
 class Semaphores(wiring.Component):
-    """25 counters of ``COUNT_BITS`` bits.
+    """25 counters of ``SEMAPHORE_BITS`` bits.
 
     Members
     -------
@@ -45,8 +45,8 @@ class Semaphores(wiring.Component):
         overflows = []
         for c in range(UNITS):
             for p in range(UNITS):
-                count = Signal(COUNT_BITS, name=f"count_{p}_{c}")
-                rest, full = Signal(COUNT_BITS), Signal()
+                count = Signal(SEMAPHORE_BITS, name=f"count_{p}_{c}")
+                rest, full = Signal(SEMAPHORE_BITS), Signal()
                 m.d.comb += [
                     self.fits[c][p].eq(count >= self.wait[c][p]),
                     rest.eq(count - Mux(self.take[c], self.wait[c][p], 0)),

@@ -19,6 +19,7 @@ from amaranth.lib.wiring import Out
 from golden.support.errors import PotvitError
 from golden.support.progress import expecting
 from hw.config import Config
+from hw.formats.memories import memory_bytes
 from hw.host.register_map import COUNTERS, as_json, as_markdown
 from hw.lib.convert import to_verilog
 from hw.lib.memory import MODULE, VerilogTarget, memory_verilog
@@ -86,7 +87,7 @@ def describe(top: Potvit, text: str) -> dict[str, Any]:
         "ports": ports,
         "registers": as_json(top.map),
         "counters": {name: COUNTERS + 8 * i for i, name in enumerate(top.counters)},
-        "memories": config.memory_bytes,
+        "memories": memory_bytes(config),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
 

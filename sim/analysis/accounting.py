@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hw.config import Config
-from hw.isa.instruction import UNIT_OF, Instr, Op, Unit
+from hw.isa.instruction import UNIT_OF, Instr, Unit
+from hw.isa.payload import Matmul
+from hw.program.destination import real_tokens
+from hw.program.footprint import chunk_inputs, footprint
 from hw.program.program import Program
 from sim.analysis.traffic import layer_dram_bytes
 from sim.system.trace import instruction_times
@@ -49,13 +52,13 @@ def account(program: Program, events: npt.NDArray[np.int64], config: Config) -> 
     spent = [0] * len(program.layers)
     parts = np.zeros((len(program.layers), len(CAUSES)))
     waiting = CAUSES.index("waiting")
-    products = [n for n, instr in enumerate(instrs) if instr.op is Op.MATMUL]
-    drain = _drain(times[products])
+    products = {n: i.body for n, i in enumerate(instrs) if isinstance(i.body, Matmul)}
+    drain = _drain(times[list(products)])
     finished = issued = 0
-    for number in products:
+    for number, body in products.items():
         layer, (start, done) = layer_of[number], times[number].tolist()
         spent[layer] += done + 1 - finished
-        parts[layer] += split(instrs[number], done - drain - start, config)
+        parts[layer] += split(body, done - drain - start, config)
         parts[layer][waiting] += start + 1 - issued
         finished, issued = done + 1, done + 1 - drain
     spent[-1] += cycles - finished
@@ -88,23 +91,18 @@ def _drain(times: npt.NDArray[np.int64]) -> int:
     return int(max(times[:-1, 1] - times[1:, 0], default=0))
 
 
-def split(instr: Instr, cycles: int, config: Config) -> npt.NDArray[np.float64]:
+def split(f: Matmul, cycles: int, config: Config) -> npt.NDArray[np.float64]:
     """The cycles of one MATMUL, acceptance to last chunk, by `CAUSES` (``waiting`` is 0)."""
-    f = instr.fields
-    tiles, groups = f["tiles"], f["groups"]
-    chunks = tiles * groups * f["chunks"]
-    real_rows = (groups - 1) * config.rows + f["rows_last"] - f["zero_first"]
-    depth = config.lanes * (2 if f["w4"] else 1)
-    rows = chunks * real_rows / (groups * config.rows)
-    cols = rows * (1 - (1 - f["cols_last"] / config.cols) / tiles)
-    useful = cols * (1 - (1 - f["k_last"] / depth) / f["chunks"])
+    made = footprint(f, config)
+    passes = f.tiles * f.groups
+    chunks = passes * f.chunks
+    rows = chunks * (real_tokens(f, config) - f.zero_first) / (f.groups * config.rows)
+    cols = rows * (1 - (1 - f.cols_last / config.cols) / f.tiles)
+    useful = cols * (1 - (1 - f.k_last / chunk_inputs(f, config)) / f.chunks)
     lost = cycles - chunks
-    pace = min(lost, max(0, max(config.rows, 4) - f["chunks"]) * tiles * groups)
+    pace = min(lost, made.array_cycles - chunks)
     lost -= pace
-    params = lost
-    if f["const_old"]:
-        sweeps = 0 if f["keep_params"] else 1 if f["shared_params"] else tiles
-        params = min(lost, config.param_words * sweeps)
+    params = min(lost, config.param_words * made.param_sets) if f.const_old else lost
     return np.array(
         [useful, chunks - rows, rows - cols, cols - useful, pace, params, lost - params, 0.0]
     )
@@ -119,9 +117,8 @@ def array_cycles(program: Program, counters: Mapping[str, int], config: Config) 
     """
     total = np.zeros(len(CAUSES))
     for instr in program.instructions():
-        if instr.op is Op.MATMUL:
-            f = instr.fields
-            total += split(instr, f["tiles"] * f["groups"] * f["chunks"], config)
+        if isinstance(f := instr.body, Matmul):
+            total += split(f, f.tiles * f.groups * f.chunks, config)
     found: dict[str, Any] = {
         c: round(float(x), 3) for c, x in zip(CHUNK_CAUSES, total, strict=False)
     }
@@ -146,13 +143,8 @@ def precision(program: Program, config: Config) -> dict[str, Any]:
     """
     macs = {8: 0, 4: 0}
     for instr in program.instructions():
-        if instr.op is Op.MATMUL:
-            f = instr.fields
-            rows = (f["groups"] - 1) * config.rows + f["rows_last"] - f["zero_first"]
-            cols = (f["tiles"] - 1) * config.cols + f["cols_last"]
-            wide = config.lanes * (2 if f["w4"] else 1)
-            depth = (f["chunks"] - 1) * wide + f["k_last"]
-            macs[4 if f["w4"] else 8] += rows * cols * depth
+        if isinstance(f := instr.body, Matmul):
+            macs[4 if f.w4 else 8] += footprint(f, config).macs
     return {
         "peak_macs_per_cycle": config.macs * (2 if macs[4] else 1),
         "macs_8x8": macs[8],

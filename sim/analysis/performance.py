@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hw.compiler.image.layout import word_bytes
 from hw.config import Config
-from hw.isa.instruction import Mem
+from hw.formats.memories import Space, memories
 from hw.program.program import Program
 from sim.analysis.accounting import account, array_cycles, precision
 from sim.analysis.traffic import on_chip_bytes
@@ -23,6 +22,7 @@ def performance(program: Program, config: Config, answer: dict[str, Any]) -> dic
     """
     counters = answer["counters"]
     cycles = counters["cycles"]
+    rows = memories(config)
     modes = precision(program, config)
     ideal = modes.pop("ideal_cycles")
     found: dict[str, Any] = {
@@ -34,7 +34,7 @@ def performance(program: Program, config: Config, answer: dict[str, Any]) -> dic
         "timeline": {},
         "blocks": program.blocks,
         "memory": {
-            name.lower(): {"used": used, "words": have, "word_bytes": word_bytes(Mem[name], config)}
+            name.lower(): {"used": used, "words": have, "word_bytes": rows[Space[name]].bytes_}
             for name, (used, have) in program.memory.items()
         },
         "on_chip_bytes": on_chip_bytes(program, config),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from hw.compiler.image.layout import word_bytes
 from hw.config import CODE_BITS, Config
-from hw.isa.instruction import Instr, Mem, Op
+from hw.formats.memories import Space, memories
+from hw.formats.norm import NORM_CHANNEL
+from hw.isa.payload import Attend, Load, Matmul, Mem, Norm, Patch, Store
 from hw.lib.numbers import ceil_div
+from hw.program.destination import real_tokens
+from hw.program.footprint import footprint
 from hw.program.program import Program
 
 Bytes = dict[str, dict[str, int]]
@@ -20,32 +23,25 @@ def on_chip_bytes(program: Program, config: Config) -> Bytes:
     names = (*(m.name.lower() for m in Mem), "distance", "code")
     found: Bytes = {name: {"read": 0, "write": 0} for name in names}
     for instr in program.instructions():
-        match instr.op:
-            case Op.MATMUL:
-                _matmul(found, instr, config)
-            case Op.NORM:
-                f = instr.fields
-                elements = f["count"] * f["steps"] * config.lanes
+        match instr.body:
+            case Matmul() as body:
+                _matmul(found, body, config)
+            case Norm() as body:
+                elements = body.count * body.steps * config.lanes
                 found["residual"]["read"] += elements
-                found["norm"]["read"] += 8 * elements
+                found["norm"]["read"] += NORM_CHANNEL.size * elements
                 found["act"]["write"] += elements
-            case Op.ATTEND:
-                _attend(found, instr, config)
-            case Op.LOAD:
-                f = instr.fields
-                memory = Mem(f["dest"])
-                found[memory.name.lower()]["write"] += f["words"] * word_bytes(memory, config)
-            case Op.PATCH:
-                found["act"]["write"] += (
-                    instr.fields["rows"]
-                    * instr.fields["patches"]
-                    * instr.fields["seg_words"]
-                    * config.act_bytes
-                )
-            case Op.STORE:
-                memory = Mem(instr.fields["src"])
-                words = instr.fields["words"]
-                found[memory.name.lower()]["read"] += words * word_bytes(memory, config)
+            case Attend() as body:
+                _attend(found, body, config)
+            case Load() as body:
+                size = memories(config)[Space(body.dest)].bytes_
+                found[body.dest.name.lower()]["write"] += body.words * size
+            case Patch() as body:
+                words = body.rows * body.patches * body.seg_words
+                found["act"]["write"] += words * config.act_bytes
+            case Store() as body:
+                size = memories(config)[Space(body.src)].bytes_
+                found[body.src.name.lower()]["read"] += body.words * size
     return found
 
 
@@ -54,44 +50,38 @@ def layer_dram_bytes(program: Program, config: Config) -> list[tuple[int, int]]:
     found = [(0, 0) for _ in program.layers]
     instrs = program.instructions()[:-1]
     for instr, (_, layer, _, _) in zip(instrs, program.timeline, strict=True):
-        read = write = 0
-        if instr.op in (Op.LOAD, Op.PATCH):
-            read = instr.fields["beats"] * config.axi_bytes
-        elif instr.op is Op.STORE:
-            each = word_bytes(Mem(instr.fields["src"]), config)
-            write = instr.fields["words"] * ceil_div(each, config.axi_bytes) * config.axi_bytes
+        moved = footprint(instr.body, config)
+        read, write = moved.beats_in * config.axi_bytes, moved.beats_out * config.axi_bytes
         found[layer] = (found[layer][0] + read, found[layer][1] + write)
     return found
 
 
-def _attend(found: Bytes, instr: Instr, config: Config) -> None:
-    f, rows = instr.fields, config.rows
-    logits = ceil_div(f["keys"], config.cols) * config.cols * rows
+def _attend(found: Bytes, f: Attend, config: Config) -> None:
+    rows = config.rows
+    logits = ceil_div(f.keys, config.cols) * config.cols * rows
     found["logit"]["read"] += logits
-    found["logit"]["write"] += logits * f["write_codes"]
+    found["logit"]["write"] += logits * f.write_codes
     for way in ("read", "write"):
-        found["distance"][way] += f["keys"] * rows
-    found["code"]["write"] += ceil_div(f["keys"] * rows * CODE_BITS, 8)
-    reads = f["d_words"] * ceil_div(f["keys"], config.keys_per_cycle)
+        found["distance"][way] += f.keys * rows
+    found["code"]["write"] += ceil_div(f.keys * rows * CODE_BITS, 8)
+    reads = f.d_words * ceil_div(f.keys, config.keys_per_cycle)
     found["code"]["read"] += ceil_div(reads * config.keys_per_cycle * rows * CODE_BITS, 8)
     # The first values of each further sweep wait for a cycle and are read twice.
-    found["value"]["read"] += (reads + f["d_words"] - 1) * config.head_lanes
-    found["act"]["write"] += f["d_words"] * rows * config.act_bytes
+    found["value"]["read"] += (reads + f.d_words - 1) * config.head_lanes
+    found["act"]["write"] += f.d_words * rows * config.act_bytes
 
 
-def _matmul(found: Bytes, instr: Instr, config: Config) -> None:
-    f = instr.fields
-    chunks = f["tiles"] * f["groups"] * f["chunks"]
-    sweeps = 0 if f["keep_params"] else 1 if f["shared_params"] else f["tiles"]
+def _matmul(found: Bytes, f: Matmul, config: Config) -> None:
+    chunks = f.tiles * f.groups * f.chunks
+    params = footprint(f, config).param_sets * config.param_words
     found["act"]["read"] += chunks * config.rows * config.act_bytes
-    found["stream"]["read"] += (chunks + sweeps * config.param_words) * config.stream_bytes
-    rows = ((f["groups"] - 1) * config.rows + f["rows_last"]) * f["tiles"]
-    memory = Mem(f["dest"])
-    found[memory.name.lower()]["write"] += rows * config.cols * (4 if memory is Mem.OUT else 1)
-    if f["gelu"]:
+    found["stream"]["read"] += (chunks + params) * config.stream_bytes
+    rows = real_tokens(f, config) * f.tiles
+    found[f.dest.name.lower()]["write"] += rows * config.cols * (4 if f.dest is Mem.OUT else 1)
+    if f.gelu:
         found["gelu"]["read"] += rows * config.cols
-    if memory is Mem.RESIDUAL:
-        if f["const_old"]:
+    if f.dest is Mem.RESIDUAL:
+        if f.const_old:
             found["const"]["read"] += rows * config.const_bytes
         else:
             found["residual"]["read"] += rows * config.cols

@@ -25,7 +25,8 @@ from golden.ops.softmax import (
     LogIntSoftmax,
 )
 from hw.config import Config
-from hw.isa.instruction import HEADER_BITS, Instr, Op
+from hw.isa.instruction import HEADER_BITS, Instr
+from hw.isa.payload import Attend
 from sim.kit.bench import Pauses, drive, read_port, read_request, serve, start
 from sim.kit.bench_config import bench_config, bench_stalls
 
@@ -131,7 +132,7 @@ class Model:
             "shift": base + case.shift, "d_addr": d_addr, "d_words": d_words,
             "write_codes": int(case.write_codes),
         }  # fmt: skip
-        raw = Instr(op=Op.ATTEND, fields=fields).pack()
+        raw = Instr(body=Attend(**fields)).pack()
         self.instructions.append(int.from_bytes(raw, "little") >> HEADER_BITS)
         return True
 
@@ -357,7 +358,7 @@ async def illegal_instructions(dut: Any) -> None:
         bad.append({"slot": c.slots})
     for change in bad:
         await start_again(dut)
-        raw = Instr(op=Op.ATTEND, fields=good | change).pack()
+        raw = Instr(body=Attend(**good | change)).pack()
         dut.attn__instr__payload.value = int.from_bytes(raw, "little") >> HEADER_BITS
         dut.attn__instr__valid.value = 1
         seen = 0

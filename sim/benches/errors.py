@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cocotb.triggers import FallingEdge
 from hw.bus.axi import ADDR_BITS
 from hw.host.register_map import Error
 from hw.isa.instruction import INSTR_BYTES, Instr, Op, Unit
+from hw.isa.payload import Load, Norm
 from hw.program.program import Program
 from sim.benches.network import FILL, check, finish, one, start
 from sim.system.host import Host, RunError
@@ -47,7 +49,7 @@ class Faulty:
         for index, instr in enumerate(self.program.instructions()):
             if instr.op is op:
                 fresh = Instr(
-                    op=op, fields=instr.fields | fields, waits=instr.waits,
+                    body=replace(instr.body, **fields), waits=instr.waits,
                     signals=instr.signals, tag=0x5A,
                 )  # fmt: skip
                 at = self.program.entry + index * INSTR_BYTES
@@ -106,9 +108,10 @@ async def system(dut: Any) -> Faulty:
 async def bus_errors(dut: Any) -> None:
     """SLVERR and DECERR on a parameter, on the program and on a write."""
     faulty = await system(dut)
-    load = next(i for i in faulty.program.instructions() if i.op is Op.LOAD)
+    bodies = (i.body for i in faulty.program.instructions())
+    load = next(b for b in bodies if isinstance(b, Load))
     cases = [
-        (Error.AXI_READ, int(Unit.LOAD), load.fields["dram"]),
+        (Error.AXI_READ, int(Unit.LOAD), load.dram),
         (Error.AXI_READ, SEQUENCER, faulty.program.entry),
         (Error.AXI_WRITE, int(Unit.STORE), faulty.program.logits.offset),
     ]
@@ -187,7 +190,7 @@ async def watchdog_and_abort(dut: Any) -> None:
 async def starving_program(dut: Any) -> None:
     """A wait that nothing satisfies ends by the watchdog; a missing END at once."""
     faulty = await system(dut)
-    stuck = Instr(op=Op.NORM, fields={"count": 1}, waits={Unit.ATTN: 200}).pack()
+    stuck = Instr(body=Norm(count=1), waits={Unit.ATTN: 200}).pack()
     for index, error, limit in (
         (faulty.program.count - 2, Error.WATCHDOG, 50_000),
         (faulty.program.count - 1, Error.ILLEGAL_INSTRUCTION, LIMIT),

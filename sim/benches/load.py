@@ -14,6 +14,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from hw.config import Config
 from hw.isa.instruction import HEADER_BITS, Instr, Mem, Op
+from hw.isa.payload import PAYLOADS
 from sim.benches.dma import WINDOWS, Dma
 from sim.kit.bench import Pauses, Port, drive, serve, write_port
 from sim.kit.bench_config import bench_config, bench_stalls
@@ -21,7 +22,7 @@ from sim.kit.bench_config import bench_config, bench_stalls
 
 def payload_of(op: Op, **fields: int) -> int:
     """Payload of the unit's instruction port."""
-    raw = int.from_bytes(Instr(op=op, fields=fields).pack(), "little") >> HEADER_BITS
+    raw = int.from_bytes(Instr(body=PAYLOADS[op](**fields)).pack(), "little") >> HEADER_BITS
     return raw << 1 | (op is Op.PATCH)
 
 

@@ -16,7 +16,8 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from golden.ops.layernorm import LayerNorm
 from hw.config import Config
 from hw.formats.statistics import sum_widths
-from hw.isa.instruction import HEADER_BITS, Instr, Op
+from hw.isa.instruction import HEADER_BITS, Instr
+from hw.isa.payload import Norm
 from sim.kit.bench import Pauses, drive, read_port, read_request, serve, start
 from sim.kit.bench_config import bench_config, bench_stalls
 
@@ -92,7 +93,7 @@ class Model:
             "steps": steps, "p_addr": case.p_addr, "shift": case.shift, "d_addr": case.d_addr,
             "d_stride": stride,
         }  # fmt: skip
-        raw = Instr(op=Op.NORM, fields=fields_).pack()
+        raw = Instr(body=Norm(**fields_)).pack()
         self.instructions.append(int.from_bytes(raw, "little") >> HEADER_BITS)
 
     def channels(self, addr: int) -> list[int]:
@@ -313,7 +314,7 @@ async def illegal_instructions(dut: Any) -> None:
     cocotb.start_soon(read_port(dut, "norm__alpha_read", lambda a: 0))
     cocotb.start_soon(read_port(dut, "norm__gain_read", lambda a: 0))
     for change in bad:
-        raw = Instr(op=Op.NORM, fields=good | change).pack()
+        raw = Instr(body=Norm(**good | change)).pack()
         payload = int.from_bytes(raw, "little") >> HEADER_BITS
         await drive(dut, "norm__instr", [payload], lambda: False)
         for _ in range(60 + 40 * config.rows):

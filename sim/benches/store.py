@@ -13,7 +13,8 @@ import numpy as np
 
 from hw.config import Config
 from hw.dma.store_reader import SOURCES, beats_per_word, word_bytes
-from hw.isa.instruction import HEADER_BITS, Instr, Mem, Op
+from hw.isa.instruction import HEADER_BITS, Instr
+from hw.isa.payload import Mem, Store
 from sim.benches.dma import WINDOWS, Dma
 from sim.kit.axi_model import ORDERS, AxiMemory
 from sim.kit.bench import Pauses, drive, read_request
@@ -24,7 +25,7 @@ UNTOUCHED = 0xAA
 
 def payload_of(**fields: int) -> int:
     """Payload of a STORE."""
-    raw = Instr(op=Op.STORE, fields=fields).pack()
+    raw = Instr(body=Store(**fields)).pack()
     return int.from_bytes(raw, "little") >> HEADER_BITS
 
 

@@ -12,6 +12,7 @@ from scipy.optimize import nnls
 
 from golden.support.errors import PotvitError
 from hw.config import PRESETS, Config
+from hw.formats.memories import memory_bytes
 from sim.report.inputs import PUBLISHED, read
 
 SYNTH = Path("build/synth")
@@ -76,7 +77,7 @@ def _nothing(_: Config) -> float:
 
 def sram_bits(config: Config) -> int:
     """Bits of the buffers."""
-    return 8 * sum(config.memory_bytes.values())
+    return 8 * sum(memory_bytes(config).values())
 
 
 def area_model(synth: Path = SYNTH) -> AreaModel:

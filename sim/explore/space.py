@@ -8,6 +8,7 @@ from typing import Any
 
 from golden.support.errors import PotvitError
 from hw.config import Config
+from hw.formats.memories import memory_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ def configuration(preset: Config, point: Point) -> Config:
     )  # two row groups, two bursts
 
     def words(name: str, word_bytes: int, share: float = 1.0) -> int:
-        return max(1, min(1 << 16, int(share * preset.memory_bytes[name]) // word_bytes))
+        return max(1, min(1 << 16, int(share * memory_bytes(preset)[name]) // word_bytes))
 
     changes: dict[str, Any] = {
         "name": point.name,

@@ -4,6 +4,7 @@ import pytest
 
 from golden.support.errors import PotvitError
 from hw.config import PRESETS, preset
+from hw.formats.memories import memory_bytes
 
 
 @pytest.mark.parametrize(("name", "macs"), [("tiny", 32), ("edge", 256), ("base", 1024)])
@@ -70,9 +71,9 @@ def test_code_words_hold_two_row_groups(max_keys, words):
 
 def test_memory_sizes_hold_every_memory():
     config = preset("base")
-    assert config.memory_bytes["act"] == 3072 * 8 * 16
-    assert config.memory_bytes["stream"] == 2048 * 128
+    assert memory_bytes(config)["act"] == 3072 * 8 * 16
+    assert memory_bytes(config)["stream"] == 2048 * 128
     names = {f.name.removesuffix("_words") for f in fields(config) if f.name.endswith("_words")}
-    assert names <= set(config.memory_bytes)
-    assert config.memory_bytes["code"] == 2 * 256 * 8 * 5 // 8
-    assert config.memory_bytes["distance"] == 2 * 256 * 8
+    assert names <= set(memory_bytes(config))
+    assert memory_bytes(config)["code"] == 2 * 256 * 8 * 5 // 8
+    assert memory_bytes(config)["distance"] == 2 * 256 * 8

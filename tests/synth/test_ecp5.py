@@ -6,6 +6,7 @@ import pytest
 from golden.support.command_line import main
 from golden.support.errors import PotvitError
 from hw.config import preset
+from hw.formats.memories import memory_bytes
 from hw.top.verilog import generate
 from synth import ecp5
 from synth.__main__ import COMMANDS
@@ -170,4 +171,4 @@ def test_the_harness_is_synthesized_whole(tmp_path, monkeypatch):
     used = ecp5.utilisation(stat["design"]["num_cells_by_type"])
     ecp5.check_fit("tiny", used)
     assert used["DSP"] >= config.macs
-    assert used["BRAM"] >= sum(config.memory_bytes.values()) // 2304
+    assert used["BRAM"] >= sum(memory_bytes(config).values()) // 2304

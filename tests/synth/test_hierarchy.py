@@ -5,6 +5,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.support.errors import PotvitError
 from hw.lib.convert import to_verilog
+from hw.formats.memories import memory_bytes
 from hw.lib.memory import Memory as HwMemory
 from hw.lib.memory import VerilogTarget, memory_verilog
 from synth.hierarchy import Memory, read_modules
@@ -90,10 +91,10 @@ def test_memory_bits_are_those_of_the_buffers(tiny):
     bits = {}
     for unit, memory, count in table:
         bits[unit] = bits.get(unit, 0) + memory.bits * count
-    assert bits["activation_buffer"] == 8 * config.memory_bytes["act"]
-    assert bits["stream_buffer"] == 8 * config.memory_bytes["stream"]
-    assert bits["value_buffer"] == 8 * config.memory_bytes["value"]
-    assert bits["drain"] == 8 * config.memory_bytes["gelu"]
+    assert bits["activation_buffer"] == 8 * memory_bytes(config)["act"]
+    assert bits["stream_buffer"] == 8 * memory_bytes(config)["stream"]
+    assert bits["value_buffer"] == 8 * memory_bytes(config)["value"]
+    assert bits["drain"] == 8 * memory_bytes(config)["gelu"]
 
 
 def test_units_are_told_by_path():

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Shape, ShapeLike, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.ops.layernorm import ALPHA_MAX
-from golden.ops.residual import ResidualAdd
 from hw.array.mac.operand_sums import COLUMN_UNIT, column_sum_bits
 from hw.config import Config
+from hw.formats.channel import CHANNEL
+from hw.formats.layouts import shape
 
-CHANNEL_BYTES = 8
-_ADD = ResidualAdd()
-# Field: its first byte in the channel's 8 bytes, and what hardware keeps of it.
-FIELDS: dict[str, tuple[int, ShapeLike]] = {
-    "bias": (0, signed(32)),
-    "shift": (4, signed(_ADD.shift_bits)),
-    "la": (5, unsigned(_ADD.align_bits)),
-    "lo": (6, unsigned(_ADD.align_bits)),
-    "alpha": (7, unsigned(ALPHA_MAX.bit_length())),
-}
 # Cycles after `load` in which a field is taken over, the bias in the cycle of `load` itself.
 DELAY = {"bias": 0, "la": 1, "lo": 1, "shift": 2, "alpha": 4}
 
 
 def channel_layout() -> data.StructLayout:
     """The fields of one channel."""
-    return data.StructLayout({name: shape for name, (_, shape) in FIELDS.items()})
+    return data.StructLayout({name: shape(number) for name, number in CHANNEL.numbers.items()})
 
 
 class ChannelParams(wiring.Component):
@@ -66,11 +56,11 @@ class ChannelParams(wiring.Component):
             loads.append(later)
 
         for c in range(cfg.cols):
-            for name, (first, shape) in FIELDS.items():
-                index, at = divmod(c * CHANNEL_BYTES + first, cfg.stream_bytes)
-                raw = Cat(self.word[at + i] for i in range(-(-Shape.cast(shape).width // 8)))
-                fetched = Signal(shape, name=f"{name}_next_{c}", reset_less=True)
-                used = Signal(shape, name=f"{name}_{c}", reset_less=True)
+            for name, number in CHANNEL.numbers.items():
+                index, at = divmod(c * CHANNEL.size + number.at, cfg.stream_bytes)
+                raw = Cat(self.word[at + i] for i in range(number.bytes_))
+                fetched = Signal(shape(number), name=f"{name}_next_{c}", reset_less=True)
+                used = Signal(shape(number), name=f"{name}_{c}", reset_less=True)
                 with m.If(self.capture & (self.index == index)):
                     m.d.sync += fetched.eq(raw)
                 with m.If(loads[DELAY[name]]):

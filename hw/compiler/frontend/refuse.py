@@ -114,17 +114,12 @@ def _check_attention(block: Block, config: Config) -> None:
         )
     if softmax.logit_exp.min() < -LUT_BITS or softmax.logit_exp.max() > 0:
         raise PotvitError(f"{softmax.name!r}: logit exponents outside -{LUT_BITS}..0")
-    total = attn.shift + attention_point(attn)
+    total = attn.shift + attn.fmt.fraction_bits
     if total.min() < SHIFTS.start or total.max() >= SHIFTS.stop:
         raise PotvitError(
             f"{attn.name!r}: attention x V shifted by {total.min()}..{total.max()}; the "
             f"accelerator has {SHIFTS.start}..{SHIFTS.stop - 1}"
         )
-
-
-def attention_point(attn: ir.AttnValue) -> int:
-    """Fraction bits of the shifter array's accumulator: 14, or 15 for half-step codes."""
-    return 15 if attn.fmt is ir.AttnFormat.HALF else 14
 
 
 def _check_norm(norm: ir.LayerNorm) -> None:

@@ -7,7 +7,7 @@ import math
 from golden.graph import ir
 from hw.compiler.lower.emitter import Emitter
 from hw.compiler.plan.allocate import Part, Region
-from hw.formats.memories import Space
+from hw.formats.memories import Space, memories
 from hw.lib.numbers import ceil_div, round_up
 from hw.program.program import Checkpoint, Layout
 
@@ -38,17 +38,18 @@ class Outputs:
     def layout(
         self,
         name: str,
-        word_bytes: int,
+        space: Space,
         dims: tuple[int, ...],
         order: tuple[int, ...],
         merged: tuple[int, ...],
         crop: tuple[int, ...],
     ) -> Layout:
-        """The layout of tensor ``name``, made at its first store."""
+        """The layout of tensor ``name`` in words of ``space``, made at its first store."""
         if name not in self.layouts:
             tensor = self.graph.tensors[name]
-            size = 4 if tensor.dtype == "int32" else 1
-            words = math.prod(dims) * size // word_bytes
+            memory = memories(self.emitter.config)[space]
+            word_bytes = memory.moved
+            words = math.prod(dims) // math.prod(memory.shape)
             pitch = round_up(word_bytes, self.emitter.config.axi_bytes)
             self.layouts[name] = Layout(
                 offset=self.size,
@@ -67,7 +68,7 @@ class Outputs:
 
     def _store(self, layout: Layout, space: Space, addr: int, words: int, first: int) -> None:
         offset = layout.offset + first * layout.pitch
-        self.emitter.store(space, addr, words, layout.word_bytes, offset)
+        self.emitter.store(space, addr, words, offset)
 
     def act(self, name: str, region: Region, part: Part, heads: int = 1) -> None:
         """Row groups of a token-major activation tensor of ``heads`` equally padded heads."""
@@ -79,7 +80,7 @@ class Outputs:
         words = region.stride // heads
         layout = self.layout(
             name,
-            config.rows * config.act_bytes,
+            Space.ACT,
             (groups, heads, words, config.rows, config.act_bytes),
             (0, 3, 1, 2, 4),
             (groups * config.rows, heads, words * config.act_bytes),
@@ -100,7 +101,7 @@ class Outputs:
         tokens, channels = self.graph.tensors[name].shape
         layout = self.layout(
             name,
-            config.rows * config.act_bytes,
+            Space.ACT,
             (heads, groups, words, config.rows, config.act_bytes),
             (1, 3, 0, 2, 4),
             (groups * config.rows, heads, words * config.act_bytes),
@@ -116,7 +117,7 @@ class Outputs:
         tokens, channels = self.graph.tensors[name].shape
         layout = self.layout(
             name,
-            config.stream_bytes,
+            Space.STREAM,
             (heads, tiles, stride, config.cols, config.lanes),
             (1, 3, 0, 2, 4),
             (tiles * config.cols, heads, stride * config.lanes),
@@ -134,7 +135,7 @@ class Outputs:
         steps = ceil_div(tokens, together)
         layout = self.layout(
             name,
-            config.head_lanes,
+            Space.VALUE,
             (heads, steps, together, together, config.act_bytes),
             (1, 3, 0, 2, 4),
             (steps * together, heads, config.head_lanes),
@@ -151,7 +152,7 @@ class Outputs:
         heads, tokens, _ = self.graph.tensors[name].shape
         layout = self.layout(
             name,
-            config.rows * config.cols,
+            Space.LOGIT,
             (heads, plan.groups, plan.key_tiles, config.rows, config.cols),
             (0, 1, 3, 2, 4),
             (heads, plan.groups * config.rows, plan.key_tiles * config.cols),
@@ -168,7 +169,12 @@ class Outputs:
         tokens, channels = self.graph.tensors[name].shape
         stride = plan.residual_stride
         layout = self.layout(
-            name, cols, (tokens, stride * cols), (0, 1), (tokens, stride * cols), (tokens, channels)
+            name,
+            Space.RESIDUAL,
+            (tokens, stride * cols),
+            (0, 1),
+            (tokens, stride * cols),
+            (tokens, channels),
         )
         first, count = plan.token_range(part)
         self._store(layout, Space.RESIDUAL, first * stride, count * stride, first * stride)
@@ -179,6 +185,6 @@ class Outputs:
         classes = self.graph.tensors[name].shape[1]
         total = ceil_div(classes, cols)
         layout = self.layout(
-            name, cols * 4, (1, total * cols), (0, 1), (1, total * cols), (1, classes)
+            name, Space.OUT, (1, total * cols), (0, 1), (1, total * cols), (1, classes)
         )
         self._store(layout, Space.OUT, addr, tiles, first)

@@ -9,10 +9,9 @@ import numpy as np
 from golden.graph import ir
 from golden.support.errors import PotvitError
 from hw.config import Config
-from hw.isa.instruction import Mem
+from hw.formats.channel import CHANNEL
+from hw.formats.norm import NORM_CHANNEL
 from hw.lib.numbers import Array, ceil_div, round_up
-
-PAGE = 4096
 
 
 class Dram:
@@ -39,35 +38,9 @@ class Dram:
             self._parts.append(bytes(pad))
             self.size += pad
 
-    def reserve(self, size: int) -> int:
-        """Page-aligned offset of ``size`` bytes that the image itself does not contain."""
-        offset = round_up(self.size, PAGE)
-        self.size = offset + size
-        return offset
-
     def image(self) -> bytes:
         """Everything added so far."""
         return b"".join(self._parts)
-
-
-def word_bytes(memory: Mem, config: Config) -> int:
-    """Bytes of one word of a memory as LOAD and STORE count them (docs/architecture.md)."""
-    return {
-        Mem.ACT: config.rows * config.act_bytes,
-        Mem.STREAM: config.stream_bytes,
-        Mem.VALUE: config.head_lanes,
-        Mem.LOGIT: config.rows * config.cols,
-        Mem.RESIDUAL: config.cols,
-        Mem.OUT: 4 * config.cols,
-        Mem.NORM: config.norm_bytes,
-        Mem.GELU: config.cols,  # one byte into every column's copy
-        Mem.CONST: config.const_bytes,
-    }[memory]
-
-
-def load_beats(words: int, word_bytes: int, config: Config) -> int:
-    """Beats of a load of ``words`` words: small words share a beat."""
-    return ceil_div(words * word_bytes, config.axi_bytes)
 
 
 def parameters(
@@ -83,23 +56,20 @@ def parameters(
 ) -> Array:
     """Parameter bytes uint8 [tiles, param_words * Cn*K] of ``count`` output channels.
 
-    Per channel: bias int32, shift int8 (6 bits used), la, lo (0..31) and alpha (0..3).
+    Each channel is a `CHANNEL`; ``PotvitError`` names what it cannot hold.
     """
     tiles = ceil_div(count, config.cols)
-    shift = np.broadcast_to(np.asarray(shift, np.int64), (count,))
-    align = [np.broadcast_to(np.asarray(a, np.int64), (count,)) for a in (la, lo)]
-    if shift.min() < -32 or shift.max() > 31:
-        raise PotvitError(f"{name!r}: requantization shifts outside -32..31")
-    if min(a.min() for a in align) < 0 or max(a.max() for a in align) > 31:
-        raise PotvitError(f"{name!r}: alignment shifts outside 0..31")
-    packed = np.zeros((tiles * config.cols, 8), np.uint8)
-    if bias is not None:
-        packed[:count, :4] = bias.astype("<i4")[:, None].view(np.uint8)
-    packed[:count, 4] = shift.astype(np.int8).view(np.uint8)
-    packed[:count, 5], packed[:count, 6] = align
-    packed[:count, 7] = np.asarray(alpha)
+    try:
+        packed = CHANNEL.pack(
+            count, bias=0 if bias is None else bias, shift=shift, la=la, lo=lo, alpha=alpha
+        )
+    except ValueError as error:
+        raise PotvitError(f"{name!r} needs a {error}") from None
     out = np.zeros((tiles, config.param_words * config.stream_bytes), np.uint8)
-    out[:, : config.cols * 8] = packed.reshape(tiles, -1)
+    size = config.cols * CHANNEL.size
+    padded = np.zeros((tiles * config.cols, CHANNEL.size), np.uint8)
+    padded[:count] = packed
+    out[:, :size] = padded.reshape(tiles, size)
     return out
 
 
@@ -153,12 +123,10 @@ def add_tiles(dram: Dram, config: Config, weight: Array, bits: int, params: Arra
 
 
 def norm_words(norm: ir.LayerNorm, config: Config) -> bytes:
-    """LayerNorm parameter words: per channel gamma int16, alpha uint8, 0, beta int32."""
+    """LayerNorm parameter words, a `NORM_CHANNEL` per channel, zeros up to whole ACT words."""
     count = norm.gamma.shape[0]
-    packed = np.zeros((round_up(count, config.act_bytes), 8), np.uint8)
-    packed[:count, 0:2] = norm.gamma.astype("<i2")[:, None].view(np.uint8)
-    packed[:count, 2] = norm.alpha
-    packed[:count, 4:8] = norm.beta.astype("<i4")[:, None].view(np.uint8)
+    packed = np.zeros((round_up(count, config.act_bytes), NORM_CHANNEL.size), np.uint8)
+    packed[:count] = NORM_CHANNEL.pack(count, gamma=norm.gamma, alpha=norm.alpha, beta=norm.beta)
     return packed.tobytes()
 
 

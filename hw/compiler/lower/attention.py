@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from golden.graph import ir
 from hw.compiler.frontend.network import Block
-from hw.compiler.frontend.refuse import attention_point
 from hw.compiler.image.checkpoints import Outputs
 from hw.compiler.image.layout import Tiles, pad_heads, parameters
-from hw.compiler.lower.emitter import Emitter, Target
+from hw.compiler.lower.emitter import Emitter
 from hw.compiler.lower.norm import NormLowering
 from hw.compiler.lower.weights import added_tiles, requantized_tiles
 from hw.compiler.plan.allocate import Part, Region, split
 from hw.compiler.step import Demand
-from hw.formats.memories import Access, Space
-from hw.isa.instruction import Mem, Op
+from hw.isa.payload import Attend, Matmul, Mem
 from hw.lib.numbers import ceil_div, round_up
+from hw.program.destination import Destination, Key, Logit, Value
 
 #: Row groups of the projection's first sweep that wait for their attention together.
 FIRST_SWEEP_GROUPS = 4
@@ -74,28 +73,10 @@ class AttentionLowering:
         emitter, plan, config = self.emitter, self.plan, self.emitter.config
         rows = slice(head * self.dim, (head + 1) * self.dim)
         stride = self.padded // config.lanes
-        targets = (
-            (
-                self.block.k,
-                Target(
-                    dest=Mem.STREAM,
-                    base=plan.keys,
-                    per_group=stride,
-                    per_tile=config.cols // config.lanes,
-                    space=Space.STREAM,
-                ),
-            ),
+        targets: tuple[tuple[ir.Linear, Destination], ...] = (
+            (self.block.k, Key(base=plan.keys, stride=stride)),
             (self.block.q, emitter.act_target(self._queries())),
-            (
-                self.block.v,
-                Target(
-                    dest=Mem.VALUE,
-                    base=self._values(head),
-                    per_group=0,
-                    per_tile=0,
-                    space=Space.VALUE,
-                ),
-            ),
+            (self.block.v, Value(base=self._values(head))),
         )
         sweeps = [(requantized_tiles(emitter, node, rows), target) for node, target in targets]
         for part in plan.parts if head == 0 else (self.whole,):
@@ -121,7 +102,7 @@ class AttentionLowering:
         size = round_up(params.size, config.axi_bytes)
         data = params.tobytes().ljust(size, b"\0")
         words = size // config.stream_bytes
-        demand = emitter.demand(Mem.STREAM, words, config.stream_bytes, emitter.dram.add(data))
+        demand = emitter.demand(Mem.STREAM, words, emitter.dram.add(data))
         for group in range(plan.groups):
             number = (self.index * self.heads + head) * plan.groups + group
             slot = number % plan.slots
@@ -136,67 +117,43 @@ class AttentionLowering:
         stride = self.padded // config.lanes
         chunks = ceil_div(self.dim, config.lanes)
         part = Part(group, 1)
-        logits = Access(Space.LOGIT, slot * plan.key_tiles, (slot + 1) * plan.key_tiles)
-        self.emitter.add(
-            Op.MATMUL,
-            {
-                "a_addr": queries.base + group * queries.stride,
-                "a_stride": queries.stride,
-                "w_addr": plan.keys,
-                "w_stride": stride,
-                "chunks": chunks,
-                "tiles": plan.key_tiles,
-                "groups": 1,
-                "rows_last": plan.rows_last(part),
-                "cols_last": plan.tokens - (plan.key_tiles - 1) * config.cols,
-                "k_last": self.dim - (chunks - 1) * config.lanes,
-                "dest": int(Mem.LOGIT),
-                "d_addr": slot * plan.key_tiles,
-                "d_step": 1,
-                "slot": slot,
-                "group_outer": 1,
-                "shared_params": 1,
-                "keep_params": int(group > 0),
-            },
-            needs=[demand],
-            tile=demand,
-            reads=[
-                queries.access(group, 1),
-                Access(Space.STREAM, plan.keys, plan.keys + plan.key_tiles * stride),
-            ],
-            writes=[logits, Access(Space.MAXIMA, slot, slot + 1)],
+        target = Logit(base=slot * plan.key_tiles, slot=slot)
+        body = Matmul(
+            a_addr=queries.base + group * queries.stride,
+            a_stride=queries.stride,
+            w_addr=plan.keys,
+            w_stride=stride,
+            chunks=chunks,
+            tiles=plan.key_tiles,
+            groups=1,
+            rows_last=plan.rows_last(part),
+            cols_last=plan.tokens - (plan.key_tiles - 1) * config.cols,
+            k_last=self.dim - (chunks - 1) * config.lanes,
+            shared_params=True,
+            keep_params=group > 0,
+            **target.fields(group * config.rows, 0, config),
         )
+        self.emitter.add(body, needs=[demand], tile=demand)
         demand.users += 1
 
     def _attend(self, head: int, group: int, slot: int) -> None:
         plan, config, softmax = self.plan, self.emitter.config, self.block.softmax
-        half = softmax.fmt is ir.AttnFormat.HALF
         words = self.padded // config.act_bytes
-        address = plan.attn.base + (group * self.heads + head) * words
-        values = self._values(head)
-        logits = Access(Space.LOGIT, slot * plan.key_tiles, (slot + 1) * plan.key_tiles)
-        checkpoints = self.outputs.enabled
+        assert softmax.fmt is not None
         self.emitter.add(
-            Op.ATTEND,
-            {
-                "l_addr": slot * plan.key_tiles,
-                "slot": slot,
-                "keys": plan.tokens,
-                "frac": -int(softmax.logit_exp[head]),
-                "half": int(half),
-                "fq": int(softmax.rule.fq),
-                "odd": softmax.rule.odd,
-                "even": softmax.rule.even,
-                "v_addr": values,
-                "shift": int(self.block.attn.shift[head]) + attention_point(self.block.attn),
-                "d_addr": address,
-                "d_words": words,
-                "write_codes": int(checkpoints),
-            },
-            reads=[
-                logits,
-                Access(Space.MAXIMA, slot, slot + 1),
-                Access(Space.VALUE, values, values + plan.tokens),
-            ],
-            writes=[Access(Space.ACT, address, address + words)] + [logits] * checkpoints,
+            Attend(
+                l_addr=slot * plan.key_tiles,
+                slot=slot,
+                keys=plan.tokens,
+                frac=-int(softmax.logit_exp[head]),
+                half=softmax.fmt is ir.AttnFormat.HALF,
+                fq=softmax.rule.fq,
+                odd=softmax.rule.odd,
+                even=softmax.rule.even,
+                v_addr=self._values(head),
+                shift=int(self.block.attn.shift[head]) + softmax.fmt.fraction_bits,
+                d_addr=plan.attn.base + (group * self.heads + head) * words,
+                d_words=words,
+                write_codes=self.outputs.enabled,
+            )
         )

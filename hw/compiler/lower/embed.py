@@ -12,12 +12,15 @@ from collections import deque
 
 from hw.compiler.frontend.network import Network
 from hw.compiler.image.checkpoints import Outputs
-from hw.compiler.image.layout import add_tiles, constant_rows, load_beats, parameters
+from hw.compiler.image.layout import add_tiles, constant_rows, parameters
 from hw.compiler.lower.emitter import Emitter
 from hw.compiler.plan.allocate import Part
 from hw.compiler.step import Demand, Step
-from hw.isa.instruction import Mem, Op
+from hw.formats.memories import Space, moved_beats
+from hw.isa.limits import MIN_TILE
+from hw.isa.payload import Mem, Patch
 from hw.lib.numbers import ceil_div
+from hw.program.regions import Region
 
 #: Loads that one band of the image is cut into, so that constants can pass between them.
 BAND_PIECES = 4
@@ -118,21 +121,20 @@ class EmbedLowering:
         rows = patch // self._pieces
         size = rows * self.row_bytes
         first = 1 + len(self._band_loads) // self._pieces * self.patches
-        group, last = first // config.rows, (first + self.patches - 1) // config.rows
+        group = first // config.rows
         cycles = size // min(config.axi_bytes, config.act_bytes)
         for piece in range(self._pieces):
-            fields = {
-                "addr": plan.patches.base + group * plan.patches.stride + piece * rows * segment,
-                "stride": plan.patches.stride,
-                "beats": size // config.axi_bytes,
-                "dram": len(self._band_loads) * size,
-                "seg_words": segment,
-                "patches": self.patches,
-                "rows": rows,
-                "bank": first % config.rows,
-            }
-            area = plan.patches.access(group, last - group + 1)
-            demand = Demand(step=Step(op=Op.PATCH, layer=0, fields=fields, writes=[area]))
+            body = Patch(
+                addr=plan.patches.base + group * plan.patches.stride + piece * rows * segment,
+                stride=plan.patches.stride,
+                beats=size // config.axi_bytes,
+                dram=len(self._band_loads) * size,
+                seg_words=segment,
+                patches=self.patches,
+                rows=rows,
+                bank=first % config.rows,
+            )
+            demand = Demand(step=Step(layer=0, body=body, region=Region.PICTURE))
             self._constants_first()
             self._band_loads.append(demand)
             self.emitter.loads.append(demand)
@@ -143,7 +145,7 @@ class EmbedLowering:
         """Load one weight tile; returns the cycles it takes."""
         self._constants_first()
         self._tile_loads[tile] = self.emitter.demand_tiles(self.tiles, tile, 1)
-        cycles = load_beats(self.tiles.pitch, self.config.stream_bytes, self.config)
+        cycles = moved_beats(Space.STREAM, self.tiles.pitch, self.config, packed=True)
         self._pacer.load(cycles)
         return cycles
 
@@ -178,11 +180,11 @@ class EmbedLowering:
             self.plan.patches,
             part,
             emitter.residual_target(),
-            const_old=1,
-            zero_first=int(part.first == 0),
+            const_old=True,
+            zero_first=part.first == 0,
         )
         offset = emitter.dram.add(constant_rows(constant, config, tile, first, count))
-        rows = emitter.demand(Mem.CONST, count, config.const_bytes, offset, consumer=step)
+        rows = emitter.demand(Mem.CONST, count, offset, consumer=step)
         bands = ceil_div(max(0, first + count - 1), self.patches) * self._pieces
         step.needs += [rows, *self._band_loads[:bands]]
         step.rows = count
@@ -194,7 +196,7 @@ class _Pacer:
 
     def __init__(self, emitter: Emitter, chunks: int) -> None:
         self._config = emitter.config
-        self._tile = max(chunks, emitter.config.rows, 4)
+        self._tile = max(chunks, emitter.config.rows, MIN_TILE)
         self._bus = self._array = 0
         self._running: list[tuple[int, int, int]] = []
         self.waiting: deque[tuple[int, Part]] = deque()

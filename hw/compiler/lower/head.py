@@ -5,11 +5,10 @@ from __future__ import annotations
 from hw.compiler.frontend.network import Network
 from hw.compiler.image.checkpoints import Outputs
 from hw.compiler.image.layout import add_tiles, parameters
-from hw.compiler.lower.emitter import Emitter, Target
+from hw.compiler.lower.emitter import Emitter
 from hw.compiler.lower.norm import selected
 from hw.compiler.plan.allocate import Part
-from hw.formats.memories import Space
-from hw.isa.instruction import Mem
+from hw.program.destination import Out
 
 
 def lower_head(network: Network, emitter: Emitter, outputs: Outputs) -> None:
@@ -27,7 +26,7 @@ def lower_head(network: Network, emitter: Emitter, outputs: Outputs) -> None:
             piece = min(count - done, config.out_words - at)
             start = first + done
             demand = emitter.demand_tiles(tiles, start, piece)
-            target = Target(dest=Mem.OUT, base=at - start, per_group=0, per_tile=1, space=Space.OUT)
+            target = Out(base=at - start)
             emitter.matmul(tiles, demand, (start, piece), source, Part(0, 1), target, rows_last=1)
             outputs.logits(head.output, start, piece, at)
             done += piece

@@ -9,7 +9,7 @@ from hw.compiler.lower.emitter import Emitter
 from hw.compiler.lower.norm import NormLowering
 from hw.compiler.lower.weights import added_tiles, requantized_tiles
 from hw.compiler.plan.allocate import Part, Region
-from hw.isa.instruction import Mem
+from hw.isa.payload import Matmul, Mem
 from hw.lib.numbers import ceil_div
 
 
@@ -24,8 +24,10 @@ class MlpLowering:
         """Ask for this block's GELU table: one copy, so the last fc1 must be through."""
         emitter = self.emitter
         table = self.block.gelu.table.astype("int8").tobytes()
-        previous = next((s for s in reversed(emitter.main) if s.fields.get("gelu")), None)
-        self.gelu = emitter.demand(Mem.GELU, 256, 1, emitter.dram.add(table), after=previous)
+        previous = next(
+            (s for s in reversed(emitter.main) if isinstance(s.body, Matmul) and s.body.gelu), None
+        )
+        self.gelu = emitter.demand(Mem.GELU, 256, emitter.dram.add(table), after=previous)
 
     def lower(self, after: NormLowering) -> None:
         """fc1, GELU, fc2 and the LayerNorm ``after`` them."""
@@ -51,7 +53,7 @@ class MlpLowering:
     def _fc1(self, tiles: Tiles, region: Region, part: Part) -> None:
         self.emitter.begin_layer(f"{self.block.name}.fc1")
         target = self.emitter.act_target(region)
-        for step in self.emitter.sweep(tiles, self.plan.x, part, target, gelu=1):
+        for step in self.emitter.sweep(tiles, self.plan.x, part, target, gelu=True):
             step.needs.append(self.gelu)
         self.outputs.act(self.block.gelu.output, region, part)
 

@@ -15,18 +15,30 @@ import numpy as np
 from golden.support.errors import PotvitError
 from hw.compiler.step import Step
 from hw.config import Config
-from hw.formats.memories import Access, Space, space_sizes
+from hw.formats.memories import Access, Space, memories
 from hw.isa.instruction import UNITS, Unit
 from hw.isa.limits import SEMAPHORE_LIMIT
-from hw.lib.numbers import Array
+from hw.lib.numbers import Array, ceil_div
+from hw.program.regions import Extent
 
 
 class _Words:
-    """Last writer of each word of one space, and last reader per unit (step numbers)."""
+    """Last writer of each word of one space, and last reader per unit (step numbers).
 
-    def __init__(self, size: int) -> None:
-        self.writer = np.full(size, -1, np.int64)
-        self.reader = np.full((UNITS, size), -1, np.int64)
+    Words below ``first`` are never written; reading them is no hazard.
+    """
+
+    def __init__(self, first: int, end: int) -> None:
+        self.first, self.end = first, end
+        self.writer = np.full(end - first, -1, np.int64)
+        self.reader = np.full((UNITS, end - first), -1, np.int64)
+
+    def span(self, access: Access, *, write: bool) -> slice:
+        """The words of an access as indices."""
+        low = access.lo if write else max(access.lo, min(self.first, access.hi))
+        if not (0 if not write else self.first) <= access.lo <= access.hi <= self.end:
+            raise AssertionError(f"{access} outside words {self.first} to {self.end}")
+        return slice(max(low - self.first, 0), max(access.hi - self.first, 0))
 
 
 @dataclass(kw_only=True)
@@ -37,36 +49,38 @@ class Ordering:
     signals: list[set[Unit]] = field(default_factory=list)
 
 
-def hazards(steps: list[Step], config: Config) -> list[set[int]]:
-    """Numbers of the earlier steps that each step must not overtake, nearest per unit."""
-    spaces = {space: _Words(size) for space, size in space_sizes(config).items()}
+def hazards(steps: list[Step], config: Config, dram: Extent | None = None) -> list[set[int]]:
+    """Numbers of the earlier steps that each step must not overtake, nearest per unit.
+
+    ``dram`` is the part of the window that steps may write (without it, none).
+    """
+    spaces = {space: _Words(0, memory.words) for space, memory in memories(config).items()}
+    at, end = (dram.offset, dram.end) if dram else (1 << 32, 1 << 32)
+    spaces[Space.DRAM] = _Words(at // config.axi_bytes, ceil_div(end, config.axi_bytes))
     units = np.array([int(s.unit) for s in steps])
     found = []
     for number, step in enumerate(steps):
         raw: set[int] = set()
         for access in step.reads:
-            raw.update(np.unique(spaces[access.space].writer[_span(access, spaces)]).tolist())
+            words = spaces[access.space]
+            raw.update(np.unique(words.writer[words.span(access, write=False)]).tolist())
         before = set(raw)
         for access in step.writes:
-            words, span = spaces[access.space], _span(access, spaces)
+            words = spaces[access.space]
+            span = words.span(access, write=True)
             before.update(np.unique(words.writer[span]).tolist())
             for unit in range(UNITS):
                 if unit != step.unit:  # units read in order: no hazard against themselves
                     before.update(np.unique(words.reader[unit][span]).tolist())
         for access in step.reads:
-            spaces[access.space].reader[step.unit][_span(access, spaces)] = number
+            words = spaces[access.space]
+            words.reader[step.unit][words.span(access, write=False)] = number
         for access in step.writes:
-            spaces[access.space].writer[_span(access, spaces)] = number
+            words = spaces[access.space]
+            words.writer[words.span(access, write=True)] = number
         before.discard(-1)
         found.append(_keep(before, raw, step, units))
     return found
-
-
-def _span(access: Access, spaces: dict[Space, _Words]) -> slice:
-    size = len(spaces[access.space].writer)
-    if not 0 <= access.lo <= access.hi <= size:
-        raise AssertionError(f"{access} outside {size} words")
-    return slice(access.lo, access.hi)
 
 
 def _keep(before: set[int], raw: set[int], step: Step, units: Array) -> set[int]:
@@ -80,7 +94,7 @@ def _keep(before: set[int], raw: set[int], step: Step, units: Array) -> set[int]
     return set(latest.values())
 
 
-def order_units(steps: list[Step], config: Config) -> Ordering:
+def order_units(steps: list[Step], config: Config, dram: Extent | None = None) -> Ordering:
     """Waits and signals that keep every hazard, without redundant ones."""
     units = [s.unit for s in steps]
     position, counts = [], [0] * UNITS
@@ -91,7 +105,7 @@ def order_units(steps: list[Step], config: Config) -> Ordering:
     after: list[Array] = []
     waits: list[list[int]] = []
     signals: list[set[Unit]] = [set() for _ in steps]
-    for number, before in enumerate(hazards(steps, config)):
+    for number, before in enumerate(hazards(steps, config, dram)):
         unit = units[number]
         clock = known[unit]
         open_ = [b for b in before if clock[units[b]] < position[b]]

@@ -11,8 +11,7 @@ from collections import deque
 from golden.support.errors import PotvitError
 from hw.compiler.step import Demand, Step
 from hw.config import Config
-from hw.formats.memories import Access, Space
-from hw.isa.instruction import Op
+from hw.isa.payload import Matmul, Op
 
 
 class StreamRing:
@@ -80,18 +79,14 @@ def _place(demand: Demand, step: Step, ring: StreamRing, placed: set[int]) -> bo
     if demand.ring:
         if not ring.place(demand):
             return False
-        demand.step.fields["addr"] = demand.address
-        span = Access(Space.STREAM, demand.address, demand.address + demand.words)
-        demand.step.writes = [span]
+        demand.step.change(addr=demand.address)
     return True
 
 
 def _point(step: Step, tile: Demand, config: Config) -> None:
-    """Fill in the addresses of parameters and weights, and the words they occupy."""
+    """Fill in the addresses of parameters and weights."""
     at = tile.address + step.tile_word
-    step.fields["p_addr"] = at
-    if step.fields.get("keep_params"):
-        return
-    step.reads.append(Access(Space.STREAM, at, tile.address + tile.words))
-    if not step.fields.get("shared_params"):
-        step.fields["w_addr"] = at + config.param_words
+    step.change(p_addr=at)
+    assert isinstance(step.body, Matmul)
+    if not step.body.shared_params:
+        step.change(w_addr=at + config.param_words)

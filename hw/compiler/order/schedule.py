@@ -13,13 +13,17 @@ from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
 from hw.config import Config
 from hw.isa.instruction import Unit
+from hw.program.regions import Extent
 
 
 def program_order(
-    steps: list[Step], config: Config, timing: Timing
+    steps: list[Step], config: Config, timing: Timing, dram: Extent | None = None
 ) -> tuple[list[int], Ordering, Simulation]:
-    """Order of step numbers, their waits and signals, and the predicted run."""
-    ordering = order_units(steps, config)
+    """Order of step numbers, their waits and signals, and the predicted run.
+
+    ``dram`` is the part of the window that steps may write.
+    """
+    ordering = order_units(steps, config, dram)
     canonical = list(range(len(steps)))
     ideal = Simulation(steps, ordering, canonical, config, timing, queued=False)
     keys = [int(start) for start in ideal.start]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from golden.support.errors import PotvitError
 from hw.compiler.frontend.network import Network
 from hw.config import Config
-from hw.formats.memories import Access, Space
+from hw.formats.memories import Space, memories
 from hw.lib.numbers import ceil_div, round_up
 
 
@@ -18,11 +18,6 @@ class Region:
 
     base: int
     stride: int
-
-    def access(self, first: int, groups: int) -> Access:
-        """The words of ``groups`` row groups from ``first``."""
-        lo = self.base + first * self.stride
-        return Access(Space.ACT, lo, lo + groups * self.stride)
 
 
 @dataclass(frozen=True)
@@ -84,13 +79,15 @@ class Plan:
         return first, min(self.tokens, part.end * self.config.rows) - first
 
 
-def _need(name: str, words: int, have: int, word_bytes: int, config: Config) -> None:
+def _need(space: Space, used: dict[str, tuple[int, int]], config: Config) -> None:
+    words, have = used[space.name]
     if words > have:
+        size = memories(config)[space].bytes_
         raise PotvitError(
-            f"buffer {name} of configuration {config.name!r} lacks "
-            f"{(words - have) * word_bytes} bytes ({words} words of {word_bytes} bytes needed, "
+            f"buffer {space.name} of configuration {config.name!r} lacks "
+            f"{(words - have) * size} bytes ({words} words of {size} bytes needed, "
             f"{have} there): "
-            f"raise {name.lower()}_words or take a smaller model"
+            f"raise {space.name.lower()}_words or take a smaller model"
         )
 
 
@@ -122,31 +119,31 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
     longest = max(part.groups for part in parts)
     work = max(work, hidden_stride * (groups if whole else longest))
     used = {"ACT": (x_words + work, config.act_words)}
-    _need("ACT", *used["ACT"], config.rows * width, config)
+    _need(Space.ACT, used, config)
 
     key_tiles = ceil_div(tokens, config.cols)
     key_stride = max((padded // config.lanes for _, _, padded in dims), default=0)
     ring = config.stream_words - key_tiles * key_stride
     used["STREAM"] = (key_tiles * key_stride + largest_tile(network, config), config.stream_words)
-    _need("STREAM", *used["STREAM"], config.stream_bytes, config)
+    _need(Space.STREAM, used, config)
 
     value_words = round_up(tokens, config.keys_per_cycle)
     value_sets = 2 if 2 * value_words <= config.value_words else 1
     used["VALUE"] = (value_sets * value_words, config.value_words)
-    _need("VALUE", *used["VALUE"], config.head_lanes, config)
+    _need(Space.VALUE, used, config)
 
     steps = round_up(network.channels, width) // config.lanes
     norm_sets = min(max(1, config.norm_words // steps), 2 * len(network.blocks) + 1)
     used["NORM"] = (norm_sets * steps, config.norm_words)
-    _need("NORM", *used["NORM"], config.norm_bytes, config)
+    _need(Space.NORM, used, config)
 
     slots = min(config.slots, config.logit_words // key_tiles, 2 * groups)
     used["LOGIT"] = (max(slots, 1) * key_tiles, config.logit_words)
-    _need("LOGIT", *used["LOGIT"], config.rows * config.cols, config)
+    _need(Space.LOGIT, used, config)
 
     residual_stride = round_up(network.channels, width) // config.cols
     used["RESIDUAL"] = (residual_stride * tokens, config.residual_words)
-    _need("RESIDUAL", *used["RESIDUAL"], config.cols, config)
+    _need(Space.RESIDUAL, used, config)
     out = ceil_div(network.classes, config.cols)
     used["OUT"] = (min(out, config.out_words), config.out_words)
     return Plan(

@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from golden.support.errors import PotvitError
-from hw.compiler.image.layout import word_bytes
 from hw.compiler.order.depend import Ordering
-from hw.compiler.predict.timing import Timing, tile_cycles
+from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
 from hw.config import Config
-from hw.isa.instruction import INSTR_BYTES, Mem, Op, Unit
+from hw.isa.instruction import INSTR_BYTES, Unit
+from hw.isa.payload import Attend, Load, Matmul, Norm, Patch
 from hw.lib.numbers import ceil_div
+from hw.program.footprint import tile_cycles
 
 
 class Simulation:
@@ -130,38 +131,36 @@ class Simulation:
     def _execute(self, number: int) -> bool:
         """Simulate one step; False if it needs the other end of the position FIFO first."""
         step = self.steps[number]
-        match step.op:
-            case Op.LOAD | Op.PATCH:
+        match step.body:
+            case Load() | Patch():
                 return self._load(number, step)
-            case Op.MATMUL:
-                return self._matmul(number, step)
-            case Op.NORM:
+            case Matmul():
+                return self._matmul(number, step, step.body)
+            case Norm(steps=steps, count=count):
                 begin = self._begin(number)
-                each = max(step.fields["steps"], self.timing.norm_token)
-                work = step.fields["count"] * each
+                work = count * max(steps, self.timing.norm_token)
                 self._finish(number, begin, begin + work, begin + work + self.timing.norm)
-            case Op.ATTEND:
+            case Attend():
                 begin = self._begin(number)
-                summed = begin + step.fields["keys"] + self.timing.attend
-                self._finish(number, begin, *self._attend(step, summed))
+                summed = begin + step.body.keys + self.timing.attend
+                self._finish(number, begin, *self._attend(step.body, summed))
             case _:
                 begin = self._begin(number)
-                size = word_bytes(Mem(step.fields["src"]), self.config)
-                work = step.fields["words"] * ceil_div(size, self.config.axi_bytes)
+                work = step.footprint(self.config).beats_out
                 self._finish(number, begin, begin + work, begin + work + self.timing.write)
                 self._free[Unit.STORE] = int(self.done[number])
         return True
 
-    def _attend(self, step: Step, summed: int) -> tuple[int, int]:
+    def _attend(self, body: Attend, summed: int) -> tuple[int, int]:
         """When the sums of an ATTEND, there at ``summed``, are handed on, and when it is done.
 
         The coding pass keeps its last key until the values of the group before have been read.
         """
-        fields, timing = step.fields, self.timing
+        timing = self.timing
         handed = max(summed, self._coded)
-        self._coded = max(handed + fields["keys"] + timing.code, self._valued)
-        sweep = ceil_div(fields["keys"], self.config.keys_per_cycle) + timing.sweep
-        self._valued = self._coded + fields["d_words"] * sweep
+        self._coded = max(handed + body.keys + timing.code, self._valued)
+        sweep = ceil_div(body.keys, self.config.keys_per_cycle) + timing.sweep
+        self._valued = self._coded + body.d_words * sweep
         return handed, self._valued + timing.attend_end
 
     def _finish(self, number: int, begin: int, issue_end: int, done: int) -> None:
@@ -180,11 +179,8 @@ class Simulation:
         self._blocked = None
         begin = self._begin(number)
         data = self._data_start(number, begin)
-        beats = step.fields["beats"]
-        if step.op is Op.PATCH:
-            beats *= max(1, self.config.axi_bytes // self.config.act_bytes)
-        elif step.fields["dest"] == Mem.GELU:
-            beats = max(beats, step.fields["words"])
+        made = step.footprint(self.config)
+        beats = max(made.beats_in, made.words_in)
         end = data + beats
         for row in range(rows):
             end = self._push(data + (row + 1) * beats // rows)
@@ -222,21 +218,21 @@ class Simulation:
 
     def _loaded(self, number: int, begin: int, data: int, end: int) -> None:
         config = self.config
-        bursts = ceil_div(self.steps[number].fields["beats"], config.burst_beats)
+        beats = self.steps[number].footprint(config).beats_in
+        bursts = ceil_div(beats, config.burst_beats)
         ahead = end - config.outstanding * config.burst_beats
         self._finish(number, begin, max(begin + bursts, ahead), end + 4)
         self.busy[Unit.LOAD] += end - data - int(self.issue_end[number] - begin)
         self._load_data = end
 
-    def _matmul(self, number: int, step: Step) -> bool:
-        fields, config = step.fields, self.config
-        each = tile_cycles(step, config)
-        sweeps = 1 if fields.get("shared_params") else fields["tiles"]
+    def _matmul(self, number: int, step: Step, body: Matmul) -> bool:
+        config = self.config
+        made, each = step.footprint(config), tile_cycles(body, config)
         params = 0
-        if not fields.get("keep_params"):
-            slowest = max(fields["chunks"], self.timing.param_gap) + config.param_words
+        if made.param_sets:
+            slowest = max(body.chunks, self.timing.param_gap) + config.param_words
             params = max(slowest, config.rows) - each
-        work = fields["tiles"] * fields["groups"] * each + params * sweeps
+        work = made.array_cycles + params * made.param_sets
         if not step.rows:
             begin = self._begin(number)
             end = begin + work
@@ -245,14 +241,14 @@ class Simulation:
             if missing and self._blocked is None:
                 return False
             begin = self._begin(number)
-            end = self._consume(step, begin + params, each)
+            end = self._consume(step, body.groups, begin + params, each)
         self._finish(number, begin, end, end + self.timing.drain + config.rows)
         self.busy[Unit.ARRAY] += work - (end - begin)
         if end - begin > work:
             self._book(Unit.ARRAY, "constants", end - begin - work)
         return True
 
-    def _consume(self, step: Step, time: int, each: int) -> int:
+    def _consume(self, step: Step, groups: int, time: int, each: int) -> int:
         """Run the groups of a MATMUL that takes position constants, with a load held up by it."""
         missing = len(self._pushed) < len(self._popped) + step.rows
         load = self._blocked if missing else None
@@ -261,7 +257,7 @@ class Simulation:
             begin = self._begin(load)
             data = self._data_start(load, begin)
         brought = 0
-        for group in range(step.fields["groups"]):
+        for group in range(groups):
             rows = min(self.config.rows, step.rows - group * self.config.rows)
             taken = len(self._popped)
             while load is not None and len(self._pushed) < taken + rows:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hw.compiler.step import Step
-from hw.config import Config
+from hw.isa.limits import PARAM_GAP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +31,4 @@ class Timing:
     attend_end: int = 2
     write: int = 7
     finish: int = 1
-    param_gap: int = 6
-
-
-def tile_cycles(step: Step, config: Config) -> int:
-    """Cycles of one tile and row group of a MATMUL: its chunks, or its drain, or four."""
-    return max(step.fields["chunks"], config.rows, 4)
+    param_gap: int = PARAM_GAP

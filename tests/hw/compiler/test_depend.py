@@ -11,14 +11,16 @@ from hw.compiler.step import Demand, Step
 from hw.config import preset
 from hw.formats.memories import Access, Space
 from hw.isa.instruction import Op, Unit
+from hw.isa.payload import PAYLOADS, Mem
+from hw.program.regions import Extent
 
 CONFIG = preset("tiny")
 
 
 def step(op, reads=(), writes=(), **fields):
     return Step(
-        op=op, layer=0, fields=fields,
-        reads=[Access(*a) for a in reads], writes=[Access(*a) for a in writes],
+        layer=0, body=PAYLOADS[op](**fields),
+        reads=tuple(Access(*a) for a in reads), writes=tuple(Access(*a) for a in writes),
     )  # fmt: skip
 
 
@@ -118,11 +120,11 @@ def test_array_time_is_tiles_and_parameters():
 
 def test_constants_hold_array_and_load_together():
     """Rows beyond the FIFO wait for the array, the array waits for rows."""
-    load = step(Op.LOAD, dest=8, words=200, beats=200, dram=0)
+    load = step(Op.LOAD, dest=Mem.CONST, words=200, beats=200, dram=0)
     load.rows = 200
     taker = step(Op.MATMUL, chunks=50, groups=100, tiles=1, rows_last=2)
     taker.rows = 200
-    later = step(Op.LOAD, dest=1, words=1, beats=2, dram=0)
+    later = step(Op.LOAD, dest=Mem.STREAM, words=1, beats=2, dram=0)
     run = simulate([load, taker, later])
     assert run.start[1] == 0
     assert run.issue_end[1] >= 100 * 50
@@ -135,3 +137,22 @@ def test_deadlock_is_an_error_of_the_compiler():
     taker.rows = 2
     with pytest.raises(PotvitError, match="deadlocks"):
         simulate([taker])
+
+
+def test_reads_of_dram_wait_for_the_store_that_wrote_it():
+    dram = Extent(offset=640, size=640)
+    steps = [
+        step(Op.STORE, writes=[(Space.DRAM, 80, 90)]),
+        step(Op.LOAD, reads=[(Space.DRAM, 0, 80)], writes=[(Space.STREAM, 0, 1)]),
+        step(Op.LOAD, reads=[(Space.DRAM, 70, 81)], writes=[(Space.STREAM, 1, 2)]),
+        step(Op.STORE, writes=[(Space.DRAM, 80, 81)]),
+        step(Op.STORE, writes=[(Space.DRAM, 81, 82)]),
+    ]
+    assert order_units(steps, CONFIG, dram).waits == [[], [], [0], [2], []]
+
+
+def test_writing_into_the_image_is_an_error_of_the_compiler():
+    with pytest.raises(AssertionError, match="outside words"):
+        order_units(
+            [step(Op.STORE, writes=[(Space.DRAM, 79, 80)])], CONFIG, Extent(offset=640, size=8)
+        )

@@ -66,7 +66,7 @@ def test_parameter_bytes():
 
 @pytest.mark.parametrize("field", ["shift", "la", "lo"])
 def test_parameters_out_of_range_are_refused(field):
-    with pytest.raises(PotvitError, match=r"'proj'.*shifts outside"):
+    with pytest.raises(PotvitError, match=f"'proj' needs a {field} outside"):
         parameters(preset("tiny"), 4, **{field: 32}, name="proj")
 
 

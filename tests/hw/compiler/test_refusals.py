@@ -115,5 +115,5 @@ def test_shift_that_the_shifter_array_lacks(shift):
 
 def test_distant_shift_is_refused():
     graph = changed(random_graph(**SMALL), "blocks.0.fc1", shift=np.full(128, 40, np.int32))
-    with pytest.raises(PotvitError, match=r"'blocks\.0\.fc1': requantization shifts"):
+    with pytest.raises(PotvitError, match=r"'blocks\.0\.fc1' needs a shift outside -32"):
         compile_graph(graph, preset("tiny"))

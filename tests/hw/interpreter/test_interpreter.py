@@ -142,9 +142,9 @@ def test_missing_signal_is_found(small):
 def test_wrong_address_is_found(small):
     _, config, program, image = small
     number, instr = next((i, x) for i, x in enumerate(program.instructions()) if x.op is Op.NORM)
-    fields = instr.fields | {"r_addr": config.residual_words - 1}
+    body = replace(instr.body, r_addr=config.residual_words - 1)
     with pytest.raises(PotvitError, match="illegal address"):
-        run_program(altered(program, number, fields=fields), config, image)
+        run_program(altered(program, number, body=body), config, image)
 
 
 @pytest.mark.parametrize(
@@ -159,16 +159,16 @@ def test_illegal_attention_is_found(small, changes, reason):
     _, config, program, image = small
     number, instr = next((i, x) for i, x in enumerate(program.instructions()) if x.op is Op.ATTEND)
     with pytest.raises(PotvitError, match=reason):
-        run_program(altered(program, number, fields=instr.fields | changes), config, image)
+        run_program(altered(program, number, body=replace(instr.body, **changes)), config, image)
 
 
 @pytest.mark.parametrize("changes", [{"addr": 1, "words": 2}, {"addr": 0, "words": 1}])
 def test_store_of_part_of_the_tokens_is_found(small, changes):
     _, config, program, image = small
     number, instr = next((i, x) for i, x in enumerate(program.instructions()) if x.op is Op.STORE)
-    fields = instr.fields | {"src": int(Mem.VALUE)} | changes
+    body = replace(instr.body, src=Mem.VALUE, **changes)
     with pytest.raises(PotvitError, match="no multiple of 2 tokens"):
-        run_program(altered(program, number, fields=fields), config, image)
+        run_program(altered(program, number, body=body), config, image)
 
 
 def test_undeclared_access_is_found(small):
@@ -183,7 +183,7 @@ def test_undeclared_access_is_found(small):
 def test_wrong_weights_give_other_logits(small):
     graph, config, program, image = small
     load = next(x for x in reversed(program.instructions()) if x.op is Op.LOAD)
-    at = load.fields["dram"]
+    at = load.body.dram
     flipped = bytes(b ^ 1 for b in program.image[at : at + 64])
     broken = replace(program, image=program.image[:at] + flipped + program.image[at + 64 :])
     got = broken.logits.unpack(run_program(broken, config, image))

@@ -4,6 +4,7 @@ import pytest
 
 from hw.config import preset
 from hw.isa.instruction import PAYLOAD, UNIT_OF, Instr, Op, Unit
+from hw.isa.payload import PAYLOADS, End
 from hw.sequencer.sequencer import Sequencer, queue_bits, used_bits
 
 UNITS = len(Unit)
@@ -24,8 +25,9 @@ def random_program(rng, length):
             count[unit, c] += 1
         fields = {name: rng.randrange(1 << width) for name, width in PAYLOAD[op]}
         waits = {p: k for p, k in waits.items() if k}
-        program.append(Instr(op=op, fields=fields, waits=waits, signals=signals, tag=n % 256))
-    return [*program, Instr(op=Op.END, fields={})]
+        body = PAYLOADS[op](**fields)
+        program.append(Instr(body=body, waits=waits, signals=signals, tag=n % 256))
+    return [*program, Instr(body=End())]
 
 
 def words(program):
@@ -105,7 +107,7 @@ def test_end_waits_for_a_busy_unit(simulate):
     dut = Sequencer(preset("tiny"))
 
     async def bench(ctx):
-        ctx.set(dut.i.payload, words([Instr(op=Op.END, fields={})])[0])
+        ctx.set(dut.i.payload, words([Instr(body=End())])[0])
         ctx.set(dut.i.valid, 1)
         ctx.set(dut.unit_busy, 1 << Unit.STORE)
         for _ in range(5):

@@ -10,6 +10,7 @@ import pytest
 
 from golden.support.errors import PotvitError
 from hw.config import PRESETS, preset
+from hw.formats.memories import memory_bytes
 from hw.host.register_map import registers
 from hw.lib.memory import MODULE
 from hw.top.verilog import generate, write
@@ -92,7 +93,7 @@ def test_every_memory_is_the_named_module():
     made = re.findall(rf"{MODULE} #\(\s*\.DEPTH\(32'd(\d+)\),\s*\.WIDTH\(32'd(\d+)\)", generated)
     bits = sum(int(depth) * int(width) for depth, width in made)
     config = preset("tiny")
-    buffers = sum(size for name, size in config.memory_bytes.items() if name != "gelu")
+    buffers = sum(size for name, size in memory_bytes(config).items() if name != "gelu")
     assert bits >= 8 * (buffers - config.const_bytes)
 
 
@@ -137,7 +138,7 @@ def test_description(name):
     assert offsets["CONTROL"] == 8
     assert described["counters"]["cycles"] == offsets["COUNT_CYCLES_LO"]
     assert described["config"]["rows"] == config.rows
-    assert described["memories"] == config.memory_bytes
+    assert described["memories"] == memory_bytes(config)
     found = registers(config, list(described["counters"]))
     assert [r.name for r in found] == list(offsets)
 

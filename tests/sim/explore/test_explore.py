@@ -9,6 +9,7 @@ from golden.support.errors import PotvitError
 from golden.synthetic.graphs import random_graph
 from hw.compiler import compile_graph
 from hw.config import PRESETS, preset
+from hw.formats.memories import memory_bytes
 from sim.__main__ import COMMANDS
 from sim.explore import area_model as areas
 from sim.explore.confirm import cheapest, confirm
@@ -59,8 +60,8 @@ def test_sweep_reaches_the_edges():
             continue
         legal += 1
         assert config.macs == point.rows * point.cols * point.lanes
-        size = preset("base").memory_bytes["act"] * point.buffers
-        assert size * 0.98 <= config.memory_bytes["act"] <= size
+        size = memory_bytes(preset("base"))["act"] * point.buffers
+        assert size * 0.98 <= memory_bytes(config)["act"] <= size
     assert legal > 100
     assert refused == {"cols must be lanes or 2*lanes"}
 
@@ -82,7 +83,7 @@ def test_figures_and_refusals(rows):
     assert rows[0]["macs_per_cycle"] == 32
     assert rows[2]["cycles"] < rows[1]["cycles"] < rows[0]["cycles"]
     assert rows[2]["logic_ge"] > rows[1]["logic_ge"] > rows[0]["logic_ge"]
-    bits = 8 * sum(TINY.memory_bytes.values())
+    bits = 8 * sum(memory_bytes(TINY).values())
     assert rows[0]["sram_bits"] == bits
     assert rows[0]["area_ge"] - rows[0]["logic_ge"] == pytest.approx(bits / 2, abs=1)
 
