@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from golden.ops.softmax import ExpForm
 from golden.support.errors import PotvitError
+from hw.isa.instruction import HEADER, PAYLOAD
+from hw.isa.payload import Attend, Matmul, Norm
 
 CODE_BITS = 5
+
+#: What an instruction's field can count, by the parameter that it limits.
+FIELD_BITS = {
+    "act_words": Matmul.width("a_addr"),
+    "stream_words": Matmul.width("w_addr"),
+    "residual_words": Norm.width("r_addr"),
+    "value_words": Attend.width("v_addr"),
+    "logit_words": Attend.width("l_addr"),
+    "out_words": Matmul.width("d_addr"),
+    "norm_words": Norm.width("p_addr"),
+    "max_tokens": Norm.width("token"),
+    "slots": Attend.width("slot"),
+}
 
 
 def _bits(count: int) -> int:
@@ -104,9 +120,8 @@ class Config:
             self.const_rows * self.const_bytes >= 2 * self.burst_beats * self.axi_bytes,
             "const_rows must hold two bursts",
         )
-        for name in ("act", "stream", "residual", "value", "logit", "out", "norm"):
-            require(getattr(self, f"{name}_words") <= 1 << 16, f"{name}_words exceeds 16 bits")
-        require(self.max_tokens <= 1024 and self.slots <= 256, "max_tokens <= 1024, slots <= 256")
+        for name, bits in FIELD_BITS.items():
+            require(getattr(self, name) <= 1 << bits, f"{name} must be at most {1 << bits}")
 
     @cached_property
     def act_bytes(self) -> int:
@@ -168,6 +183,18 @@ class Config:
             "slot": _bits(self.slots),
             "code": _bits(self.code_words // 2),
         }
+
+    @cached_property
+    def digest(self) -> int:
+        """32 bits that tell this accelerator from others: its parameters and its instruction set.
+
+        The name is not part of it. A program runs only where the digest is that of the
+        configuration it was compiled for.
+        """
+        parameters = [
+            (f.name, str(getattr(self, f.name))) for f in fields(self) if f.name != "name"
+        ]
+        return zlib.crc32(repr((parameters, HEADER, PAYLOAD)).encode())
 
     def change(self, **changes: object) -> Config:
         """A copy with some parameters changed (and checked again)."""

@@ -179,6 +179,7 @@ def _assemble(network: Network, config: Config, chosen: _Candidate) -> Program:
     logits = chosen.outputs.layouts[network.head.output]
     return Program(
         config=config.name,
+        digest=config.digest,
         model=str(network.graph.meta.get("model", "")),
         image=chosen.emitter.dram.image() + b"".join(code),
         entry=regions[Region.PROGRAM].offset,

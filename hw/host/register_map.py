@@ -26,8 +26,34 @@ Written by `python -m hw verilog`; the counters depend on no parameter.
 
 IDENTITY = 0x506F5456  # "PoTV"
 VERSION = 0x0001_0001  # major, minor
-PARAMETERS = 0x080
 COUNTERS = 0x400
+
+#: Offset of the register of each generation parameter: drivers know them, so none ever moves.
+PARAMETERS = {
+    "rows": 0x080,
+    "cols": 0x084,
+    "lanes": 0x088,
+    "axi_bytes": 0x08C,
+    "head_lanes": 0x090,
+    "act_words": 0x094,
+    "stream_words": 0x098,
+    "residual_words": 0x09C,
+    "value_words": 0x0A0,
+    "logit_words": 0x0A4,
+    "slots": 0x0A8,
+    "out_words": 0x0AC,
+    "norm_words": 0x0B0,
+    "max_tokens": 0x0B4,
+    "max_keys": 0x0B8,
+    "max_channels": 0x0BC,
+    "const_rows": 0x0C0,
+    "queue_depth": 0x0C4,
+    "fetch_depth": 0x0C8,
+    "burst_beats": 0x0CC,
+    "outstanding": 0x0D0,
+    "four_bit": 0x0D4,
+    "exp_form": 0x0D8,
+}
 
 
 class Error(IntEnum):
@@ -76,7 +102,7 @@ def _whole(name: str, doc: str) -> tuple[Field, ...]:
     return (Field(name=name, at=0, bits=32, doc=doc),)
 
 
-def _control() -> list[Register]:
+def _control(config: Config) -> list[Register]:
     def bit(name: str, at: int, doc: str) -> Field:
         return Field(name=name, at=at, bits=1, doc=doc)
 
@@ -97,6 +123,8 @@ def _control() -> list[Register]:
         r(name="ID", offset=0x00, access="ro", doc="identity, 'PoTV'", value=IDENTITY),
         r(name="VERSION", offset=0x04, access="ro", value=VERSION,
           doc="major in bits 31..16, minor in bits 15..0"),
+        r(name="CONFIG_DIGEST", offset=0x38, access="ro", value=config.digest,
+          doc="of the parameters and the instruction set; a program names the one it needs"),
         r(name="CONTROL", offset=0x08, access="wo", doc="commands", fields=(
             bit("start", 0, "run the program; clears STATUS, ERROR and the counters. "
                             "While busy it takes effect when the run has ended, with the "
@@ -141,16 +169,13 @@ def _control() -> list[Register]:
 
 def _parameters(config: Config) -> list[Register]:
     registers: list[Register] = []
-    for f in fields(config):
-        value = getattr(config, f.name)
-        if f.name == "name":
-            continue
+    for name, offset in PARAMETERS.items():
+        value = getattr(config, name)
         if isinstance(value, Enum):
             value = list[Enum](type(value)).index(value)
-        offset = PARAMETERS + 4 * len(registers)
         registers.append(
-            Register(name=f"PARAM_{f.name.upper()}", offset=offset, access="ro", value=int(value),
-                     doc=f"generation parameter {f.name}")
+            Register(name=f"PARAM_{name.upper()}", offset=offset, access="ro", value=int(value),
+                     doc=f"generation parameter {name}")
         )  # fmt: skip
     return registers
 
@@ -172,10 +197,11 @@ def _counters(names: Sequence[str]) -> list[Register]:
 
 def registers(config: Config, counters: Sequence[str]) -> list[Register]:
     """All registers in address order; ``counters`` are the names of the 64-bit counters."""
-    found = [*_control(), *_parameters(config), *_counters(counters)]
+    found = [*_control(config), *_parameters(config), *_counters(counters)]
+    assert PARAMETERS.keys() == {f.name for f in fields(config)} - {"name"}, "a parameter's offset"
+    assert len({r.offset for r in found}) == len(found), "two registers at one offset"
     assert found[-1].offset < 1 << LITE_ADDR_BITS
-    assert PARAMETERS + 4 * 32 <= COUNTERS
-    return found
+    return sorted(found, key=lambda r: r.offset)
 
 
 def as_json(found: Sequence[Register]) -> list[dict[str, Any]]:

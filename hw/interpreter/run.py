@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -27,6 +27,7 @@ def run_program(program: Program, config: Config, picture: Array) -> Array:
     left unordered, and (on a freshly compiled program) that accesses stay within what the
     compiler declared. Raises ``PotvitError`` otherwise.
     """
+    program.check(config.digest)
     dram = program.dram(picture)
     executor = Executor(config, dram)
     races = RaceDetector(config, program.writable)
@@ -62,7 +63,7 @@ def _body(program: Program) -> list[Instr]:
 
 
 def _declared(
-    number: int, instr: Instr, touched: dict[Space, list[Array]], declared: list[Access]
+    number: int, instr: Instr, touched: dict[Space, list[Array]], declared: Iterable[Access]
 ) -> None:
     for space, parts in touched.items():
         words = np.unique(np.concatenate(parts))
@@ -90,6 +91,7 @@ class RandomOrder:
     """
 
     def __init__(self, program: Program, config: Config, picture: Array, seed: int) -> None:
+        program.check(config.digest)
         self.dram = program.dram(picture)
         self.config = config
         self._random = random.Random(seed)

@@ -80,6 +80,7 @@ class LayerCycles:
 class Program:
     """What the host needs to run one network on one configuration.
 
+    ``config`` names the configuration and ``digest`` is its `Config.digest`: it runs on no other.
     ``image`` is the beginning of the DRAM window: parameters, then ``count`` instructions from
     ``entry``. The picture (uint8 HWC) goes to ``input_offset``; logits and checkpoints appear
     behind it, within ``window`` bytes; ``checkpoints`` is empty without them, else it holds every
@@ -90,6 +91,7 @@ class Program:
     """
 
     config: str
+    digest: int
     model: str
     image: bytes
     entry: int
@@ -109,7 +111,9 @@ class Program:
     waits: dict[str, int]
     timeline: tuple[tuple[str, int, int, int], ...]
     memory: dict[str, tuple[int, int]]
-    accesses: tuple[tuple[list[Access], list[Access]], ...] = field(default=(), compare=False)
+    accesses: tuple[tuple[tuple[Access, ...], tuple[Access, ...]], ...] = field(
+        default=(), compare=False
+    )
 
     def __repr__(self) -> str:
         return brief(self)
@@ -129,6 +133,15 @@ class Program:
     def utilisation(self) -> float:
         """Predicted useful array MACs over peak MACs, 0..1."""
         return self.macs / (self.peak_macs * self.cycles)
+
+    def check(self, digest: int) -> None:
+        """Raise ``PotvitError`` unless ``digest`` is that of the configuration compiled for."""
+        if digest != self.digest:
+            raise PotvitError(
+                f"the program was compiled for configuration {self.config!r} "
+                f"({self.digest:#010x}), the accelerator's is another ({digest:#010x}): "
+                f"compile it for that one"
+            )
 
     def instructions(self) -> list[Instr]:
         """The program, decoded from the image."""

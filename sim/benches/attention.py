@@ -132,7 +132,7 @@ class Model:
             "shift": base + case.shift, "d_addr": d_addr, "d_words": d_words,
             "write_codes": int(case.write_codes),
         }  # fmt: skip
-        raw = Instr(body=Attend(**fields)).pack()
+        raw = Instr(body=Attend.of(fields)).pack()
         self.instructions.append(int.from_bytes(raw, "little") >> HEADER_BITS)
         return True
 
@@ -358,7 +358,7 @@ async def illegal_instructions(dut: Any) -> None:
         bad.append({"slot": c.slots})
     for change in bad:
         await start_again(dut)
-        raw = Instr(body=Attend(**good | change)).pack()
+        raw = Instr(body=Attend.of(good | change)).pack()
         dut.attn__instr__payload.value = int.from_bytes(raw, "little") >> HEADER_BITS
         dut.attn__instr__valid.value = 1
         seen = 0

@@ -11,8 +11,10 @@ from typing import Any
 import cocotb
 import numpy as np
 import numpy.typing as npt
+import pytest
 from cocotb.triggers import FallingEdge
 
+from golden.support.errors import PotvitError
 from hw.bus.axi import ADDR_BITS
 from hw.host.register_map import Error
 from hw.isa.instruction import INSTR_BYTES, Instr, Op, Unit
@@ -168,6 +170,19 @@ async def outside_the_window(dut: Any) -> None:
     await host.write("WINDOW_SIZE", program.entry)
     await host.write("CONTROL", 1)
     await faulty.ends(Error.OUTSIDE_WINDOW, SEQUENCER)
+    await faulty.recovers()
+
+
+@cocotb.test()
+async def another_configuration(dut: Any) -> None:
+    """A program for another configuration is refused in words, before anything is written."""
+    faulty = await system(dut)
+    before = await faulty.host.read("WATCHDOG")
+    other = replace(faulty.program, digest=faulty.program.digest ^ 1)
+    with pytest.raises(PotvitError, match="compiled for configuration"):
+        await start(faulty.host, other, before + 1)
+    assert await faulty.host.read("WATCHDOG") == before
+    assert not await faulty.host.read("STATUS") & 1
     await faulty.recovers()
 
 

@@ -22,7 +22,7 @@ from sim.kit.bench_config import bench_config, bench_stalls
 
 def payload_of(op: Op, **fields: int) -> int:
     """Payload of the unit's instruction port."""
-    raw = int.from_bytes(Instr(body=PAYLOADS[op](**fields)).pack(), "little") >> HEADER_BITS
+    raw = int.from_bytes(Instr(body=PAYLOADS[op].of(fields)).pack(), "little") >> HEADER_BITS
     return raw << 1 | (op is Op.PATCH)
 
 

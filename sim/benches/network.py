@@ -12,6 +12,7 @@ import cocotb
 import numpy as np
 import numpy.typing as npt
 
+from golden.support.errors import PotvitError
 from hw.program.program import Program
 from sim.system.compare import Compared, compare
 from sim.system.host import Host, RunError
@@ -58,6 +59,9 @@ async def one(
         await start(host, program, watchdog=limit)
         await host.interrupt(limit + SLACK_CYCLES)
         await finish(host)
+    except PotvitError as error:
+        answer["error"] = str(error)
+        return answer
     except RunError as error:
         state = [await host.read(name) for name in ("STATUS", "ERROR")]
         answer["error"] = f"{error}; STATUS {state[0]:#x}, ERROR {state[1]:#x}"
@@ -79,7 +83,11 @@ async def one(
 
 
 async def start(host: Host, program: Program, watchdog: int) -> None:
-    """Set window and program and write the start bit."""
+    """Set window and program and write the start bit.
+
+    A program for another configuration is refused before anything is written.
+    """
+    program.check(await host.read("CONFIG_DIGEST"))
     await host.write("WINDOW_BASE_LO", host.window & 0xFFFFFFFF)
     await host.write("WINDOW_BASE_HI", host.window >> 32)
     await host.write("WINDOW_SIZE", program.window)

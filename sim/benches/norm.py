@@ -93,7 +93,7 @@ class Model:
             "steps": steps, "p_addr": case.p_addr, "shift": case.shift, "d_addr": case.d_addr,
             "d_stride": stride,
         }  # fmt: skip
-        raw = Instr(body=Norm(**fields_)).pack()
+        raw = Instr(body=Norm.of(fields_)).pack()
         self.instructions.append(int.from_bytes(raw, "little") >> HEADER_BITS)
 
     def channels(self, addr: int) -> list[int]:
@@ -314,7 +314,7 @@ async def illegal_instructions(dut: Any) -> None:
     cocotb.start_soon(read_port(dut, "norm__alpha_read", lambda a: 0))
     cocotb.start_soon(read_port(dut, "norm__gain_read", lambda a: 0))
     for change in bad:
-        raw = Instr(body=Norm(**good | change)).pack()
+        raw = Instr(body=Norm.of(good | change)).pack()
         payload = int.from_bytes(raw, "little") >> HEADER_BITS
         await drive(dut, "norm__instr", [payload], lambda: False)
         for _ in range(60 + 40 * config.rows):

@@ -25,7 +25,7 @@ UNTOUCHED = 0xAA
 
 def payload_of(**fields: int) -> int:
     """Payload of a STORE."""
-    raw = Instr(body=Store(**fields)).pack()
+    raw = Instr(body=Store.of(fields)).pack()
     return int.from_bytes(raw, "little") >> HEADER_BITS
 
 

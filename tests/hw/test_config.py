@@ -33,9 +33,9 @@ def test_presets(name, macs):
         ({"burst_beats": 1024}, "a burst must stay within 4 KB"),
         ({"axi_bytes": 4, "burst_beats": 512, "const_rows": 4096}, "burst_beats must be at most"),
         ({"burst_beats": 33}, "const_rows must hold two bursts"),
-        ({"act_words": 65537}, "act_words exceeds 16 bits"),
-        ({"slots": 257}, "slots <= 256"),
-        ({"max_tokens": 1025}, "max_tokens <= 1024"),
+        ({"act_words": 65537}, "act_words must be at most 65536"),
+        ({"slots": 257}, "slots must be at most 256"),
+        ({"max_tokens": 1025}, "max_tokens must be at most 1024"),
     ],
 )
 def test_illegal_combinations_name_the_rule(changes, reason):
@@ -77,3 +77,11 @@ def test_memory_sizes_hold_every_memory():
     assert names <= set(memory_bytes(config))
     assert memory_bytes(config)["code"] == 2 * 256 * 8 * 5 // 8
     assert memory_bytes(config)["distance"] == 2 * 256 * 8
+
+
+def test_digest_tells_configurations_apart_but_not_names():
+    config = preset("tiny")
+    assert config.digest == config.change(name="other").digest == preset("tiny").digest
+    others = [config.change(rows=3), config.change(queue_depth=4), config.change(four_bit=False)]
+    assert len({config.digest, *(c.digest for c in others), preset("edge").digest}) == 5
+    assert 0 <= config.digest < 1 << 32

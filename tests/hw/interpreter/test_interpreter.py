@@ -204,3 +204,19 @@ def test_picture_of_another_shape_is_refused(small):
     _, config, program, image = small
     with pytest.raises(PotvitError, match="uint8 picture"):
         run_program(program, config, image[:-1])
+
+
+def test_a_program_for_another_configuration_is_refused(small):
+    _, config, program, image = small
+    other = config.change(queue_depth=config.queue_depth + 1)
+    for run in (run_program, lambda p, c, i: run_random_order(p, c, i, 0)):
+        with pytest.raises(PotvitError, match="compiled for configuration 'tiny'"):
+            run(program, other, image)
+
+
+def test_a_store_into_the_image_is_found(small):
+    _, config, program, image = small
+    number, instr = next((i, x) for i, x in enumerate(program.instructions()) if x.op is Op.STORE)
+    body = replace(instr.body, dram=0)
+    with pytest.raises(PotvitError, match="STORE writes into the program's own image"):
+        run_program(altered(program, number, body=body), config, image)
