@@ -20,7 +20,7 @@ from hw.compiler.lower.norm import FinalNormLowering, NormLowering
 from hw.compiler.order.depend import Ordering
 from hw.compiler.order.merge import merge
 from hw.compiler.order.schedule import program_order
-from hw.compiler.plan.allocate import Plan, make_plan
+from hw.compiler.plan.allocate import Plan, block_counts, make_plan
 from hw.compiler.predict.cycles import Simulation
 from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
@@ -30,9 +30,6 @@ from hw.isa.payload import End, Load, Op
 from hw.lib.numbers import ceil_div
 from hw.program.program import LayerCycles, Layout, Program
 from hw.program.regions import PAGE, Extent, Region, Regions, lay_out, window_bytes
-
-#: Numbers of token blocks that the cost model compares.
-BLOCK_COUNTS = (1, 2, 3, 4, 6)
 
 
 @dataclass(kw_only=True)
@@ -67,7 +64,7 @@ def compile_graph(
     check_network(network, config)
     timing = timing or Timing()
     groups = ceil_div(network.tokens, config.rows)
-    wanted = [blocks] if blocks else [n for n in BLOCK_COUNTS if n <= groups]
+    wanted = [blocks] if blocks else block_counts(network, config)
     best: _Candidate | None = None
     refusal: PotvitError | None = None
     for count in wanted:
@@ -100,6 +97,7 @@ def _lower(
             Region.PARAMETERS: emitter.dram.size,
             Region.PROGRAM: (len(steps) + 1) * INSTR_BYTES,
             Region.PICTURE: math.prod(network.image_shape),
+            Region.SPILL: emitter.stream.spill,
             Region.OUTPUTS: outputs.size,
         }
     )
@@ -138,11 +136,13 @@ def _emit(network: Network, emitter: Emitter, outputs: Outputs) -> None:
     )
     emitter.begin_layer("patch_embed")
     embed = EmbedLowering(network, emitter, outputs)
-    for number, part in enumerate(emitter.plan.parts):
+    for number, part in enumerate(emitter.plan.embeds):
+        emitter.stream.enter(part, emitter.plan.embeds, fresh=True)
         embed.lower(part)
         if number == 0:
             ln1[0].load()
         ln1[0].run(part)
+        emitter.stream.leave(part, kept=ln1[0].more)
     for index, block in enumerate(network.blocks):
         attention = AttentionLowering(block, index, emitter, outputs)
         mlp = MlpLowering(block, emitter, outputs)

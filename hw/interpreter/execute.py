@@ -18,8 +18,20 @@ from hw.interpreter.array import ArrayModel
 from hw.interpreter.memories import Memories
 from hw.isa.instruction import Instr
 from hw.isa.limits import SHIFTS
-from hw.isa.payload import Attend, Load, Matmul, Mem, Norm, Patch, Store
+from hw.isa.payload import (
+    Attend,
+    Gather,
+    Load,
+    Matmul,
+    Mem,
+    Norm,
+    Patch,
+    Scatter,
+    Store,
+    TokenRun,
+)
 from hw.lib.numbers import Array, round_up
+from hw.program import runs
 
 STORED = (Mem.ACT, Mem.STREAM, Mem.VALUE, Mem.LOGIT, Mem.RESIDUAL, Mem.OUT)
 LOADED = (Mem.STREAM, Mem.NORM, Mem.GELU, Mem.CONST)
@@ -53,6 +65,10 @@ class Executor:
                 return self._attend(body)
             case Store() as body:
                 return self._store(body)
+            case Gather() as body:
+                return self._gather(body)
+            case Scatter() as body:
+                return self._scatter(body)
         return lambda: None
 
     def _window(self, offset: int, size: int, *, write: bool = False) -> Array:
@@ -189,5 +205,57 @@ class Executor:
 
         def finish() -> None:
             window[:] = padded.reshape(-1)
+
+        return finish
+
+    def _run(self, f: TokenRun, bank_limit: int) -> tuple[Array, Array]:
+        """Bank and word of every word of a legal run; DRAM bytes stand in the same order."""
+        config = self.config
+        if 0 in (f.seg_bytes, f.segs, f.rows, f.runs, f.beats):
+            raise PotvitError(f"illegal address: an empty run, {f}")
+        if f.bank >= bank_limit or f.line_bank >= bank_limit:
+            raise PotvitError(f"illegal address: bank {max(f.bank, f.line_bank)} of {bank_limit}")
+        if f.beats * config.axi_bytes < runs.run_bytes(f):
+            raise PotvitError(
+                f"illegal address: a run of {runs.run_bytes(f)} bytes, {f.beats} beats"
+            )
+        if f.runs > 1 and f.pitch % config.axi_bytes:
+            raise PotvitError(f"illegal address: pitch {f.pitch} is not made of beats")
+        return runs.places(f, config)
+
+    def _gather(self, f: Gather) -> Callable[[], None]:
+        config, mem = self.config, self.memories
+        if f.mem not in (Mem.ACT, Mem.RESIDUAL):
+            raise PotvitError(f"illegal address: GATHER into {f.mem.name}")
+        bank, at = self._run(f, config.rows if f.mem is Mem.ACT else 1)
+        size = runs.run_bytes(f)
+        spans = [
+            self._window(f.dram + run * f.pitch, f.beats * config.axi_bytes)[:size]
+            for run in range(f.runs)
+        ]
+        raw = np.concatenate(spans).reshape(-1, f.seg_bytes) ^ np.uint8(0x80 if f.flip else 0)
+        padded = np.zeros((len(raw), at.shape[-1] * runs.word_bytes(f, config)), np.uint8)
+        padded[:, : f.seg_bytes] = raw
+        value = padded.view(np.int8).reshape(*at.shape, -1)
+        if f.mem is Mem.ACT:
+            return lambda: mem.write(Space.ACT, at, bank, value=value)
+        return lambda: mem.write(Space.RESIDUAL, at, value=value)
+
+    def _scatter(self, f: Scatter) -> Callable[[], None]:
+        config = self.config
+        if f.mem is not Mem.RESIDUAL or f.flip or f.seg_bytes % config.cols:
+            raise PotvitError(f"illegal address: SCATTER of {f.seg_bytes} bytes from {f.mem.name}")
+        _, at = self._run(f, 1)
+        data = self.memories.read(Space.RESIDUAL, at).reshape(f.runs, -1).view(np.uint8)
+        padded = np.zeros((f.runs, f.beats * config.axi_bytes), np.uint8)
+        padded[:, : data.shape[1]] = data
+        spans = [
+            self._window(f.dram + run * f.pitch, padded.shape[1], write=True)
+            for run in range(f.runs)
+        ]
+
+        def finish() -> None:
+            for span, line in zip(spans, padded, strict=True):
+                span[:] = line
 
         return finish

@@ -13,8 +13,8 @@ from enum import IntEnum
 from hw.isa.payload import PAYLOAD, PAYLOADS, Mem, Op, Payload
 
 __all__ = [
-    "HEADER", "HEADER_BITS", "INSTR_BYTES", "PAYLOAD", "PAYLOAD_BITS", "UNITS", "UNIT_OF", "Instr",
-    "Mem", "Op", "Unit",
+    "BUILT", "HEADER", "HEADER_BITS", "INSTR_BYTES", "PAYLOAD", "PAYLOAD_BITS", "UNITS", "UNIT_OF",
+    "Instr", "Mem", "Op", "Unit",
 ]  # fmt: skip
 
 INSTR_BYTES = 32
@@ -41,7 +41,13 @@ UNIT_OF = {
     Op.NORM: Unit.NORM,
     Op.ATTEND: Unit.ATTN,
     Op.STORE: Unit.STORE,
+    Op.GATHER: Unit.LOAD,
+    Op.SCATTER: Unit.STORE,
 }
+
+#: What the sequencer dispatches; the others exist for compiler and interpreter, until the DMA
+#: units have them, and are illegal instructions to the accelerator.
+BUILT = tuple(op for op in Op if op not in (Op.GATHER, Op.SCATTER))
 
 HEADER: tuple[tuple[str, int], ...] = (
     ("opcode", 4),

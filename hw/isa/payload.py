@@ -21,6 +21,8 @@ class Op(IntEnum):
     ATTEND = 5
     STORE = 6
     END = 7
+    SCATTER = 8
+    GATHER = 9
 
 
 class Mem(IntEnum):
@@ -187,6 +189,40 @@ class Store(Payload):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenRun(Payload):
+    """Runs of segments between DRAM and the words of tokens."""
+
+    mem: Annotated[Mem, 4] = Mem.ACT
+    flip: Flag = False
+    addr: Annotated[int, 16] = 0
+    stride: Annotated[int, 12] = 0
+    bank: Annotated[int, 6] = 0
+    line_addr: Annotated[int, 16] = 0
+    line_bank: Annotated[int, 6] = 0
+    seg_bytes: Annotated[int, 14] = 0
+    segs: Annotated[int, 10] = 0
+    rows: Annotated[int, 12] = 0
+    runs: Annotated[int, 10] = 0
+    beats: Annotated[int, 16] = 0
+    pitch: Annotated[int, 24] = 0
+    dram: Annotated[int, 32] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gather(TokenRun):
+    """DRAM to ACT or RESIDUAL."""
+
+    op = Op.GATHER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scatter(TokenRun):
+    """RESIDUAL to DRAM."""
+
+    op = Op.SCATTER
+
+
+@dataclass(frozen=True, kw_only=True)
 class End(Payload):
     """The program ends when every unit is idle."""
 
@@ -194,7 +230,7 @@ class End(Payload):
 
 
 PAYLOADS: dict[Op, type[Payload]] = {
-    cls.op: cls for cls in (Load, Patch, Matmul, Norm, Attend, Store, End)
+    cls.op: cls for cls in (Load, Patch, Matmul, Norm, Attend, Store, End, Scatter, Gather)
 }
 
 #: Name and width of every payload field by opcode.

@@ -12,8 +12,20 @@ from functools import singledispatch
 from hw.config import Config
 from hw.formats.memories import Access, Space, moved_beats
 from hw.isa.limits import MIN_TILE
-from hw.isa.payload import Attend, Load, Matmul, Mem, Norm, Patch, Payload, Store
+from hw.isa.payload import (
+    Attend,
+    Gather,
+    Load,
+    Matmul,
+    Mem,
+    Norm,
+    Patch,
+    Payload,
+    Scatter,
+    Store,
+)
 from hw.lib.numbers import ceil_div
+from hw.program import runs
 from hw.program.destination import DESTINATIONS, real_tokens
 
 
@@ -24,8 +36,8 @@ class Footprint:
     ``macs`` are useful products; ``array_cycles`` the cycles of all tiles and row groups, each its
     chunks, or its drain, or the least; ``param_sets`` how often parameters are fetched;
     ``const_rows`` the position constants that a LOAD brings or a MATMUL takes; ``beats_in`` and
-    ``beats_out`` bus beats; ``words_in`` words that a DMA engine writes one a cycle, 0 where the
-    bus is what limits it.
+    ``beats_out`` bus beats; ``words_in`` and ``words_out`` words that a DMA engine writes or reads
+    one a cycle, 0 where the bus is what limits it.
     """
 
     reads: tuple[Access, ...] = ()
@@ -37,6 +49,7 @@ class Footprint:
     beats_in: int = 0
     beats_out: int = 0
     words_in: int = 0
+    words_out: int = 0
 
 
 @singledispatch
@@ -152,4 +165,24 @@ def _store(body: Store, config: Config) -> Footprint:
         reads=(Access(space, body.addr, body.addr + body.words),),
         writes=(dram_access(body.dram, beats, config),),
         beats_out=beats,
+    )
+
+
+@footprint.register
+def _gather(body: Gather, config: Config) -> Footprint:
+    return Footprint(
+        reads=runs.in_dram(body, config),
+        writes=(runs.on_chip(body, config),),
+        beats_in=body.runs * body.beats,
+        words_in=body.runs * body.rows * body.segs * runs.segment_words(body, config),
+    )
+
+
+@footprint.register
+def _scatter(body: Scatter, config: Config) -> Footprint:
+    return Footprint(
+        reads=(runs.on_chip(body, config),),
+        writes=runs.in_dram(body, config),
+        beats_out=body.runs * body.beats,
+        words_out=body.runs * body.rows * body.segs * runs.segment_words(body, config),
     )

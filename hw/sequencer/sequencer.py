@@ -7,7 +7,16 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import Config
-from hw.isa.instruction import HEADER, INSTR_BYTES, PAYLOAD, PAYLOAD_BITS, UNIT_OF, Op, Unit
+from hw.isa.instruction import (
+    BUILT,
+    HEADER,
+    INSTR_BYTES,
+    PAYLOAD,
+    PAYLOAD_BITS,
+    UNIT_OF,
+    Op,
+    Unit,
+)
 from hw.isa.layouts import header_layout
 from hw.sequencer.issue_queue import IssueQueue
 from hw.sequencer.semaphores import UNITS, Semaphores
@@ -20,7 +29,7 @@ def used_bits(op: Op) -> int:
 
 def queue_bits(unit: Unit) -> int:
     """Payload bits in the queue of a unit; LOAD's lowest bit tells PATCH from LOAD."""
-    ops = [op for op, user in UNIT_OF.items() if user is unit]
+    ops = [op for op, user in UNIT_OF.items() if user is unit and op in BUILT]
     return max(used_bits(op) for op in ops) + (len(ops) > 1)
 
 
@@ -123,7 +132,7 @@ class Sequencer(wiring.Component):
                 queue.i.p["wait"].eq(Cat(header[f"wait_{u.name.lower()}"] for u in Unit)),
             ]
         with m.Switch(header.opcode):
-            for op in Op:
+            for op in BUILT:
                 with m.Case(op):
                     m.d.comb += wrong.eq(reserved | (payload[used_bits(op) :] != 0))
                     if op is Op.END:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from hw.config import CODE_BITS, Config
 from hw.formats.memories import Space, memories
 from hw.formats.norm import NORM_CHANNEL
-from hw.isa.payload import Attend, Load, Matmul, Mem, Norm, Patch, Store
+from hw.isa.payload import Attend, Gather, Load, Matmul, Mem, Norm, Patch, Scatter, Store
 from hw.lib.numbers import ceil_div
 from hw.program.destination import real_tokens
 from hw.program.footprint import footprint
 from hw.program.program import Program
+from hw.program.runs import word_bytes as run_word_bytes
 
 Bytes = dict[str, dict[str, int]]
 
@@ -39,6 +40,12 @@ def on_chip_bytes(program: Program, config: Config) -> Bytes:
             case Patch() as body:
                 words = body.rows * body.patches * body.seg_words
                 found["act"]["write"] += words * config.act_bytes
+            case Gather() as body:
+                words = footprint(body, config).words_in
+                found[body.mem.name.lower()]["write"] += words * run_word_bytes(body, config)
+            case Scatter() as body:
+                words = footprint(body, config).words_out
+                found[body.mem.name.lower()]["read"] += words * run_word_bytes(body, config)
             case Store() as body:
                 size = memories(config)[Space(body.src)].bytes_
                 found[body.src.name.lower()]["read"] += body.words * size

@@ -177,7 +177,8 @@ class Outputs:
             (tokens, channels),
         )
         first, count = plan.token_range(part)
-        self._store(layout, Space.RESIDUAL, first * stride, count * stride, first * stride)
+        address = self.emitter.stream.address(first)
+        self._store(layout, Space.RESIDUAL, address, count * stride, first * stride)
 
     def logits(self, name: str, first: int, tiles: int, addr: int) -> None:
         """``tiles`` tiles of logits from tile ``first``; always stored."""

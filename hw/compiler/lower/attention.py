@@ -46,14 +46,16 @@ class AttentionLowering:
         tiles = added_tiles(emitter, proj, weight, res1, self.block.ln2.alpha)
         region = Region(self.plan.attn.base, self.heads * self.padded // emitter.config.act_bytes)
         self.outputs.act(self.block.attn.output, region, self.whole, self.heads)
-        for part in self.plan.parts:
+        for part in self.plan.adds:
+            emitter.stream.enter(part, self.plan.adds)
             self._first_sweep(tiles, region, part)
             self.outputs.residual(res1.output, part)
             ln2.run(part)
+            emitter.stream.leave(part)
 
     def _first_sweep(self, tiles: Tiles, region: Region, part: Part) -> None:
         """The projection of one token block; its first tiles follow the attention closely."""
-        emitter, target = self.emitter, self.emitter.residual_target()
+        emitter, target = self.emitter, self.emitter.stream.target()
         for segment in emitter.segments(tiles):
             demand = emitter.demand_tiles(tiles, *segment)
             pieces = [part]

@@ -179,7 +179,7 @@ class EmbedLowering:
             (tile, 1),
             self.plan.patches,
             part,
-            emitter.residual_target(),
+            emitter.stream.target(),
             const_old=True,
             zero_first=part.first == 0,
         )

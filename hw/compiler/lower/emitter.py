@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 from hw.compiler.image.layout import Dram, Tiles
+from hw.compiler.lower.stream import ResidualStream
 from hw.compiler.plan.allocate import Part, Plan, Region
 from hw.compiler.step import Demand, Step
 from hw.config import Config
@@ -26,6 +27,7 @@ class Emitter:
         self.main: list[Step] = []
         self.loads: list[Demand] = []
         self.layers: list[str] = []
+        self.stream = ResidualStream(self, plan)
         self._norm_users: dict[int, Step] = {}
 
     def begin_layer(self, name: str) -> None:
@@ -36,9 +38,18 @@ class Emitter:
 
     def add(self, body: Payload, **parts: Any) -> Step:
         """Append a step of the current layer."""
-        step = Step(body=body, layer=self._layer, **parts)
+        step = self.make(body, **parts)
         self.main.append(step)
         return step
+
+    def make(self, body: Payload, **parts: Any) -> Step:
+        """A step of the current layer that is not in the order of the main steps."""
+        return Step(body=body, layer=self._layer, **parts)
+
+    def latest(self, steps: list[Step]) -> Step | None:
+        """The main step of ``steps`` that comes last, if there is any."""
+        wanted = {id(step) for step in steps}
+        return next((step for step in reversed(self.main) if id(step) in wanted), None)
 
     def demand(self, mem: Mem, words: int, offset: int, address: int = 0, **parts: Any) -> Demand:
         """Append a load of ``words`` words to ``address`` (or to the ring, for STREAM)."""
@@ -50,7 +61,7 @@ class Emitter:
             dram=offset,
         )
         rows = words if mem is Mem.CONST else 0
-        step = Step(body=body, layer=self._layer, rows=rows)
+        step = self.make(body, rows=rows)
         demand = Demand(step=step, ring=mem is Mem.STREAM, words=words, **parts)
         self.loads.append(demand)
         return demand
@@ -98,15 +109,14 @@ class Emitter:
             ),
         )
         demand.users += 1
-        return self.add(body, needs=[demand], tile=demand)
+        needs = [demand]
+        if isinstance(target, Residual) and self.stream.brought is not None:
+            needs.append(self.stream.brought)
+        return self.add(body, needs=needs, tile=demand)
 
     def act_target(self, region: Region, offset_words: int = 0) -> Act:
         """Requantized results into the activation region, ``offset_words`` into each group."""
         return Act(base=region.base + offset_words, stride=region.stride)
-
-    def residual_target(self) -> Residual:
-        """Residual adder, in place."""
-        return Residual(base=0, stride=self.plan.residual_stride)
 
     def sweep(
         self, tiles: Tiles, source: Region, part: Part, target: Destination, **flags: Any
@@ -144,7 +154,7 @@ class Emitter:
         plan = self.plan
         group = first // self.config.rows
         body = Norm(
-            r_addr=first * plan.residual_stride,
+            r_addr=self.stream.address(first),
             token=first,
             count=count,
             channels=channels,

@@ -58,7 +58,10 @@ class MlpLowering:
         self.outputs.act(self.block.gelu.output, region, part)
 
     def _fc2(self, tiles: Tiles, region: Region, part: Part, after: NormLowering) -> None:
+        stream = self.emitter.stream
         self.emitter.begin_layer(f"{self.block.name}.fc2")
-        self.emitter.sweep(tiles, region, part, self.emitter.residual_target())
+        stream.enter(part, self.plan.parts)
+        self.emitter.sweep(tiles, region, part, stream.target())
         self.outputs.residual(self.block.res2.output, part)
         after.run(part)
+        stream.leave(part, kept=after.more)

@@ -23,6 +23,11 @@ class NormLowering:
     outputs: Outputs
     params: tuple[Demand, int] | None = None
 
+    @property
+    def more(self) -> bool:
+        """Whether the residual stream that it reads is read again by what follows."""
+        return True
+
     def load(self) -> None:
         """Ask for the parameters at this place of the load order."""
         words = norm_words(self.node, self.emitter.config)
@@ -41,6 +46,11 @@ class FinalNormLowering(NormLowering):
     """The LayerNorm behind ``select``: one token, as soon as its block is through."""
 
     token: int
+
+    @property
+    def more(self) -> bool:
+        """Nothing follows but the head, which reads what was normalised."""
+        return False
 
     def run(self, part: Part) -> None:
         """Normalise the selected token if ``part`` holds it."""

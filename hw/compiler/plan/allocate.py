@@ -43,8 +43,10 @@ def split(total: int, parts: int, first: int = 0) -> list[Part]:
 class Plan:
     """The memory plan.
 
-    ``parts`` are the token blocks; ``whole_hidden`` tells whether the hidden layer of all blocks
-    fits at once. ``x`` holds LayerNorm outputs; ``q``, ``attn``, ``hidden`` and ``patches`` share
+    ``parts`` are the token blocks of the MLP, ``adds`` those of the projection, ``embeds`` those of
+    the patch embedding. ``resident`` tells whether the residual stream lives in RESIDUAL, where
+    each token takes ``residual_stride`` words, or in DRAM; ``whole_hidden`` tells whether the
+    hidden layer of all blocks fits at once. ``x`` holds LayerNorm outputs; ``q``, ``attn``, ``hidden`` and ``patches`` share
     one work area because they are never alive together where they overlap. ``ring`` words of the
     stream buffer hold weights, the keys of one head follow at ``keys``.
     """
@@ -53,6 +55,9 @@ class Plan:
     tokens: int
     groups: int
     parts: tuple[Part, ...]
+    adds: tuple[Part, ...]
+    embeds: tuple[Part, ...]
+    resident: bool
     whole_hidden: bool
     x: Region
     q: Region
@@ -101,6 +106,34 @@ def head_dims(network: Network, config: Config) -> list[tuple[int, int, int]]:
     return dims
 
 
+#: Numbers of token blocks that the cost model compares for a network that lives on chip.
+BLOCK_COUNTS = (1, 2, 3, 4, 6)
+
+#: Numbers of blocks that it compares beyond the least for a network that does not.
+MORE_COUNTS = 3
+
+
+def residual_stride(network: Network, config: Config) -> int:
+    """Words of RESIDUAL that a token takes."""
+    return round_up(network.channels, config.act_bytes) // config.cols
+
+
+def block_counts(network: Network, config: Config) -> list[int]:
+    """Numbers of token blocks worth comparing, the fewest first."""
+    groups = ceil_div(network.tokens, config.rows)
+    stride = residual_stride(network, config)
+    if stride * network.tokens <= config.residual_words:
+        return [n for n in BLOCK_COUNTS if n <= groups]
+    least = ceil_div(groups, max(1, config.residual_words // (stride * config.rows)))
+    return [n for n in range(least, least + MORE_COUNTS) if n <= groups]
+
+
+def _paired(groups: int, stride: int, config: Config) -> int:
+    """Blocks so small that RESIDUAL holds two, or as small as they get."""
+    most = config.residual_words // (2 * stride * config.rows)
+    return ceil_div(groups, max(1, most))
+
+
 def make_plan(network: Network, config: Config, blocks: int) -> Plan:
     """The plan with ``blocks`` token blocks; ``PotvitError`` names the buffer that lacks bytes."""
     tokens = network.tokens
@@ -141,8 +174,11 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
     used["LOGIT"] = (max(slots, 1) * key_tiles, config.logit_words)
     _need(Space.LOGIT, used, config)
 
-    residual_stride = round_up(network.channels, width) // config.cols
-    used["RESIDUAL"] = (residual_stride * tokens, config.residual_words)
+    stride = residual_stride(network, config)
+    resident = stride * tokens <= config.residual_words
+    adds = parts if resident else tuple(split(groups, _paired(groups, stride, config)))
+    block = max(min(part.groups * config.rows, tokens) for part in (*parts, *adds))
+    used["RESIDUAL"] = (stride * (tokens if resident else block), config.residual_words)
     _need(Space.RESIDUAL, used, config)
     out = ceil_div(network.classes, config.cols)
     used["OUT"] = (min(out, config.out_words), config.out_words)
@@ -151,6 +187,9 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
         tokens=tokens,
         groups=groups,
         parts=parts,
+        adds=adds,
+        embeds=adds,
+        resident=resident,
         whole_hidden=whole,
         x=Region(0, x_stride),
         q=Region(x_words, q_stride),
@@ -164,7 +203,7 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
         values=tuple(i * value_words for i in range(value_sets)),
         norms=tuple(i * steps for i in range(norm_sets)),
         slots=slots,
-        residual_stride=residual_stride,
+        residual_stride=stride,
         used=used,
     )
 

@@ -14,7 +14,7 @@ from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
 from hw.config import Config
 from hw.isa.instruction import INSTR_BYTES, Unit
-from hw.isa.payload import Attend, Load, Matmul, Norm, Patch
+from hw.isa.payload import Attend, Gather, Load, Matmul, Norm, Patch
 from hw.lib.numbers import ceil_div
 from hw.program.footprint import tile_cycles
 
@@ -132,7 +132,7 @@ class Simulation:
         """Simulate one step; False if it needs the other end of the position FIFO first."""
         step = self.steps[number]
         match step.body:
-            case Load() | Patch():
+            case Load() | Patch() | Gather():
                 return self._load(number, step)
             case Matmul():
                 return self._matmul(number, step, step.body)
@@ -146,7 +146,8 @@ class Simulation:
                 self._finish(number, begin, *self._attend(step.body, summed))
             case _:
                 begin = self._begin(number)
-                work = step.footprint(self.config).beats_out
+                made = step.footprint(self.config)
+                work = max(made.beats_out, made.words_out)
                 self._finish(number, begin, begin + work, begin + work + self.timing.write)
                 self._free[Unit.STORE] = int(self.done[number])
         return True

@@ -9,7 +9,7 @@ from hw.isa.payload import PAYLOADS, Load, Matmul, Mem, Store
 
 def random_instr(rng, op):
     values = {name: rng.randrange(1 << width) for name, width in PAYLOAD[op]}
-    for name in {"dest", "src"} & values.keys():
+    for name in {"dest", "src", "mem"} & values.keys():
         values[name] = rng.choice([m for m in Mem if m < 1 << dict(PAYLOAD[op])[name]])
     return Instr(
         body=PAYLOADS[op].of(values),

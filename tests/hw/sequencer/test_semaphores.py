@@ -2,9 +2,10 @@ import random
 
 import pytest
 
-from hw.sequencer.semaphores import COUNT_BITS, UNITS, WAIT_BITS, Semaphores
+from hw.isa.limits import SEMAPHORE_BITS
+from hw.sequencer.semaphores import UNITS, WAIT_BITS, Semaphores
 
-LIMIT = (1 << COUNT_BITS) - 1
+LIMIT = (1 << SEMAPHORE_BITS) - 1
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from hw.config import preset
-from hw.isa.instruction import PAYLOAD, UNIT_OF, Instr, Op, Unit
+from hw.isa.instruction import BUILT, PAYLOAD, UNIT_OF, Instr, Op, Unit
 from hw.isa.payload import PAYLOADS, End
 from hw.sequencer.sequencer import Sequencer, queue_bits, used_bits
 
@@ -15,7 +15,7 @@ def random_program(rng, length):
     count = dict.fromkeys(((p, c) for p in Unit for c in Unit), 0)
     program = []
     for n in range(length):
-        op = rng.choice([op for op in Op if op is not Op.END])
+        op = rng.choice([op for op in BUILT if op is not Op.END])
         unit = UNIT_OF[op]
         waits = {p: rng.randint(0, min(3, count[p, unit])) for p in Unit}
         for p, k in waits.items():
@@ -120,10 +120,10 @@ def test_end_waits_for_a_busy_unit(simulate):
 
 
 def _bad_words():
-    good = words([Instr(op=op, fields={}, tag=7) for op in Op])
+    good = words([Instr(body=PAYLOADS[op](), tag=7) for op in BUILT])
     for opcode in (0, *range(8, 16)):
         yield opcode | 7 << 56
-    for word, op in zip(good, Op, strict=True):
+    for word, op in zip(good, BUILT, strict=True):
         assert word & 15 == op
         yield word | 1 << 9  # reserved header bit
         yield word | 1 << 15
@@ -143,7 +143,7 @@ def test_illegal_instruction_is_not_dispatched(simulate, word):
         assert not ctx.get(dut.finished)
         assert not ctx.get(dut.dispatched)
         await ctx.tick()
-        for follower in words([Instr(op=op, fields={}, tag=9) for op in Op]):
+        for follower in words([Instr(body=PAYLOADS[op](), tag=9) for op in BUILT]):
             ctx.set(dut.i.payload, follower)
             assert ctx.get(dut.illegal)
             assert ctx.get(dut.illegal_tag) == word >> 56 & 0xFF
