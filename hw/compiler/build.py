@@ -97,7 +97,7 @@ def _lower(
             Region.PARAMETERS: emitter.dram.size,
             Region.PROGRAM: (len(steps) + 1) * INSTR_BYTES,
             Region.PICTURE: math.prod(network.image_shape),
-            Region.SPILL: emitter.stream.spill,
+            Region.SPILL: emitter.spill,
             Region.OUTPUTS: outputs.size,
         }
     )

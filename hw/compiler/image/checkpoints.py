@@ -90,6 +90,24 @@ class Outputs:
         count = part.groups * region.stride
         self._store(layout, Space.ACT, addr, count, part.first * region.stride)
 
+    def head_rows(
+        self, name: str, addr: int, words: int, head: int, heads: int, group: int
+    ) -> None:
+        """One head and row group of a token-major activation tensor of ``heads`` heads."""
+        if not self.enabled:
+            return
+        config, groups = self.emitter.config, self.emitter.plan.groups
+        tokens, channels = self.graph.tensors[name].shape
+        layout = self.layout(
+            name,
+            Space.ACT,
+            (groups, heads, words, config.rows, config.act_bytes),
+            (0, 3, 1, 2, 4),
+            (groups * config.rows, heads, words * config.act_bytes),
+            (tokens, heads, channels // heads),
+        )
+        self._store(layout, Space.ACT, addr, words, (group * heads + head) * words)
+
     def _rows(self, name: str) -> int:
         return self.graph.tensors[name].shape[0]
 

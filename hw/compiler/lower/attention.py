@@ -8,6 +8,7 @@ from hw.compiler.image.checkpoints import Outputs
 from hw.compiler.image.layout import Tiles, pad_heads, parameters
 from hw.compiler.lower.emitter import Emitter
 from hw.compiler.lower.norm import NormLowering
+from hw.compiler.lower.results import HeadResults
 from hw.compiler.lower.weights import added_tiles, requantized_tiles
 from hw.compiler.plan.allocate import Part, Region, split
 from hw.compiler.step import Demand
@@ -29,6 +30,8 @@ class AttentionLowering:
         self.dim = block.q.weight.shape[0] // self.heads
         self.padded = round_up(self.dim, emitter.config.act_bytes)
         self.whole = Part(0, self.plan.groups)
+        words = self.padded // emitter.config.act_bytes
+        self.results = HeadResults(emitter, outputs, self.heads, words)
 
     def lower(self) -> None:
         """Q, K, V, scores, softmax and A x V of every head."""
@@ -44,17 +47,21 @@ class AttentionLowering:
         proj, res1 = self.block.proj, self.block.res1
         weight = pad_heads(proj.weight, self.heads, self.dim, self.padded)
         tiles = added_tiles(emitter, proj, weight, res1, self.block.ln2.alpha)
-        region = Region(self.plan.attn.base, self.heads * self.padded // emitter.config.act_bytes)
-        self.outputs.act(self.block.attn.output, region, self.whole, self.heads)
+        self.results.complete(self.block.attn.output)
         for part in self.plan.adds:
             emitter.stream.enter(part, self.plan.adds)
-            self._first_sweep(tiles, region, part)
+            region, brought = self.results.bring(part)
+            self._first_sweep(tiles, region, part, brought)
+            self.results.release()
             self.outputs.residual(res1.output, part)
             ln2.run(part)
             emitter.stream.leave(part)
 
-    def _first_sweep(self, tiles: Tiles, region: Region, part: Part) -> None:
+    def _first_sweep(
+        self, tiles: Tiles, region: Region, part: Part, brought: Demand | None
+    ) -> None:
         """The projection of one token block; its first tiles follow the attention closely."""
+        before = len(self.emitter.main)
         emitter, target = self.emitter, self.emitter.stream.target()
         for segment in emitter.segments(tiles):
             demand = emitter.demand_tiles(tiles, *segment)
@@ -69,6 +76,8 @@ class AttentionLowering:
                     continue
             for piece in pieces:
                 emitter.matmul(tiles, demand, segment, region, piece, target)
+        if brought is not None:
+            emitter.main[before].needs.append(brought)
 
     def _project_head(self, head: int) -> None:
         """K, Q and V of one head; in token blocks for the head that follows LayerNorm."""
@@ -154,8 +163,9 @@ class AttentionLowering:
                 even=softmax.rule.even,
                 v_addr=self._values(head),
                 shift=int(self.block.attn.shift[head]) + softmax.fmt.fraction_bits,
-                d_addr=plan.attn.base + (group * self.heads + head) * words,
+                d_addr=self.results.address(head, group),
                 d_words=words,
                 write_codes=self.outputs.enabled,
             )
         )
+        self.results.leave(self.block.attn.output, head, group)

@@ -12,7 +12,7 @@ from hw.compiler.step import Demand, Step
 from hw.config import Config
 from hw.formats.memories import Space, moved_beats
 from hw.isa.payload import Load, Matmul, Mem, Norm, Payload, Store
-from hw.lib.numbers import ceil_div
+from hw.lib.numbers import ceil_div, round_up
 from hw.program.destination import Act, Destination, Residual
 from hw.program.regions import Region as Area
 
@@ -27,6 +27,9 @@ class Emitter:
         self.main: list[Step] = []
         self.loads: list[Demand] = []
         self.layers: list[str] = []
+        #: Bytes of the spill region.
+        self.spill = 0
+        self._shared: dict[str, int] = {}
         self.stream = ResidualStream(self, plan)
         self._norm_users: dict[int, Step] = {}
 
@@ -45,6 +48,18 @@ class Emitter:
     def make(self, body: Payload, **parts: Any) -> Step:
         """A step of the current layer that is not in the order of the main steps."""
         return Step(body=body, layer=self._layer, **parts)
+
+    def spill_place(self, size: int) -> int:
+        """Offset in the spill region of ``size`` bytes for one tensor's home."""
+        offset = self.spill
+        self.spill += round_up(size, self.dram.burst)
+        return offset
+
+    def shared_place(self, name: str, size: int) -> int:
+        """Offset in the spill region that tensors called ``name`` share, one after the other."""
+        if name not in self._shared:
+            self._shared[name] = self.spill_place(size)
+        return self._shared[name]
 
     def latest(self, steps: list[Step]) -> Step | None:
         """The main step of ``steps`` that comes last, if there is any."""

@@ -31,12 +31,12 @@ class _Visit:
 
 
 class ResidualStream:
-    """Brings token blocks in and takes them out; ``spill`` bytes of DRAM are the stream's home."""
+    """Brings token blocks in and takes them out; ``home`` is the stream's place in DRAM."""
 
     def __init__(self, emitter: Emitter, plan: Plan) -> None:
         self.emitter, self.plan = emitter, plan
         self.pitch = round_up(plan.residual_stride * plan.config.cols, plan.config.axi_bytes)
-        self.spill = 0 if plan.resident else plan.tokens * self.pitch
+        self.home = 0 if plan.resident else emitter.spill_place(plan.tokens * self.pitch)
         #: The load that brought the block at hand, for the steps that need it.
         self.brought: Demand | None = None
         self._base = 0  # word of token 0, had it been brought with the block at hand
@@ -92,7 +92,7 @@ class ResidualStream:
         size = stride * config.cols
         fields = {
             "mem": Mem.RESIDUAL, "addr": self.address(first), "stride": stride, "seg_bytes": size,
-            "rows": 1, "dram": first * self.pitch,
+            "rows": 1, "dram": self.home + first * self.pitch,
         }  # fmt: skip
         if size == self.pitch:
             beats = ceil_div(count * size, config.axi_bytes)

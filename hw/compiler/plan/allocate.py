@@ -46,9 +46,12 @@ class Plan:
     ``parts`` are the token blocks of the MLP, ``adds`` those of the projection, ``embeds`` those of
     the patch embedding. ``resident`` tells whether the residual stream lives in RESIDUAL, where
     each token takes ``residual_stride`` words, or in DRAM; ``whole_hidden`` tells whether the
-    hidden layer of all blocks fits at once. ``x`` holds LayerNorm outputs; ``q``, ``attn``, ``hidden`` and ``patches`` share
-    one work area because they are never alive together where they overlap. ``ring`` words of the
-    stream buffer hold weights, the keys of one head follow at ``keys``.
+    hidden layer of all blocks fits at once. What attention leaves stays in ``attn``, or
+    (``attn_resident`` false) goes to DRAM head by head, its two latest heads at ``attn``, and comes
+    back for the projection, block by block to one of two ``visits``. ``x`` holds LayerNorm
+    outputs; ``q``, ``attn``, ``visits``, ``hidden`` and ``patches`` share one work area because
+    they are never alive together where they overlap. ``ring`` words of the stream buffer hold
+    weights, the keys of one head follow at ``keys``.
     """
 
     config: Config
@@ -62,6 +65,8 @@ class Plan:
     x: Region
     q: Region
     attn: Region
+    attn_resident: bool
+    visits: tuple[int, int]
     hidden: Region
     patches: Region
     ring: int
@@ -109,9 +114,6 @@ def head_dims(network: Network, config: Config) -> list[tuple[int, int, int]]:
 #: Numbers of token blocks that the cost model compares for a network that lives on chip.
 BLOCK_COUNTS = (1, 2, 3, 4, 6)
 
-#: Numbers of blocks that it compares beyond the least for a network that does not.
-MORE_COUNTS = 3
-
 
 def residual_stride(network: Network, config: Config) -> int:
     """Words of RESIDUAL that a token takes."""
@@ -125,7 +127,7 @@ def block_counts(network: Network, config: Config) -> list[int]:
     if stride * network.tokens <= config.residual_words:
         return [n for n in BLOCK_COUNTS if n <= groups]
     least = ceil_div(groups, max(1, config.residual_words // (stride * config.rows)))
-    return [n for n in range(least, least + MORE_COUNTS) if n <= groups]
+    return list(range(least, groups + 1))
 
 
 def _paired(groups: int, stride: int, config: Config) -> int:
@@ -144,10 +146,18 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
     dims = head_dims(network, config)
     q_stride = max((padded // width for _, _, padded in dims), default=0)
     attn_stride = max((heads * padded // width for heads, _, padded in dims), default=0)
+    stride = residual_stride(network, config)
+    resident = stride * tokens <= config.residual_words
+    adds = parts if resident else tuple(split(groups, _paired(groups, stride, config)))
     hidden_stride = max((ceil_div(b.fc1.weight.shape[0], width) for b in network.blocks), default=0)
     patch_stride = ceil_div(network.patch.weight.shape[1], width)
-    work = max(attn_stride + q_stride, patch_stride) * groups
     x_words = x_stride * groups
+    attn_resident = x_words + (q_stride + attn_stride) * groups <= config.act_words
+    visit = attn_stride * max(part.groups for part in adds)
+    attention = (q_stride + attn_stride) * groups
+    if not attn_resident:  # the queries and the results of two heads; later two visits
+        attention = max((q_stride + 2 * q_stride) * groups, 2 * visit)
+    work = max(attention, patch_stride * groups)
     whole = x_words + max(work, hidden_stride * groups) <= config.act_words
     longest = max(part.groups for part in parts)
     work = max(work, hidden_stride * (groups if whole else longest))
@@ -174,9 +184,6 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
     used["LOGIT"] = (max(slots, 1) * key_tiles, config.logit_words)
     _need(Space.LOGIT, used, config)
 
-    stride = residual_stride(network, config)
-    resident = stride * tokens <= config.residual_words
-    adds = parts if resident else tuple(split(groups, _paired(groups, stride, config)))
     block = max(min(part.groups * config.rows, tokens) for part in (*parts, *adds))
     used["RESIDUAL"] = (stride * (tokens if resident else block), config.residual_words)
     _need(Space.RESIDUAL, used, config)
@@ -194,6 +201,8 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
         x=Region(0, x_stride),
         q=Region(x_words, q_stride),
         attn=Region(x_words + q_stride * groups, attn_stride),
+        attn_resident=attn_resident,
+        visits=(x_words, x_words + visit),
         hidden=Region(x_words, hidden_stride),
         patches=Region(x_words, patch_stride),
         ring=ring,
