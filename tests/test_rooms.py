@@ -29,7 +29,8 @@ FLOORS = {
         "__main__",
     ),
     "hw": (
-        "config isa",
+        "isa",
+        "config",
         "formats",
         "lib",
         "program bus norm",
