@@ -8,17 +8,15 @@ chip the calls do nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hw.compiler.lower.steps import Steps
 from hw.compiler.plan.allocate import Part, Plan
 from hw.compiler.step import Demand, Step
 from hw.isa.payload import Gather, Mem, Scatter
 from hw.lib.numbers import ceil_div, round_up
 from hw.program.destination import Residual
 from hw.program.regions import Region
-
-if TYPE_CHECKING:
-    from hw.compiler.lower.emitter import Emitter
 
 
 @dataclass(kw_only=True)
@@ -33,10 +31,10 @@ class _Visit:
 class ResidualStream:
     """Brings token blocks in and takes them out; ``home`` is the stream's place in DRAM."""
 
-    def __init__(self, emitter: Emitter, plan: Plan) -> None:
-        self.emitter, self.plan = emitter, plan
+    def __init__(self, steps: Steps, plan: Plan) -> None:
+        self.steps, self.plan = steps, plan
         self.pitch = round_up(plan.residual_stride * plan.config.cols, plan.config.axi_bytes)
-        self.home = 0 if plan.resident else emitter.spill_place(plan.tokens * self.pitch)
+        self.home = 0 if plan.resident else steps.spill_place(plan.tokens * self.pitch)
         #: The load that brought the block at hand, for the steps that need it.
         self.brought: Demand | None = None
         self._base = 0  # word of token 0, had it been brought with the block at hand
@@ -71,10 +69,10 @@ class ResidualStream:
         self._visits.append(visit)
         self.brought = None
         if not fresh:
-            step = self.emitter.make(Gather(**self._run(first, count)), region=Region.SPILL)
+            step = self.steps.make(Gather(**self._run(first, count)), region=Region.SPILL)
             used = [s for s in over if s is not None]
-            self.brought = Demand(step=step, after=self.emitter.latest(used))
-            self.emitter.loads.append(self.brought)
+            self.brought = Demand(step=step, after=self.steps.latest(used))
+            self.steps.loads.append(self.brought)
 
     def leave(self, part: Part, *, kept: bool = True) -> None:
         """End with the block; it goes back to DRAM unless nobody reads it again (not ``kept``)."""
@@ -82,8 +80,8 @@ class ResidualStream:
             return
         first, count = self.plan.token_range(part)
         if kept:
-            self.emitter.add(Scatter(**self._run(first, count)), region=Region.SPILL)
-        self._visits[-1].last = self.emitter.main[-1]
+            self.steps.add(Scatter(**self._run(first, count)), region=Region.SPILL)
+        self._visits[-1].last = self.steps.main[-1]
         self.brought = None
 
     def _run(self, first: int, count: int) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def refused(config, match, **options):
     [
         ({"act_words": 200}, r"buffer ACT .* lacks \d+ bytes"),
         ({"stream_words": 80}, r"buffer STREAM .* lacks \d+ bytes"),
-        ({"residual_words": 100}, r"buffer RESIDUAL .* lacks 144 bytes"),
+        ({"residual_words": 12}, r"buffer RESIDUAL .* lacks 16 bytes"),
         ({"value_words": 16}, r"buffer VALUE .* lacks 32 bytes"),
         ({"logit_words": 4}, r"buffer LOGIT .* lacks 8 bytes"),
         ({"norm_words": 7}, r"buffer NORM .* lacks 32 bytes"),

@@ -1,0 +1,122 @@
+"""Networks whose tensors do not fit on chip: every tensor right, every order proven."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.execute.reference import run_reference
+from golden.support.errors import PotvitError
+from golden.synthetic.graphs import random_graph, random_image
+from hw.compiler import compile_graph
+from hw.config import preset
+from hw.formats.memories import Space
+from hw.interpreter import run_program, run_random_order
+from hw.isa.instruction import INSTR_BYTES, Unit
+from hw.isa.payload import Gather, Mem, Op, Scatter
+from hw.program.regions import Region
+
+SMALL = {"tokens": 17, "channels": 48, "heads": 3, "depth": 2, "patch": 4, "image_channels": 4,
+         "hidden": 96}  # fmt: skip
+STREAM = preset("tiny").change(name="stream", residual_words=120)
+#: One row group of the stream at a time, tokens that do not fill their beats, three rows.
+RAGGED = preset("tiny").change(
+    name="ragged", residual_words=64, rows=3, axi_bytes=32, const_rows=128
+)
+ATTENTION = preset("tiny").change(name="attention", residual_words=200, act_words=190)
+WIDE = {"channels": 96, "heads": 6}
+
+
+def counts(program):
+    """Gathers into RESIDUAL and into ACT, scatters, stores."""
+    bodies = [i.body for i in program.instructions()]
+    gathers = [b.mem for b in bodies if isinstance(b, Gather)]
+    return gathers.count(Mem.RESIDUAL), gathers.count(Mem.ACT), sum(
+        isinstance(b, Scatter) for b in bodies
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("checkpoints", [False, True])
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        (STREAM, {}),
+        (STREAM, {"bits": 4, "channels": 44, "heads": 4, "depth": 1}),
+        (RAGGED, {"channels": 40, "heads": 4, "tokens": 26, "depth": 1}),
+        (ATTENTION, WIDE),
+    ],
+    ids=["stream", "four_bit", "ragged", "attention"],
+)
+def test_spilled_networks(config, options, checkpoints):
+    graph = random_graph(**(SMALL | options))
+    image = random_image(graph, 5)
+    expected = run_reference(graph, image)
+    program = compile_graph(graph, config, checkpoints=checkpoints)
+    names = ["logits", *(c.name for c in program.checkpoints)]
+    assert len(names) == (1 + len(graph.stored()) if checkpoints else 1)
+    residual, act, scatters = counts(program)
+    assert residual >= 2
+    assert scatters >= 3
+    assert (act > 0) == (config is ATTENTION)
+    for dram in (run_program(program, config, image), run_random_order(program, config, image, 1)):
+        for name in names:
+            assert np.array_equal(program.unpack(name, dram), expected[name]), name
+
+
+@pytest.fixture(scope="module")
+def spilled():
+    graph = random_graph(**(SMALL | WIDE | {"depth": 1}))
+    return compile_graph(graph, ATTENTION), random_image(graph, 1)
+
+
+def test_what_is_spilled_stays_in_its_region(spilled):
+    program, image = spilled
+    before, after = program.dram(image), run_program(program, ATTENTION, image)
+    changed = np.flatnonzero(before != after)
+    spill, logits = program.regions[Region.SPILL], program.logits
+    inside = (changed >= spill.offset) & (changed < spill.end)
+    result = (changed >= logits.offset) & (changed < logits.offset + logits.nbytes)
+    assert inside.sum() > 1000
+    assert (inside | result).all()
+
+
+def test_every_wait_of_a_gather_is_needed(spilled):
+    """Without its wait for STORE, or for who used the words before, a race shows."""
+    program, image = spilled
+    removed = dict.fromkeys(Unit, 0)
+    for number, instr in enumerate(program.instructions()):
+        if instr.op is not Op.GATHER or removed[Unit.STORE] == 3:
+            continue
+        for unit in instr.waits:
+            fewer = {u: n for u, n in instr.waits.items() if u is not unit}
+            at = program.entry + number * INSTR_BYTES
+            raw = replace(instr, waits=fewer).pack()
+            image_bytes = program.image[:at] + raw + program.image[at + INSTR_BYTES :]
+            broken = replace(program, image=image_bytes, accesses=())
+            with pytest.raises(PotvitError, match=r"^race.* of (DRAM|RESIDUAL|ACT) unordered"):
+                run_program(broken, ATTENTION, image)
+            removed[unit] += 1
+    assert removed[Unit.STORE] == 3
+    assert sum(removed.values()) > 3
+
+
+def test_a_window_one_byte_too_small_is_found(spilled):
+    program, image = spilled
+    end = program.regions[Region.SPILL].end
+    used = max(a.hi for _, writes in program.accesses for a in writes if a.space is Space.DRAM)
+    assert used * ATTENTION.axi_bytes > end
+    with pytest.raises(PotvitError, match="outside the window"):
+        run_program(replace(program, window=end - 1), ATTENTION, image)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"residual_words": 12}, r"buffer RESIDUAL .* lacks 48 bytes"),
+        ({"residual_words": 120, "act_words": 90}, r"buffer ACT .* lacks \d+ bytes"),
+    ],
+)
+def test_a_network_that_fits_nowhere_is_refused(changes, match):
+    graph = random_graph(**(SMALL | {"depth": 1}))
+    with pytest.raises(PotvitError, match=match):
+        compile_graph(graph, preset("tiny").change(**changes))
