@@ -188,12 +188,11 @@ class Config:
     def digest(self) -> int:
         """32 bits that tell this accelerator from others: its parameters and its instruction set.
 
-        The name is not part of it. A program runs only where the digest is that of the
-        configuration it was compiled for.
+        Its name and what it tells the bus about itself are not part of it. A program runs only
+        where the digest is that of the configuration it was compiled for.
         """
-        parameters = [
-            (f.name, str(getattr(self, f.name))) for f in fields(self) if f.name != "name"
-        ]
+        names = [f.name for f in fields(self) if f.name not in ("name", "axi_prot", "axi_cache")]
+        parameters = [(name, str(getattr(self, name))) for name in names]
         return zlib.crc32(repr((parameters, HEADER, PAYLOAD)).encode())
 
     def change(self, **changes: object) -> Config:

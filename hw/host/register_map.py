@@ -53,6 +53,8 @@ PARAMETERS = {
     "outstanding": 0x0D0,
     "four_bit": 0x0D4,
     "exp_form": 0x0D8,
+    "axi_prot": 0x0DC,
+    "axi_cache": 0x0E0,
 }
 
 

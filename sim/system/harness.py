@@ -11,6 +11,7 @@ from sim.simulator.verilate import Simulator, verilate
 from sim.system.trace import monitor
 
 DRAM_SOURCE = Path(__file__).with_name("potvit_dram.sv")
+#: Least size of the DRAM.
 DRAM_BYTES = 64 << 20
 TOPLEVEL = "potvit_system"
 
@@ -31,11 +32,18 @@ _UNUSED = (
 )  # fmt: skip
 
 
-def system(config: Config, *, waves: str | None = None) -> Simulator:
+def dram_bytes(needed: int) -> int:
+    """Size of the DRAM for programs that need so many bytes: few sizes, as each is a model."""
+    return max(DRAM_BYTES, 1 << (needed - 1).bit_length())
+
+
+def system(
+    config: Config, *, waves: str | None = None, memory_bytes: int = DRAM_BYTES
+) -> Simulator:
     """The compiled model of ``config`` with its DRAM, cached by content; ``waves``: see `WAVES`."""
     design = generated(config)
     ports = [(p["name"], p["width"], p["direction"]) for p in design.description["ports"]]
-    text = _top(config, design.description["name"], ports)
+    text = _top(config, design.description["name"], ports, memory_bytes)
     sources = [
         ("potvit.v", design.verilog),
         ("potvit_dram.sv", DRAM_SOURCE.read_text()),
@@ -47,7 +55,9 @@ def system(config: Config, *, waves: str | None = None) -> Simulator:
     return verilate(sources, TOPLEVEL, visible, waves=bool(waves), hidden=hidden)
 
 
-def _top(config: Config, design: str, ports: Iterable[tuple[str, int, str]]) -> str:
+def _top(
+    config: Config, design: str, ports: Iterable[tuple[str, int, str]], memory_bytes: int
+) -> str:
     outer, wires, inner, memory = [], [], [], []
     for name, width, direction in ports:
         span = f"[{width - 1}:0]"
@@ -73,7 +83,7 @@ def _top(config: Config, design: str, ports: Iterable[tuple[str, int, str]]) -> 
     {design} accelerator (
 {joined.join(inner)}
     );
-    potvit_dram #(.BYTES({config.axi_bytes}), .WORDS({DRAM_BYTES // config.axi_bytes})) dram (
+    potvit_dram #(.BYTES({config.axi_bytes}), .WORDS({memory_bytes // config.axi_bytes})) dram (
 {joined.join(memory)}
     );
 {monitor()}endmodule

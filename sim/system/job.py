@@ -21,7 +21,7 @@ from hw.config import Config
 from hw.program.program import Program
 from sim.simulator.generated import generated
 from sim.simulator.runner import run
-from sim.system.harness import system
+from sim.system.harness import DRAM_BYTES, system
 from sim.system.run_progress import simulating
 
 MODULE = "sim.benches.network"
@@ -43,10 +43,13 @@ class Run:
 
 
 class Job:
-    """A folder of programs, pictures and expected tensors, and the runs over them."""
+    """A folder of programs, pictures and expected tensors, and the runs over them.
 
-    def __init__(self, folder: Path, config: Config) -> None:
-        self.folder, self.config = folder, config
+    ``memory_bytes`` is the size of the simulated DRAM, in which every run's window must lie.
+    """
+
+    def __init__(self, folder: Path, config: Config, memory_bytes: int = DRAM_BYTES) -> None:
+        self.folder, self.config, self.memory_bytes = folder, config, memory_bytes
         self._cycles: dict[str, int] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -86,7 +89,7 @@ class Job:
         self.plan(runs)
         results = self.folder / "results.json"
         results.unlink(missing_ok=True)
-        simulator = system(self.config, waves=waves)
+        simulator = system(self.config, waves=waves, memory_bytes=self.memory_bytes)
         cycles = sum(self._cycles[one.program] for one in runs)
         with simulating(f"simulating {self.config.name}", self.folder, cycles) as watch:
             run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 import time
@@ -18,12 +19,12 @@ from golden.graph import ir
 from golden.support.errors import PotvitError
 from hw.compiler import compile_graph
 from hw.config import Config
+from hw.isa.instruction import BUILT
 from hw.program.program import Program
-from sim.system.harness import DRAM_BYTES, system
+from sim.system.harness import dram_bytes, system
 from sim.system.job import STALL_RATE, Job, Run
 
 SCRATCH = Path("build/jobs")
-OTHER_WINDOW = DRAM_BYTES // 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +63,27 @@ def simulate(
     """Run every picture through the plain program and, if asked, the checkpointed one.
 
     Pictures run back to back on one accelerator without a reset; the two programs use windows at
-    different DRAM addresses. ``waves`` names the FST file to keep, with what ``shown`` (a key of
-    `sim.system.harness.WAVES`) names. Raises ``PotvitError`` if the
-    network cannot be compiled, the model not be built, or the simulator itself breaks down.
+    different DRAM addresses, one behind the other in a DRAM as large as they need. ``waves`` names
+    the FST file to keep, with what ``shown`` (a key of `sim.system.harness.WAVES`) names. Raises
+    ``PotvitError`` if the network cannot be compiled, the model not be built, or the simulator
+    itself breaks down.
     """
     programs = {"plain": compile_graph(graph, config)}
     if checkpoints:
         programs["checkpointed"] = compile_graph(graph, config, checkpoints=True)
+    for program in programs.values():
+        _check_built(program)
+    windows = [0, *itertools.accumulate(p.window for p in programs.values())]
+    memory = dram_bytes(windows[-1])
     executor = Executor(graph)
     began = time.monotonic()
     traced = None if waves is None else shown
-    built = system(config, waves=traced)
+    built = system(config, waves=traced, memory_bytes=memory)
     seconds = time.monotonic() - began
     SCRATCH.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="job-", dir=SCRATCH))
     try:
-        job = Job(folder, config)
+        job = Job(folder, config, memory_bytes=memory)
         for name, program in programs.items():
             job.add_program(name, program)
         for index, pixels in enumerate(pictures):
@@ -85,7 +91,7 @@ def simulate(
             job.add_picture(index, pixels, {name: value[0] for name, value in tensors.items()})
         runs = [
             Run(
-                program=name, picture=index, window=OTHER_WINDOW * which,
+                program=name, picture=index, window=windows[which],
                 stall_rate=STALL_RATE * stalls, seed=seed,
             )
             for which, name in enumerate(programs)
@@ -106,3 +112,14 @@ def simulate(
     return Outcome(
         answers=answers, programs=programs, build_seconds=seconds, build_cached=built.cached
     )
+
+
+def _check_built(program: Program) -> None:
+    """Refuse a program whose instructions the RTL does not have."""
+    missing = sorted({i.op.name for i in program.instructions()} - {op.name for op in BUILT})
+    if missing:
+        raise PotvitError(
+            f"on configuration {program.config!r} this network needs {' and '.join(missing)}, "
+            f"which the accelerator does not have yet, for tensors without room on chip: "
+            f"take a larger configuration"
+        )

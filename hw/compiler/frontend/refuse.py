@@ -16,6 +16,7 @@ from hw.lib.numbers import Array, round_up
 
 def check_network(network: Network, config: Config) -> None:
     """Raise ``PotvitError`` for a network that no program of ``config`` can run."""
+    _check_plain(network)
     _check_sizes(network, config)
     _check_image(network, config)
     _check_linear(network.patch.name, network.patch.weight, None, network.patch.bits, config)
@@ -29,6 +30,28 @@ def check_network(network: Network, config: Config) -> None:
     _check_linear(
         network.head.name, network.head.weight, network.head.bias, network.head.bits, config
     )
+
+
+#: What a node of the graph may also have and no program does, with what it is without it.
+BEYOND: tuple[tuple[type[ir.Node], str, object], ...] = (
+    (ir.PatchEmbed, "bias", None),
+    (ir.PatchEmbed, "class_token", True),
+    (ir.Scores, "windows", None),
+    (ir.Scores, "bias", None),
+    (ir.Softmax, "masked", False),
+    (ir.Residual, "windows", None),
+    (ir.LayerNorm, "windows", None),
+)
+
+
+def _check_plain(network: Network) -> None:
+    for node in network.graph.nodes:
+        for kind, name, plain in BEYOND:
+            if isinstance(node, kind) and getattr(node, name) is not plain:
+                what = name.replace("_", " ")
+                raise PotvitError(
+                    f"only the executor runs {node.name!r}: no program follows its {what}"
+                )
 
 
 def _check_sizes(network: Network, config: Config) -> None:

@@ -117,3 +117,17 @@ def test_distant_shift_is_refused():
     graph = changed(random_graph(**SMALL), "blocks.0.fc1", shift=np.full(128, 40, np.int32))
     with pytest.raises(PotvitError, match=r"'blocks\.0\.fc1' needs a shift outside -32"):
         compile_graph(graph, preset("tiny"))
+
+
+@pytest.mark.parametrize(
+    ("node", "changes", "match"),
+    [
+        ("blocks.0.scores", {"bias": np.zeros((2, 17, 17), np.int8)}, "bias"),
+        ("blocks.0.softmax", {"masked": True}, "masked"),
+        ("patch_embed", {"class_token": False}, "class token"),
+    ],
+)
+def test_what_no_program_does_is_refused_by_name(node, changes, match):
+    graph = changed(random_graph(**SMALL), node, **changes)
+    with pytest.raises(PotvitError, match=rf"only the executor runs '{node}'.*{match}"):
+        compile_graph(graph, preset("tiny"))

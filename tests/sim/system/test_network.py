@@ -6,11 +6,13 @@ import pytest
 from golden.execute.batched import Executor
 from golden.models.request import ModelRequest
 from golden.ops.softmax import AttnFormat
+from golden.support.errors import PotvitError
 from golden.synthetic.graphs import random_graph, random_image
 from hw.commands.config_arguments import read_config
 from hw.config import PRESETS, preset
 from sim.analysis.performance import performance
 from sim.system.bundles import network
+from sim.system.harness import dram_bytes
 from sim.system.whole import simulate
 
 ODD = PRESETS["tiny"].change(name="odd", rows=3, cols=8, axi_bytes=16)
@@ -147,3 +149,18 @@ def test_wrong_expectation_is_caught(monkeypatch):
     monkeypatch.setattr(Executor, "trace", wrong)
     outcome = simulate(graph, [random_image(graph, 1)], PRESETS["tiny"])
     assert "blocks.1.attn[3, 5]: got" in outcome.failure
+
+
+def test_a_program_beyond_the_rtl_is_refused_in_words():
+    config = preset("tiny").change(residual_words=120, name="small")
+    graph = random_graph(
+        tokens=17, channels=48, heads=3, depth=1, patch=4, image_channels=4, hidden=96
+    )
+    with pytest.raises(PotvitError, match="needs GATHER and SCATTER, which the accelerator"):
+        simulate(graph, [random_image(graph, 0)], config)
+
+
+def test_the_dram_follows_the_programs():
+    assert dram_bytes(1) == dram_bytes(64 << 20) == 64 << 20
+    assert dram_bytes((64 << 20) + 1) == 128 << 20
+    assert dram_bytes(300 << 20) == 512 << 20
