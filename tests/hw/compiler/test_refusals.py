@@ -123,7 +123,7 @@ def test_distant_shift_is_refused():
     ("node", "changes", "match"),
     [
         ("blocks.0.scores", {"bias": np.zeros((2, 17, 17), np.int8)}, "bias"),
-        ("blocks.0.softmax", {"masked": True}, "masked"),
+        ("blocks.0.codes", {"masked": True}, "masked"),
         ("patch_embed", {"class_token": False}, "class token"),
     ],
 )
