@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--blocks", type=int, metavar="N", help="token blocks (default: the cost model's choice)"
     )
+    parser.add_argument(
+        "--explain", action="store_true", help="say what was compared and where tensors live"
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the program there")
 
 
@@ -34,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     graph = load_bundle(args.bundle)
     program = compile_graph(graph, config, checkpoints=args.checkpoints, blocks=args.blocks)
     print("\n".join(summary(program, config)))
+    if args.explain:
+        print("\n".join(["", *program.reasons]))
     if args.out is not None:
         program.save(args.out)
         print(f"written to {args.out}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from golden.graph import ir
 from golden.support.errors import PotvitError
+from hw.compiler.explain import explain, traffic
 from hw.compiler.frontend.network import Network, read_network
 from hw.compiler.frontend.refuse import check_network
 from hw.compiler.image.checkpoints import Outputs
@@ -67,6 +68,7 @@ def compile_graph(
     wanted = [blocks] if blocks else block_counts(network, config)
     best: _Candidate | None = None
     refusal: PotvitError | None = None
+    compared: list[tuple[int, str]] = []
     for count in wanted:
         if not 1 <= count <= groups:
             raise PotvitError(f"{count} token blocks, but there are 1..{groups} row groups")
@@ -74,14 +76,16 @@ def compile_graph(
             candidate = _lower(network, config, count, checkpoints, timing)
         except PotvitError as error:
             refusal = error
+            compared.append((count, str(error).partition(" (")[0]))
             continue
+        compared.append((count, f"{candidate.run.cycles:,} cycles"))
         if best is not None and candidate.run.cycles >= best.run.cycles:
             break  # more blocks only cost more weight traffic from here on
         best = candidate
     if best is None:
         assert refusal is not None
         raise refusal
-    return _assemble(network, config, best)
+    return _assemble(network, config, best, compared)
 
 
 def _lower(
@@ -155,8 +159,10 @@ def _emit(network: Network, emitter: Emitter, outputs: Outputs) -> None:
     lower_head(network, emitter, outputs)
 
 
-def _assemble(network: Network, config: Config, chosen: _Candidate) -> Program:
-    """Lay out DRAM, encode the instructions and collect the predictions."""
+def _assemble(
+    network: Network, config: Config, chosen: _Candidate, compared: list[tuple[int, str]]
+) -> Program:
+    """Encode the instructions and collect the predictions."""
     steps, run, regions = chosen.steps, chosen.run, chosen.regions
     code = []
     for number in chosen.order:
@@ -177,6 +183,7 @@ def _assemble(network: Network, config: Config, chosen: _Candidate) -> Program:
     chosen.emitter.dram.align(PAGE)
     output_base = regions[Region.OUTPUTS].offset
     logits = chosen.outputs.layouts[network.head.output]
+    moved = traffic(steps, regions, config)
     return Program(
         config=config.name,
         digest=config.digest,
@@ -202,6 +209,9 @@ def _assemble(network: Network, config: Config, chosen: _Candidate) -> Program:
             for n in chosen.order
         ),
         memory=chosen.plan.used,
+        dram_bytes=moved.total,
+        dram_bytes_least=moved.least,
+        reasons=explain(compared, chosen.plan, moved, run.cycles, config),
         accesses=tuple((steps[n].reads, steps[n].writes) for n in chosen.order),
     )
 

@@ -87,6 +87,8 @@ class Program:
     stored tensor, logits included. ``busy`` and ``timeline`` (unit, layer, start, end) are
     predictions in cycles, ``regions`` the parts of the window, ``memory`` gives used and available
     words of each buffer.
+    ``dram_bytes`` are those that a run moves, its own fetch included, ``dram_bytes_least`` what it
+    would be if every parameter came once; ``reasons`` say why the program is as it is.
     ``accesses`` (declared reads and writes of each instruction) is not saved.
     """
 
@@ -111,6 +113,9 @@ class Program:
     waits: dict[str, int]
     timeline: tuple[tuple[str, int, int, int], ...]
     memory: dict[str, tuple[int, int]]
+    dram_bytes: int
+    dram_bytes_least: int
+    reasons: tuple[str, ...]
     accesses: tuple[tuple[tuple[Access, ...], tuple[Access, ...]], ...] = field(
         default=(), compare=False
     )
@@ -205,6 +210,7 @@ class Program:
                 raise PotvitError(f"{folder} holds a program of another format: compile it again")
             description["input_shape"] = tuple(description["input_shape"])
             description["memory"] = {k: tuple(v) for k, v in description["memory"].items()}
+            description["reasons"] = tuple(description["reasons"])
             description["timeline"] = tuple(tuple(x) for x in description["timeline"])
             description["layers"] = tuple(LayerCycles(**x) for x in description["layers"])
             description["regions"] = {

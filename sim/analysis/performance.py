@@ -39,6 +39,8 @@ def performance(program: Program, config: Config, answer: dict[str, Any]) -> dic
         },
         "on_chip_bytes": on_chip_bytes(program, config),
         "dram_bytes": {"read": counters["read_bytes"], "write": counters["write_bytes"]},
+        "dram_bytes_least": program.dram_bytes_least,
+        "cycles_per_picture": cycles,
         "bus_bytes_per_cycle": config.axi_bytes,
     }
     if "trace" in answer:
