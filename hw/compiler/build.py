@@ -130,14 +130,11 @@ def _emit(network: Network, emitter: Emitter, outputs: Outputs) -> None:
     """Steps of the whole network in array order."""
     common = {"emitter": emitter, "outputs": outputs, "channels": network.channels}
     ln1 = [NormLowering(node=b.ln1, index=2 * i, **common) for i, b in enumerate(network.blocks)]  # type: ignore[arg-type]
-    ln1.append(
-        FinalNormLowering(
-            node=network.norm,
-            index=2 * len(ln1),
-            token=network.select.index,
-            **common,  # type: ignore[arg-type]
-        )
-    )
+    final = {"node": network.norm, "index": 2 * len(ln1), "last": True, **common}
+    if network.select is None:
+        ln1.append(NormLowering(**final))  # type: ignore[arg-type]
+    else:
+        ln1.append(FinalNormLowering(token=network.select.index, **final))  # type: ignore[arg-type]
     emitter.begin_layer("patch_embed")
     embed = EmbedLowering(network, emitter, outputs)
     for number, part in enumerate(emitter.plan.embeds):
@@ -146,7 +143,7 @@ def _emit(network: Network, emitter: Emitter, outputs: Outputs) -> None:
         if number == 0:
             ln1[0].load()
         ln1[0].run(part)
-        emitter.stream.leave(part, kept=ln1[0].more)
+        emitter.stream.leave(part, kept=not ln1[0].last)
     for index, block in enumerate(network.blocks):
         attention = AttentionLowering(block, index, emitter, outputs)
         mlp = MlpLowering(block, emitter, outputs)
@@ -182,11 +179,12 @@ def _assemble(
     code.append(Instr(body=End()).pack())
     chosen.emitter.dram.align(PAGE)
     output_base = regions[Region.OUTPUTS].offset
-    logits = chosen.outputs.layouts[network.head.output]
+    logits = chosen.outputs.layouts[network.graph.output]
     moved = traffic(steps, regions, config)
     return Program(
         config=config.name,
         digest=config.digest,
+        output=network.graph.output,
         model=str(network.graph.meta.get("model", "")),
         image=chosen.emitter.dram.image() + b"".join(code),
         entry=regions[Region.PROGRAM].offset,
@@ -249,7 +247,8 @@ def _layers(chosen: _Candidate, config: Config) -> tuple[LayerCycles, ...]:
 def useful_macs(network: Network) -> int:
     """Products that the network itself asks of the array: no padding, no A x V."""
     tokens = network.tokens
-    total = (tokens - 1) * network.patch.weight.size + network.head.weight.size
+    total = (tokens - 1) * network.patch.weight.size
+    total += network.head.weight.size if network.head else 0
     for b in network.blocks:
         linears = (b.q, b.k, b.v, b.proj, b.fc1, b.fc2)
         total += tokens * sum(node.weight.size for node in linears)

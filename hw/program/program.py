@@ -19,7 +19,6 @@ from hw.lib.numbers import Array
 from hw.program.regions import Extent, Region, Regions
 
 IMAGE_FILE, DESCRIPTION_FILE = "image.bin", "program.json"
-LOGITS = "logits"
 FORMAT = 2
 
 
@@ -82,9 +81,10 @@ class Program:
 
     ``config`` names the configuration and ``digest`` is its `Config.digest`: it runs on no other.
     ``image`` is the beginning of the DRAM window: parameters, then ``count`` instructions from
-    ``entry``. The picture (uint8 HWC) goes to ``input_offset``; logits and checkpoints appear
-    behind it, within ``window`` bytes; ``checkpoints`` is empty without them, else it holds every
-    stored tensor, logits included. ``busy`` and ``timeline`` (unit, layer, start, end) are
+    ``entry``. The picture (uint8 HWC) goes to ``input_offset``; the graph's ``output`` (in
+    ``logits``, which may also be features) and checkpoints appear behind it, within ``window``
+    bytes; ``checkpoints`` is empty without them, else it holds every stored tensor, the output
+    included. ``busy`` and ``timeline`` (unit, layer, start, end) are
     predictions in cycles, ``regions`` the parts of the window, ``memory`` gives used and available
     words of each buffer.
     ``dram_bytes`` are those that a run moves, its own fetch included, ``dram_bytes_least`` what it
@@ -94,6 +94,7 @@ class Program:
 
     config: str
     digest: int
+    output: str
     model: str
     image: bytes
     entry: int
@@ -168,7 +169,7 @@ class Program:
 
     def unpack(self, name: str, dram: bytes | Array) -> Array:
         """Tensor ``name`` in DRAM: int8, uint8 or int32 in the graph's shape."""
-        if name == LOGITS:
+        if name == self.output:
             return self.logits.unpack(dram)
         for checkpoint in self.checkpoints:
             if checkpoint.name == name:

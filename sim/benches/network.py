@@ -115,8 +115,8 @@ def check(
     before: npt.NDArray[np.uint8],
     after: npt.NDArray[np.uint8],
 ) -> list[Compared]:
-    """Compare the logits, every checkpoint, and every byte that no output may touch."""
-    layouts = {c.name: c.layout for c in program.checkpoints} | {"logits": program.logits}
+    """Compare the result, every checkpoint, and every byte that no output may touch."""
+    layouts = {c.name: c.layout for c in program.checkpoints} | {program.output: program.logits}
     found, rest = [], np.ones(len(after), bool)
     for name, layout in layouts.items():
         found.append(compare(name, layout.unpack(after), expected[name]))

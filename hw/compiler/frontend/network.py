@@ -1,4 +1,4 @@
-"""Reads an integer graph as patch embedding, transformer blocks and head, or says why not."""
+"""The kernels of a graph as a network: patch embedding, a stage of blocks, and its end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,19 @@ from typing import TypeVar
 
 from golden.graph import ir
 from golden.support.errors import PotvitError
+from hw.compiler.frontend.fuse import fuse
+from hw.compiler.frontend.kernels import (
+    Add,
+    Attend,
+    Classify,
+    Embed,
+    Hidden,
+    Keep,
+    Kernel,
+    Normalise,
+)
 
-N = TypeVar("N", bound=ir.Node)
+K = TypeVar("K", bound=Kernel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +45,19 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A vision transformer as the compiler lowers it; sizes are unpadded."""
+    """A vision transformer as the compiler lowers it; sizes are unpadded.
+
+    It ends in the LayerNorm ``norm`` of all tokens, or of the one that ``select`` keeps; then
+    comes ``head``, or the normalised tokens are the result.
+    """
 
     graph: ir.Graph
     patch: ir.PatchEmbed
     embed: ir.Residual
     blocks: tuple[Block, ...]
-    select: ir.Select
+    select: ir.Select | None
     norm: ir.LayerNorm
-    head: ir.Head
+    head: ir.Head | None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -62,106 +77,89 @@ class Network:
 
     @property
     def classes(self) -> int:
-        """Length of the logits."""
-        return self.head.weight.shape[0]
+        """Length of the logits, 0 without a classifier."""
+        return self.head.weight.shape[0] if self.head else 0
 
 
-class _Reader:
-    """Takes nodes by what they read, whatever their order in the graph."""
+class _Chain:
+    """Takes kernels by what they read, whatever their order."""
 
-    def __init__(self, graph: ir.Graph) -> None:
-        self.left = list(graph.nodes)
+    def __init__(self, kernels: list[Kernel]) -> None:
+        self.left = list(kernels)
 
-    def find(self, kind: type[N], *inputs: str) -> list[N]:
-        """Take every node of ``kind`` that reads exactly ``inputs``."""
-        found = [n for n in self.left if isinstance(n, kind) and n.inputs == inputs]
-        self.left = [n for n in self.left if all(n is not f for f in found)]
-        return found
-
-    def take(self, kind: type[N], *inputs: str) -> N:
-        """Take the only such node."""
-        found = self.find(kind, *inputs)
-        if len(found) != 1:
+    def find(self, kind: type[K], *inputs: str) -> K | None:
+        """Take the kernel of ``kind`` that reads exactly ``inputs``, if there is one."""
+        found = [k for k in self.left if isinstance(k, kind) and k.inputs == inputs]
+        if len(found) > 1:
+            names = ", ".join(repr(k.output) for k in found)
             raise PotvitError(
-                f"only the executor runs this network: {len(found)} {kind.__name__} nodes read "
-                f"{', '.join(inputs)} where the accelerator wants one"
+                f"only the executor runs this network: {names} read {', '.join(inputs)}, where the "
+                f"accelerator wants one {kind.what}"
             )
-        return found[0]
+        self.left = [k for k in self.left if k not in found]
+        return found[0] if found else None
+
+    def take(self, kind: type[K], *inputs: str) -> K:
+        """Take the only such kernel."""
+        found = self.find(kind, *inputs)
+        if found is None:
+            raise PotvitError(
+                f"only the executor runs this network: no {kind.what} reads {', '.join(inputs)}"
+            )
+        return found
 
 
 def read_network(graph: ir.Graph) -> Network:
-    """Match ``graph`` against the only shape that hardware runs; ``PotvitError`` otherwise."""
-    _refuse_windows(graph)
-    reader = _Reader(graph)
-    patch = reader.take(ir.PatchEmbed, graph.input)
-    embed = reader.take(ir.Residual, patch.output)
-    if embed.constant is None:
-        raise PotvitError(f"only the executor runs this network: {embed.name!r} has no constants")
+    """The kernels of ``graph`` in the order that the compiler lowers; ``PotvitError`` otherwise."""
+    chain = _Chain(fuse(graph))
+    embed = chain.take(Embed, graph.input)
     blocks = []
     stream = embed.output
-    while norms := reader.find(ir.LayerNorm, stream):
-        blocks.append(_read_block(reader, norms[0], stream))
-        stream = blocks[-1].res2.output
-    select = reader.take(ir.Select, stream)
-    norm = reader.take(ir.LayerNorm, select.output)
-    head = reader.take(ir.Head, norm.output)
-    if reader.left:
-        names = ", ".join(n.name for n in reader.left[:3])
+    select = head = norm = None
+    while norm is None:
+        select = chain.find(Keep, stream)
+        ln1 = chain.take(Normalise, select.output if select else stream)
+        if select is not None or ln1.output == graph.output:
+            norm = ln1
+        else:
+            blocks.append(_read_block(chain, ln1, stream))
+            stream = blocks[-1].res2.output
+    if norm.output != graph.output:
+        head = chain.take(Classify, norm.output)
+    if chain.left:
+        names = ", ".join(repr(k.nodes[-1].name) for k in chain.left[:3])
         raise PotvitError(f"only the executor runs this network: no place for node {names}")
     return Network(
         graph=graph,
-        patch=patch,
-        embed=embed,
+        patch=embed.patch,
+        embed=embed.add,
         blocks=tuple(blocks),
-        select=select,
-        norm=norm,
-        head=head,
+        select=select.node if select else None,
+        norm=norm.node,
+        head=head.node if head else None,
     )
 
 
-def _refuse_windows(graph: ir.Graph) -> None:
-    """Refuse a network of windows by the first node that puts its tokens in another order."""
-    for node in graph.nodes:
-        if isinstance(node, ir.Merge | ir.Pool) or getattr(node, "windows", None) is not None:
-            raise PotvitError(
-                f"only the executor runs this network: {node.name!r} works on windows, merged or "
-                "pooled tokens, which the accelerator does not address"
-            )
-
-
-def _read_block(reader: _Reader, ln1: ir.LayerNorm, stream: str) -> Block:
-    linears = {n.output: n for n in reader.find(ir.Linear, ln1.output)}
-    pairs = [(q, k) for q in linears for k in linears]
-    scores = [s for pair in pairs for s in reader.find(ir.Scores, *pair)]
-    if len(linears) != 3 or len(scores) != 1 or len(set(scores[0].inputs)) != 2:
-        raise PotvitError(
-            f"only the executor runs this network: {ln1.name!r} does not feed one self-attention"
-        )
-    softmax = reader.take(ir.Softmax, scores[0].output)
-    value = next(name for name in linears if name not in scores[0].inputs)
-    attn = reader.take(ir.AttnValue, softmax.output, value)
-    q, k, v = (linears[name] for name in (*scores[0].inputs, value))
-    proj = reader.take(ir.Linear, attn.output)
-    res1 = reader.take(ir.Residual, proj.output, stream)
-    ln2 = reader.take(ir.LayerNorm, res1.output)
-    fc1 = reader.take(ir.Linear, ln2.output)
-    gelu = reader.take(ir.Gelu, fc1.output)
-    fc2 = reader.take(ir.Linear, gelu.output)
-    res2 = reader.take(ir.Residual, fc2.output, res1.output)
+def _read_block(chain: _Chain, ln1: Normalise, stream: str) -> Block:
+    attend = chain.take(Attend, ln1.output)
+    proj = chain.take(Add, attend.output, stream)
+    ln2 = chain.take(Normalise, proj.output)
+    hidden = chain.take(Hidden, ln2.output)
+    fc2 = chain.take(Add, hidden.output, proj.output)
     return Block(
         name=ln1.output.rpartition(".")[0],
-        ln1=ln1,
-        q=q,
-        k=k,
-        v=v,
-        scores=scores[0],
-        softmax=softmax,
-        attn=attn,
-        proj=proj,
-        res1=res1,
-        ln2=ln2,
-        fc1=fc1,
-        gelu=gelu,
-        fc2=fc2,
-        res2=res2,
+        ln1=ln1.node,
+        q=attend.q,
+        k=attend.k,
+        v=attend.v,
+        scores=attend.scores,
+        softmax=attend.softmax,
+        attn=attend.attn,
+        proj=proj.linear,
+        res1=proj.add,
+        ln2=ln2.node,
+        fc1=hidden.linear,
+        gelu=hidden.gelu,
+        fc2=fc2.linear,
+        res2=fc2.add,
     )

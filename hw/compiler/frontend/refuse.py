@@ -27,9 +27,8 @@ def check_network(network: Network, config: Config) -> None:
         for norm in (block.ln1, block.ln2):
             _check_norm(norm)
     _check_norm(network.norm)
-    _check_linear(
-        network.head.name, network.head.weight, network.head.bias, network.head.bits, config
-    )
+    if head := network.head:
+        _check_linear(head.name, head.weight, head.bias, head.bits, config)
 
 
 #: What a node of the graph may also have and no program does, with what it is without it.
@@ -64,7 +63,7 @@ def _check_sizes(network: Network, config: Config) -> None:
             raise PotvitError(
                 f"{need} {what}, but configuration {config.name!r} stops at {have} ({name})"
             )
-    if network.select.index % config.rows:
+    if network.select and network.select.index % config.rows:
         raise PotvitError(
             f"{network.select.name!r} keeps token {network.select.index}: the final LayerNorm must "
             f"start at a multiple of rows = {config.rows}"

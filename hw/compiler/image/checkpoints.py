@@ -15,7 +15,7 @@ from hw.program.program import Checkpoint, Layout
 class Outputs:
     """The output area: offsets within it are final once its base is known.
 
-    Checkpoint methods do nothing unless ``enabled``; the logits are always stored.
+    Checkpoint methods do nothing unless ``enabled``; the graph's output is always stored.
     """
 
     def __init__(self, emitter: Emitter, graph: ir.Graph, enabled: bool) -> None:
@@ -72,7 +72,7 @@ class Outputs:
 
     def act(self, name: str, region: Region, part: Part, heads: int = 1) -> None:
         """Row groups of a token-major activation tensor of ``heads`` equally padded heads."""
-        if not self.enabled:
+        if not self.enabled and name != self.graph.output:
             return
         config, groups = self.emitter.config, ceil_div(self._rows(name), self.emitter.config.rows)
         tokens, channels = self.graph.tensors[name].shape

@@ -13,11 +13,13 @@ from hw.program.destination import Out
 
 def lower_head(network: Network, emitter: Emitter, outputs: Outputs) -> None:
     """Logits of the selected token, stored piece by piece while the next ones are computed."""
-    config, head = emitter.config, network.head
+    config, head, select = emitter.config, network.head, network.select
+    if head is None:
+        return
     emitter.begin_layer("head")
     params = parameters(config, network.classes, bias=head.bias, la=head.la, name=head.name)
     tiles = add_tiles(emitter.dram, config, head.weight, head.bits, params)
-    source = selected(emitter, network.select.index)
+    source = selected(emitter, select.index if select else 0)
     used = 0
     for first, count in emitter.segments(tiles):
         done = 0

@@ -64,4 +64,4 @@ class MlpLowering:
         self.emitter.sweep(tiles, region, part, stream.target())
         self.outputs.residual(self.block.res2.output, part)
         after.run(part)
-        stream.leave(part, kept=after.more)
+        stream.leave(part, kept=not after.last)

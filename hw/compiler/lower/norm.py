@@ -14,19 +14,18 @@ from hw.compiler.step import Demand
 
 @dataclass(kw_only=True)
 class NormLowering:
-    """LayerNorm number ``index`` of the network: parameters loaded early, run per token block."""
+    """LayerNorm number ``index`` of the network: parameters loaded early, run per token block.
+
+    After the ``last`` one nobody reads the residual stream again.
+    """
 
     node: ir.LayerNorm
     index: int
     channels: int
     emitter: Emitter
     outputs: Outputs
+    last: bool = False
     params: tuple[Demand, int] | None = None
-
-    @property
-    def more(self) -> bool:
-        """Whether the residual stream that it reads is read again by what follows."""
-        return True
 
     def load(self) -> None:
         """Ask for the parameters at this place of the load order."""
@@ -46,11 +45,6 @@ class FinalNormLowering(NormLowering):
     """The LayerNorm behind ``select``: one token, as soon as its block is through."""
 
     token: int
-
-    @property
-    def more(self) -> bool:
-        """Nothing follows but the head, which reads what was normalised."""
-        return False
 
     def run(self, part: Part) -> None:
         """Normalise the selected token if ``part`` holds it."""

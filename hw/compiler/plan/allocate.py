@@ -220,7 +220,8 @@ def make_plan(network: Network, config: Config, blocks: int) -> Plan:
 def largest_tile(network: Network, config: Config) -> int:
     """Stream words of the largest weight tile."""
     linears = [(network.patch.weight.shape[1], network.patch.bits)]
-    linears.append((network.head.weight.shape[1], network.head.bits))
+    if network.head:
+        linears.append((network.head.weight.shape[1], network.head.bits))
     for (heads, _, padded), block in zip(head_dims(network, config), network.blocks, strict=True):
         linears.append((heads * padded, block.proj.bits))
         for node in (block.q, block.k, block.v, block.fc1, block.fc2):

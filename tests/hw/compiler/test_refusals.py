@@ -91,13 +91,16 @@ def test_selected_token_must_start_a_group():
 def test_unknown_shapes_of_graph():
     graph = random_graph(**SMALL)
     lost = replace(graph, nodes=tuple(n for n in graph.nodes if n.name != "blocks.0.gelu"))
-    with pytest.raises(PotvitError, match="only the executor runs this network: 0 Gelu nodes"):
+    with pytest.raises(PotvitError, match=r"no kernel takes 'blocks\.0\.fc1' \(Linear\)"):
         compile_graph(lost, preset("tiny"))
-    extra = replace(
-        graph, nodes=(*graph.nodes, replace(graph.nodes[0], name="more", inputs=("logits",)))
-    )
-    with pytest.raises(PotvitError, match="no place for node more"):
+    more = replace(graph.nodes[0], name="more", inputs=("logits",), output="more")
+    extra = replace(graph, nodes=(*graph.nodes, more))
+    with pytest.raises(PotvitError, match=r"no kernel takes 'more' \(PatchEmbed\)"):
         compile_graph(extra, preset("tiny"))
+    norm = next(n for n in graph.nodes if n.name == "blocks.0.ln2")
+    twice = replace(graph, nodes=(*graph.nodes, replace(norm, name="again", output="again")))
+    with pytest.raises(PotvitError, match="wants one LayerNorm"):
+        compile_graph(twice, preset("tiny"))
 
 
 @pytest.mark.parametrize("shift", [-6, 9])

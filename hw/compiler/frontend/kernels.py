@@ -1,0 +1,86 @@
+"""Kernels: what one family of instructions computes in one go, as nodes of the graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from golden.graph import ir
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """Some nodes that run together; edges between them exist in no memory of their own.
+
+    ``inputs`` are the edges that it reads, ``output`` the one that it leaves, ``nodes`` in order.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    nodes: tuple[ir.Node, ...]
+    #: What a reader calls it.
+    what: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embed(Kernel):
+    """Patches to the residual stream: products, position constants."""
+
+    what = "patch embedding"
+    patch: ir.PatchEmbed
+    add: ir.Residual
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalise(Kernel):
+    """A LayerNorm of tokens of the residual stream."""
+
+    what = "LayerNorm"
+    node: ir.LayerNorm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attend(Kernel):
+    """Queries, keys and values of every head, scores, codes and their products."""
+
+    what = "self-attention"
+    q: ir.Linear
+    k: ir.Linear
+    v: ir.Linear
+    scores: ir.Scores
+    softmax: ir.Softmax
+    attn: ir.AttnValue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add(Kernel):
+    """A linear layer whose sums join the residual stream: reads its input and the stream."""
+
+    what = "linear layer into the residual stream"
+    linear: ir.Linear
+    add: ir.Residual
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hidden(Kernel):
+    """A linear layer through the GELU table."""
+
+    what = "linear layer with GELU"
+    linear: ir.Linear
+    gelu: ir.Gelu
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep(Kernel):
+    """One token of a tensor; a view."""
+
+    what = "selection of a token"
+    node: ir.Select
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classify(Kernel):
+    """A linear layer whose sums leave as they are."""
+
+    what = "classifier"
+    node: ir.Head
