@@ -4,8 +4,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.support.errors import PotvitError
-from hw.lib.convert import to_verilog
 from hw.formats.memories import memory_bytes
+from hw.lib.convert import to_verilog
 from hw.lib.memory import Memory as HwMemory
 from hw.lib.memory import VerilogTarget, memory_verilog
 from synth.hierarchy import Memory, read_modules
