@@ -34,7 +34,6 @@ def check_network(network: Network, config: Config) -> None:
 #: What a node of the graph may also have and no program does, with what it is without it.
 BEYOND: tuple[tuple[type[ir.Node], str, object], ...] = (
     (ir.PatchEmbed, "bias", None),
-    (ir.PatchEmbed, "class_token", True),
     (ir.Scores, "windows", None),
     (ir.Scores, "bias", None),
     (ir.Softmax, "masked", False),

@@ -127,7 +127,7 @@ def test_distant_shift_is_refused():
     [
         ("blocks.0.scores", {"bias": np.zeros((2, 17, 17), np.int8)}, "bias"),
         ("blocks.0.codes", {"masked": True}, "masked"),
-        ("patch_embed", {"class_token": False}, "class token"),
+        ("patch_embed", {"bias": np.zeros(32, np.int32)}, "bias"),
     ],
 )
 def test_what_no_program_does_is_refused_by_name(node, changes, match):
