@@ -114,8 +114,9 @@ def _by_name(names: Sequence[str], empty: Sequence[str], spec: ModelSpec, where:
         other = " or WordNet identifier" if wordnet_identifiers(spec) else ""
         return Labelling(
             labels={},
-            rule=f"none: {some(strange)} is no class of {spec.name}, and there are {len(names)} "
-            f"folders for {spec.num_classes} classes: name each by its label number{other}",
+            rule=f"none: {some(strange)} is no class of {spec.name}, and {spec.num_classes} "
+            f"classes cannot be told from {len(names)} folder{'s' * (len(names) > 1)}: name each "
+            f"by its label number{other}",
         )
     if (early := _before_its_number(ordered)) is not None:
         return Labelling(
