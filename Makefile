@@ -25,7 +25,7 @@ option-IMAGE   :=##           picture file
 option-CONFIRM := --confirm## points of the Pareto front to run in RTL (1)
 option-BUDGET  := --budget##  most cycles of a picture that `search` may take
 option-MHZ     := --mhz##     clock that speeds are given at (300)
-option-TARGET  := --target##  generic, xcup or ecp5 (generic)
+option-TARGET  := --target##  synth: generic, xcup or ecp5 (generic); search: least agreement, %
 option-UNIT    := --unit##    only this unit
 option-LIBERTY := --liberty## cell library of your own, for TARGET=generic
 option-WORKERS := --jobs##    processes at a time (2)
