@@ -18,7 +18,8 @@ def made(tmp_path, monkeypatch):
     """Quantizations asked for; calibration is on the two pictures of ``tmp_path``/pictures."""
     found = []
 
-    def quantize(model, samples, options, *, quiet):
+    def quantize(model, samples, options, *, more, keep, quiet):
+        assert bool(options.learn) == (options.bits.name == "w4a8")
         found.append(options)
         return random_graph(tokens=5, depth=1)
 
@@ -30,6 +31,7 @@ def made(tmp_path, monkeypatch):
     monkeypatch.setattr(bundles, "FOLDER", tmp_path / "bundles")
     monkeypatch.setattr(bundles, "quantize", quantize)
     monkeypatch.setattr(bundles, "open_dataset", dataset)
+    monkeypatch.setattr(bundles, "default_dataset", lambda spec: dataset(None, spec))
     for index in range(2):
         picture(tmp_path, index, shade=100 * index)
     return found
