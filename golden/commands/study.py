@@ -26,15 +26,18 @@ import torch
 from golden.catalogue.models import MODELS
 from golden.data.datasets import default_data, open_dataset
 from golden.data.pictures import Sample
-from golden.evaluation.study_rows import ROWS, Row, select
+from golden.evaluation.study_rows import ROWS, SUBSET_SECTIONS, Row, select
 from golden.evaluation.study_table import document
 from golden.execute.batched import Executor
 from golden.graph import ir
 from golden.models.load import LoadedModel, load_model
 from golden.ops.softmax import ExpForm, LogIntSoftmax
 from golden.quant import QuantOptions, quantize_pixels
+from golden.quant.learn.defaults import FOLDER as KEPT
+from golden.quant.learn.defaults import more_pictures
 from golden.quant.search.observers import METHODS
 from golden.support.kept import files_digest
+from golden.support.machine import machine
 from golden.support.progress import progress
 from golden.support.report_file import require_writable, write_json, write_text
 
@@ -54,6 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calib", type=int, metavar="N", help="calibration pictures (all)")
     parser.add_argument("--limit", type=int, metavar="N", help="evaluation pictures (all)")
     parser.add_argument("--matrix", action="store_true", help="also every observer on every model")
+    parser.add_argument(
+        "--subsets", type=int, default=0, metavar="N",
+        help="also the first rows on N random halves of the calibration pictures (0)",
+    )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="print the row names and stop")
     parser.add_argument("--fresh", action="store_true", help="repeat rows that are there")
     parser.add_argument("--out", type=Path, default=Path("docs/accuracy.md"), metavar="FILE")
@@ -69,12 +76,15 @@ def run(args: argparse.Namespace) -> int:
     study = Study(args.model, args.data, args.calib, args.limit, fresh=args.fresh)
     for row in progress(chosen, "study"):
         study.row(row)
+    for row in progress([r for r in chosen if r.section in SUBSET_SECTIONS], "subsets"):
+        for seed in range(args.subsets):
+            study.subset(row, seed)
     if args.matrix:
         for name in MODELS:
             matrix_row(name, fresh=args.fresh)
     rows = [(row, found) for row in ROWS if (found := study.stored(row)) is not None]
     matrix = {name: found for name in MODELS if (found := _read(_matrix_path(name))) is not None}
-    text = document(study.facts(), rows, matrix)
+    text = document(study.facts(), rows, matrix, [(row, study.subsets(row)) for row in ROWS])
     write_text(args.out, text)
     now = sources()
     old = [row.slug for row, found in rows if found.get("sources") != now]
@@ -99,6 +109,7 @@ class Study:
         spec = self.model.spec
         found = open_dataset(data if data is not None else default_data(spec), spec)
         self._fresh = fresh
+        self._more: npt.NDArray[np.uint8] | None = None
         self.origin = Path(found.origin).name
         self.calib = pixels_of(self.model, found.calib(calib))
         samples = found.eval_samples(limit)
@@ -130,12 +141,49 @@ class Study:
         """A row's figures if it has been run with the same options, model and pictures."""
         return _read(self._path(row))
 
+    def subset(self, row: Row, seed: int) -> None:
+        """Measure a row calibrated on a random half of the pictures, unless it is there."""
+        path = self._subset_path(row, seed)
+        if not self._fresh and _read(path) is not None:
+            return
+        half = max(1, len(self.calib) // 2)
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self.calib))[:half])
+        logits = integer_logits(self._quantized(self.calib[chosen], row.options()), self.dev)
+        found = {
+            "sources": sources(),
+            "pictures": half,
+            "top1": 100 * float((logits.argmax(1) == self.labels).mean()),
+            "agreement": _agreement(logits, self.fp_dev),
+            "sqnr": sqnr(logits, self.fp_dev),
+            "machine": machine()["processor"],
+        }
+        write_json(path, found)
+
+    def subsets(self, row: Row) -> list[dict[str, Any]]:
+        """What `subset` has measured of a row, by seed."""
+        found: list[dict[str, Any]] = []
+        while (one := _read(self._subset_path(row, len(found)))) is not None:
+            found.append(one)
+        return found
+
+    def _subset_path(self, row: Row, seed: int) -> Path:
+        whole = self._path(row)
+        return whole.with_name(f"{whole.stem}-half{seed}.json")
+
+    def _quantized(self, pixels: npt.NDArray[np.uint8], options: QuantOptions) -> ir.Graph:
+        """The graph; what is learned is learned from the model's unlabelled pictures too."""
+        if options.learn is None:
+            return quantize_pixels(self.model, pixels, options)
+        if self._more is None:
+            self._more = pixels_of(self.model, more_pictures(self.model, None))
+        return quantize_pixels(self.model, pixels, options, more=self._more, keep=KEPT)
+
     def row(self, row: Row) -> None:
         """Measure one row unless it is there."""
         if not self._fresh and self.stored(row) is not None:
             return
         options, start = row.options(), time.perf_counter()
-        graph = quantize_pixels(self.model, self.calib, options)
+        graph = self._quantized(self.calib, options)
         seconds = time.perf_counter() - start
         logits = integer_logits(graph, self.dev)
         folds = [self._fold(options, first) for first in (0, 1)] if len(self.calib) > 1 else []
@@ -158,7 +206,7 @@ class Study:
 
     def _fold(self, options: QuantOptions, first: int) -> tuple[float, float]:
         """Calibrate on every other picture, score the rest: agreement and SQNR of the logits."""
-        graph = quantize_pixels(self.model, self.calib[first::2], options)
+        graph = self._quantized(self.calib[first::2], options)
         logits = integer_logits(graph, self.calib[1 - first :: 2])
         wanted = self.fp_calib[1 - first :: 2]
         return _agreement(logits, wanted), sqnr(logits, wanted)
@@ -190,6 +238,9 @@ def sources() -> str:
 
 def pixels_of(model: LoadedModel, samples: Sequence[Sample]) -> npt.NDArray[np.uint8]:
     """Decode pictures, uint8 [N, H, W, C]."""
+    if not samples:
+        size, channels = model.spec.preprocess.size, model.spec.preprocess.channels
+        return np.empty((0, size, size, channels), np.uint8)
     return np.stack([sample.pixels(model.spec.preprocess) for sample in samples])
 
 

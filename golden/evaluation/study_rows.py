@@ -7,6 +7,7 @@ from typing import Any
 
 from golden.ops.softmax import ExpForm
 from golden.quant import QuantOptions, bit_map
+from golden.quant.learn.options import LearnOptions
 from golden.support.errors import PotvitError
 
 
@@ -53,6 +54,16 @@ ROWS: tuple[Row, ...] = (
         ("w8a8, half-step codes", {"attn": "half"}),
         ("w4a8, 4-bit codes", {"bits": "w4a8"}),
         ("w4a8, half-step codes", {"bits": "w4a8", "attn": "half"}),
+    ),
+    *_section(
+        "Learned rounding",
+        ("w8a8, 4-bit codes, learned", {"learn": LearnOptions()}),
+        ("w8a8, half-step codes, learned", {"attn": "half", "learn": LearnOptions()}),
+        ("w4a8, 4-bit codes, learned", {"bits": "w4a8", "learn": LearnOptions()}),
+        (
+            "w4a8, half-step codes, learned",
+            {"bits": "w4a8", "attn": "half", "learn": LearnOptions()},
+        ),
     ),
     *_section(
         "Attention (w8a8)",
@@ -102,6 +113,10 @@ ROWS: tuple[Row, ...] = (
         ),
     ),
 )
+
+
+#: Sections whose rows are also measured on subsets of the calibration pictures.
+SUBSET_SECTIONS = ("Defaults", "Learned rounding")
 
 
 def select(names: list[str]) -> list[Row]:

@@ -16,13 +16,18 @@ _HEADER = f"""\
 
 
 def document(
-    facts: dict[str, Any], rows: list[tuple[Row, dict[str, Any]]], matrix: dict[str, dict[str, Any]]
+    facts: dict[str, Any],
+    rows: list[tuple[Row, dict[str, Any]]],
+    matrix: dict[str, dict[str, Any]],
+    subsets: list[tuple[Row, list[dict[str, Any]]]],
 ) -> str:
     """Return the whole document: what was measured and how, one table a section."""
     parts = [_introduction(facts)]
     for section, entries in groupby(rows, key=lambda entry: entry[0].section):
         lines = "".join(_line(row, found) for row, found in entries)
         parts.append(f"## {section}\n{_HEADER}{lines}")
+    if any(found for _, found in subsets):
+        parts.append(_subsets(subsets))
     if matrix:
         parts.append(_matrix(matrix))
     return "\n".join(parts)
@@ -56,6 +61,29 @@ def _line(row: Row, found: dict[str, Any]) -> str:
     keys = ("top1", "agreement", "sqnr", "fold_agreement", "fold_sqnr", "codes_off")
     cells = ["-" if found[key] is None else f"{found[key]:.2f}" for key in keys]
     return f"| {row.name} | {' | '.join(cells)} |\n"
+
+
+def _subsets(subsets: list[tuple[Row, list[dict[str, Any]]]]) -> str:
+    """Mean and range over random halves of the calibration pictures."""
+    measured = [(row, found) for row, found in subsets if found]
+    machines = dict.fromkeys(one["machine"] for _, found in measured for one in found)
+    lines = [
+        "## Calibration subsets",
+        f"Each row on random halves ({measured[0][1][0]['pictures']}) of the calibration pictures",
+        "(mean, and the lowest and highest in brackets). Float sums round differently on",
+        f"other processors. Made on: {', '.join(machines)}.",
+        "",
+        "| options | halves | dev top-1 % | agreement % | SQNR dB |",
+        "|---|---|---|---|---|",
+    ]
+    for row, found in measured:
+        cells = []
+        for key in ("top1", "agreement", "sqnr"):
+            values = [one[key] for one in found]
+            mean = sum(values) / len(values)
+            cells.append(f"{mean:.2f} ({min(values):.2f} to {max(values):.2f})")
+        lines.append(f"| {row.name} | {len(found)} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _matrix(matrix: dict[str, dict[str, Any]]) -> str:

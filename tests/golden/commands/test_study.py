@@ -62,6 +62,20 @@ def test_rows_of_other_pictures_or_other_sources_are_told_apart(tmp_path, monkey
     assert len(made) == 2 * once
 
 
+def test_subsets_give_mean_and_range(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "FOLDER", tmp_path / "study")
+    status, out = run(tmp_path, "defaults-w8a8-4-bit", "--subsets", "2")
+    assert status == 0
+    halves = sorted((tmp_path / "study").glob("*-half*.json"))
+    found = [json.loads(path.read_text()) for path in halves]
+    assert len(found) == 2
+    low, high = sorted(one["sqnr"] for one in found)
+    assert low < high
+    line = next(x for x in out.read_text().split("\n") if x.startswith("| w8a8, 4-bit codes | 2 |"))
+    assert f"{(low + high) / 2:.2f} ({low:.2f} to {high:.2f})" in line
+    assert found[0]["machine"] in out.read_text()
+
+
 def test_unknown_row():
     with pytest.raises(PotvitError, match="no study row matches nonsense"):
         select(["nonsense"])
