@@ -13,7 +13,10 @@ COMMANDS = {
         "every option of the quantizer against accuracy: docs/accuracy.md",
     ),
     "bench": ("golden.commands.bench", "speed of the integer executor beside the float network"),
-    "train-digits": ("golden.commands.train_digits", "train the embedded model vit_digits"),
+    "train-digits": (
+        "golden.commands.train_digits",
+        "train an embedded model, vit_digits or swin_digits",
+    ),
     "doctor": ("golden.commands.doctor", "what this machine has of what the project needs"),
 }
 

@@ -71,7 +71,7 @@ def models() -> str:
 def digits() -> str:
     """Split and measured accuracy of the bundled vit_digits."""
     from golden.data.digits import digits_split
-    from golden.models.load import DIGITS_WEIGHTS, load_model
+    from golden.models.load import bundled_weights, load_model
     from golden.training.digits import accuracy
 
     train, test = digits_split()
@@ -82,7 +82,7 @@ def digits() -> str:
                 str(len(train)),
                 str(len(test)),
                 f"{accuracy(load_model('vit_digits').module):.2f} %",
-                f"{DIGITS_WEIGHTS.stat().st_size:,} bytes",
+                f"{bundled_weights('vit_digits').stat().st_size:,} bytes",
             ]
         ],
     )

@@ -10,11 +10,14 @@ from golden.support.errors import PotvitError
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-# FQ-ViT's settings: DeiT crops 0.875 and ViT 0.9 with mean and deviation one half.
+# FQ-ViT's settings: DeiT crops 0.875, Swin and ViT 0.9; ViT's mean and deviation are one half.
 _DEIT = Preprocess(size=224, crop_pct=0.875, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
 
 
 _VIT = Preprocess(size=224, crop_pct=0.9, mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+_SWIN = Preprocess(size=224, crop_pct=0.9, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
 
 
 _DIGITS = Preprocess(size=64, crop_pct=1.0, mean=(0.5,), std=(0.5,))
@@ -26,7 +29,7 @@ class ModelSpec:
 
     Attributes:
         name: name in reports; the command line takes those of the catalogue.
-        timm_name: timm's name, or None for the project's own model.
+        timm_name: timm's name, or None for the project's own models.
         preprocess: picture to input pixels.
         num_classes: length of the logits; 0 for a network that ends in features.
         arguments: of ``timm.create_model``, beside the name.
@@ -49,7 +52,16 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(name="deit_base", timm_name="deit_base_patch16_224", preprocess=_DEIT),
         ModelSpec(name="vit_base", timm_name="vit_base_patch16_224", preprocess=_VIT),
         ModelSpec(name="vit_large", timm_name="vit_large_patch16_224", preprocess=_VIT),
+        *(
+            ModelSpec(
+                name=f"swin_{size}",
+                timm_name=f"swin_{size}_patch4_window7_224",
+                preprocess=_SWIN,
+            )
+            for size in ("tiny", "small", "base")
+        ),
         ModelSpec(name="vit_digits", timm_name=None, preprocess=_DIGITS, num_classes=10),
+        ModelSpec(name="swin_digits", timm_name=None, preprocess=_DIGITS, num_classes=10),
     )
 }
 

@@ -11,7 +11,7 @@ from golden.models.request import FEATURES, ModelRequest
 from golden.support.errors import PotvitError
 
 INTERPOLATIONS = ("bicubic", "bilinear", "nearest")
-HELP = "deit_tiny, vit_digits, ..., timm:NAME, or a checkpoint file that names its architecture"
+HELP = "deit_tiny, swin_tiny, ..., timm:NAME, or a checkpoint file that names its architecture"
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, option: bool = False) -> None:

@@ -14,7 +14,7 @@ from golden.data.pictures import Sample, file_sample, sample_photos
 from golden.support.errors import PotvitError
 from golden.support.locations import data_folder
 
-#: The data set that needs no files; the default for vit_digits.
+#: The data set that needs no files; the default for vit_digits and swin_digits.
 DIGITS = "digits"
 #: Pictures of a train/ folder that calibrate by default; there may be a million.
 FOLDER_CALIBRATION = 200
@@ -92,7 +92,7 @@ def open_dataset(data: str | Path | None, spec: ModelSpec) -> Dataset:
     evaluates), an ImageNet-style folder (``train/`` calibrates, ``val/`` evaluates; one folder
     per class), any other folder with pictures (they calibrate, and have no labels), the word
     ``digits``, or None: the two scikit-learn photos to calibrate on and nothing to evaluate (digits
-    for vit_digits).
+    for vit_digits and swin_digits).
 
     Raises:
         PotvitError: says what is missing or wrong, down to file and line.
@@ -175,7 +175,9 @@ def _plain_folder(folder: Path) -> Dataset:
 
 def _digits(spec: ModelSpec) -> Dataset:
     if spec.timm_name is not None:
-        raise PotvitError(f"the data set {DIGITS!r} is for vit_digits, not for {spec.name}")
+        raise PotvitError(
+            f"the data set {DIGITS!r} is for vit_digits and swin_digits, not for {spec.name}"
+        )
     from golden.data.digits import digits_split
 
     train, test = digits_split()

@@ -137,7 +137,7 @@ def fitted_spec(spec: ModelSpec, request: ModelRequest, checkpoint: Checkpoint |
     """The model as the weights and the request want it.
 
     Raises:
-        PotvitError: timm cannot build it, it is no VisionTransformer, or what is said about it
+        PotvitError: timm cannot build it, it is neither a ViT nor a Swin, or what is said about it
             contradicts itself.
     """
     if spec.timm_name is None:
@@ -192,7 +192,7 @@ def _from_file(
     found = dict(arguments)
     state = checkpoint.state
     if "num_classes" not in request.arguments:
-        head = state.get("head.weight")
+        head = state.get("head.weight", state.get("head.fc.weight"))
         found["num_classes"] = 0 if head is None else len(head)
         if head is None and "head.bias" in state:
             del found["num_classes"]
@@ -231,10 +231,12 @@ def create(spec: ModelSpec) -> Any:
     """Timm's module of ``spec`` with fresh weights.
 
     Raises:
-        PotvitError: timm refuses the arguments, or makes something else than a VisionTransformer.
+        PotvitError: timm refuses the arguments, or makes neither a VisionTransformer
+            nor a SwinTransformer.
     """
     ensure_torchvision()
     import timm
+    from timm.models.swin_transformer import SwinTransformer
     from timm.models.vision_transformer import VisionTransformer
 
     assert spec.timm_name is not None
@@ -245,9 +247,9 @@ def create(spec: ModelSpec) -> Any:
         said = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PotvitError(f"timm cannot build {spec.timm_name} with {said}: {reason}") from None
-    if not isinstance(module, VisionTransformer):
+    if not isinstance(module, VisionTransformer | SwinTransformer):
         raise PotvitError(
-            f"{spec.timm_name} is timm's {type(module).__name__}: only its VisionTransformer has "
-            "an integer form here"
+            f"{spec.timm_name} is timm's {type(module).__name__}: only its VisionTransformer and "
+            "its SwinTransformer have an integer form here"
         )
     return module

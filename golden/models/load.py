@@ -17,8 +17,8 @@ from golden.models.request import ModelRequest
 from golden.models.weights import check_weights, file_sha256, state_sha256
 from golden.support.locations import data_folder
 
-#: Weights of the embedded model, part of the package.
-DIGITS_WEIGHTS = Path(__file__).parent.parent / "assets" / "vit_digits.safetensors"
+#: Weights of the embedded models, part of the package: ``<name>.safetensors``.
+ASSETS = Path(__file__).parent.parent / "assets"
 #: Seed of the weights used when no others can be had.
 RANDOM_SEED = 0
 
@@ -28,7 +28,7 @@ class LoadedModel:
     """A float model in evaluation mode and the origin of its weights.
 
     Attributes:
-        module: timm VisionTransformer, float32, gradients off.
+        module: timm VisionTransformer or SwinTransformer, float32, gradients off.
         spec: what was loaded.
         weights_source: "file:<name>", "data", "pretrained", "bundled" or "random seed <n>"; every
             report repeats it. A file with several sets of weights: "file:<name>[<key>]".
@@ -62,8 +62,8 @@ def find_model(request: ModelRequest) -> FoundModel:
     """Settle which network and which weights a request means.
 
     Weights come from the first of: `request.weights`, the checkpoint that the model names, the
-    package's own file (vit_digits), ``$POTVIT_DATA/<timm name>.safetensors``, the pretrained
-    download (given up within 10 s); else there are none.
+    package's own file (vit_digits, swin_digits), ``$POTVIT_DATA/<timm name>.safetensors``, the
+    pretrained download (given up within 10 s); else there are none.
 
     Raises:
         PotvitError: unknown model; unreadable weights; shapes that contradict the request;
@@ -86,13 +86,32 @@ def find_model(request: ModelRequest) -> FoundModel:
     return FoundModel(spec=spec, checkpoint=checkpoint, source=source, request=request)
 
 
+def bundled_weights(name: str) -> Path:
+    """Where the package keeps the weights of an embedded model, vit_digits or swin_digits."""
+    return ASSETS / f"{name}.safetensors"
+
+
 def build_module(spec: ModelSpec) -> Any:
     """The model's float module with fresh weights, in evaluation mode, gradients off."""
     ensure_torchvision()
+    from timm.models.swin_transformer import SwinTransformer
     from timm.models.vision_transformer import VisionTransformer
 
     if spec.timm_name is not None:
         module = create(spec)
+    elif spec.name == "swin_digits":
+        # 8 x 8 patches in four shifted windows, then 4 x 4 in one; heads of 16.
+        module = SwinTransformer(
+            img_size=64,
+            patch_size=8,
+            in_chans=1,
+            num_classes=spec.num_classes,
+            embed_dim=32,
+            depths=(2, 2),
+            num_heads=(2, 4),
+            window_size=4,
+            drop_path_rate=0.0,
+        )
     else:
         # 17 tokens, three heads of 16: small enough to simulate in seconds.
         module = VisionTransformer(
@@ -192,7 +211,7 @@ def _find_weights(spec: ModelSpec, weights: Path | None) -> tuple[Path | None, s
     if weights is not None:
         return weights, f"file:{weights.name}"
     if spec.timm_name is None:
-        return DIGITS_WEIGHTS, "bundled"
+        return bundled_weights(spec.name), "bundled"
     if (folder := data_folder()) is not None:
         candidate = folder / f"{spec.timm_name}.safetensors"
         if candidate.is_file():

@@ -7,6 +7,7 @@ are scaled until its base-2 logits span `SPAN` within a typical row, measured on
 that scikit-learn carries.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ _LOG2_E = 1.4426950408889634
 
 
 def randomize(module: nn.Module, preprocess: Preprocess, seed: int) -> None:
-    """Overwrite all parameters of a timm VisionTransformer in place.
+    """Overwrite all parameters of a timm VisionTransformer or SwinTransformer in place.
 
     The same seed gives the same weights: draws come from one generator in the order of the
     parameters, and the measured head scales are rounded to quarter octaves, far coarser than
@@ -41,6 +42,8 @@ def _shape_noise(name: str, noise: torch.Tensor) -> torch.Tensor:
         return noise * 0.5
     if kind == "gamma":  # LayerScale: every block still changes the residual
         return torch.exp2(noise * 0.4) * 0.7
+    if kind == "relative_position_bias_table":
+        return noise
     if "norm" in name:
         return torch.exp2(noise * 0.4) if kind == "weight" else noise * 0.2
     if kind == "bias":
@@ -64,23 +67,48 @@ def _spread_logits(module: Any, images: torch.Tensor) -> None:
 
     Blocks of another kind, whose queries are normalised or have no layer of their own, stay.
     """
-    tokens = module.norm_pre(module.patch_drop(module._pos_embed(module.patch_embed(images))))
-    for block in module.blocks:
+    if hasattr(module, "layers"):
+        tokens, blocks = module.patch_embed(images), _stages(module)
+    else:
+        tokens = module.norm_pre(module.patch_drop(module._pos_embed(module.patch_embed(images))))
+        blocks = module.blocks
+    for block in blocks:
+        seen: list[torch.Tensor] = []
         attention: Any = getattr(block, "attn", None)
         fused = getattr(attention, "qkv", None)
         if fused is None or fused.weight.numel() != 3 * tokens.shape[-1] ** 2:
             tokens = block(tokens)
             continue
-        heads, depth = attention.num_heads, tokens.shape[-1] // attention.num_heads
-        normed = block.norm1(tokens)
-        batch, length, width = normed.shape
-        qkv = attention.qkv(normed).reshape(batch, length, 3, heads, depth)
-        query, key = qkv[:, :, 0].transpose(1, 2), qkv[:, :, 1].transpose(1, 2)
-        logits = query @ key.transpose(-1, -2) * depth**-0.5 * _LOG2_E
-        span = (logits.amax(-1) - logits.amin(-1)).transpose(0, 1).reshape(heads, -1)
-        octaves = torch.log2(SPAN / span.median(dim=1).values)
-        factor = torch.exp2(torch.round(octaves * 4) / 4).repeat_interleave(depth)
-        attention.qkv.weight[:width] *= factor[:, None]
-        if attention.qkv.bias is not None:
-            attention.qkv.bias[:width] *= factor
+        handle = attention.register_forward_pre_hook(
+            lambda _module, x, seen=seen: seen.append(x[0])
+        )
+        block(tokens)
+        handle.remove()
+        _spread_heads(attention, seen[0])
         tokens = block(tokens)
+
+
+def _stages(module: Any) -> Iterator[Any]:
+    """A Swin's blocks through all stages, and what stands in front of a stage."""
+    for stage in module.layers:
+        yield stage.downsample
+        yield from stage.blocks
+
+
+def _spread_heads(attention: Any, normed: torch.Tensor) -> None:
+    """Scale the query rows of one attention that reads ``normed`` [N, tokens, C].
+
+    The relative position bias of a window comes on top.
+    """
+    batch, length, width = normed.shape
+    heads, depth = attention.num_heads, width // attention.num_heads
+    qkv = attention.qkv(normed).reshape(batch, length, 3, heads, depth)
+    query, key = qkv[:, :, 0].transpose(1, 2), qkv[:, :, 1].transpose(1, 2)
+    logits = query @ key.transpose(-1, -2) * depth**-0.5 * _LOG2_E
+    span = (logits.amax(-1) - logits.amin(-1)).transpose(0, 1).reshape(heads, -1)
+    span[span == 0] = torch.nan  # padded tokens of a window
+    octaves = torch.log2(SPAN / span.nanmedian(dim=1).values)
+    factor = torch.exp2(torch.round(octaves * 4) / 4).repeat_interleave(depth)
+    attention.qkv.weight[:width] *= factor[:, None]
+    if attention.qkv.bias is not None:
+        attention.qkv.bias[:width] *= factor

@@ -1,8 +1,8 @@
-"""The embedded model vit_digits: its data, its training, its command.
+"""The embedded models vit_digits and swin_digits: their data and their training.
 
 Data: scikit-learn's 1797 handwritten digits, 8 x 8 pixels of 0..16. Every fourth picture of each
 class, in the set's order, is for testing (445); the others train (1352). A picture
-becomes the model's 64 x 64 by repeating each pixel 8 times each way, its value times 15.
+becomes a model's 64 x 64 by repeating each pixel 8 times each way, its value times 15.
 """
 
 from typing import Any
@@ -11,18 +11,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from golden.catalogue.models import model_spec
+from golden.catalogue.models import MODELS, ModelSpec, model_spec
 from golden.data.digits import GAIN, REPEAT, digits_arrays, enlarge
 from golden.models.load import build_module
 from golden.support.progress import progress
 
+#: The models that this command trains: those whose weights are part of the package.
+NAMES = tuple(spec.name for spec in MODELS.values() if spec.timm_name is None)
 EPOCHS = 300
 _BATCH = 64
 _RATE = 4e-3
 
 
-def train(epochs: int = EPOCHS, seed: int = 0) -> tuple[dict[str, torch.Tensor], float]:
-    """Train from scratch; float16 weights and their test accuracy in percent.
+def train(
+    epochs: int = EPOCHS, seed: int = 0, name: str = "vit_digits"
+) -> tuple[dict[str, torch.Tensor], float]:
+    """Train one of ``NAMES`` from scratch; float16 weights and their test accuracy in percent.
 
     AdamW with warm-up and cosine decay, label smoothing, small random shifts, turns, and scalings
     of the 8 x 8 pictures, and an exponential moving average of the weights, which is what is
@@ -32,24 +36,18 @@ def train(epochs: int = EPOCHS, seed: int = 0) -> tuple[dict[str, torch.Tensor],
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _train(epochs, seed)
+        return _train(model_spec(name), epochs, seed)
     finally:
         torch.set_num_threads(threads)
 
 
-def _train(epochs: int, seed: int) -> tuple[dict[str, torch.Tensor], float]:
-    spec = model_spec("vit_digits")
+def _train(spec: ModelSpec, epochs: int, seed: int) -> tuple[dict[str, torch.Tensor], float]:
     images, labels, testing = digits_arrays()
     x = torch.from_numpy(images[~testing]).float()[:, None]
     y = torch.from_numpy(labels[~testing])
     torch.manual_seed(seed)
     model = build_module(spec).train().requires_grad_(True)
-    for name, parameter in model.named_parameters():
-        # timm's deviation of 0.02 suits widths of hundreds, not 48.
-        if parameter.ndim == 2:
-            torch.nn.init.xavier_uniform_(parameter)
-        elif name == "pos_embed":
-            torch.nn.init.normal_(parameter, std=0.2)
+    _initialize(model)
     average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
@@ -62,7 +60,7 @@ def _train(epochs: int, seed: int) -> tuple[dict[str, torch.Tensor], float]:
         optimizer, max_lr=_RATE, total_steps=steps, pct_start=0.1
     )
     step = 0
-    for _ in progress(range(epochs), "training vit_digits"):
+    for _ in progress(range(epochs), f"training {spec.name}"):
         for chosen in torch.randperm(len(x))[: steps // epochs * _BATCH].split(_BATCH):
             logits = model(_as_input(_distort(x[chosen])))
             loss = F.cross_entropy(logits, y[chosen], label_smoothing=0.1)
@@ -80,13 +78,22 @@ def _train(epochs: int, seed: int) -> tuple[dict[str, torch.Tensor], float]:
     return state, accuracy(model.eval())
 
 
+def _initialize(model: Any) -> None:
+    """Start from weights that suit widths of tens: timm's deviation of 0.02 is for hundreds."""
+    for name, parameter in model.named_parameters():
+        if name == "pos_embed" or name.endswith("relative_position_bias_table"):
+            torch.nn.init.normal_(parameter, std=0.2)
+        elif parameter.ndim == 2:
+            torch.nn.init.xavier_uniform_(parameter)
+
+
 def accuracy(model: Any) -> float:
-    """Top-1 of a float vit_digits on the test pictures, percent."""
-    spec = model_spec("vit_digits")
+    """Top-1 of a float digits model on the test pictures, percent."""
+    preprocess = model_spec(NAMES[0]).preprocess
     images, labels, testing = digits_arrays()
     pixels = np.stack([enlarge(image)[..., None] for image in images[testing]])
     with torch.no_grad():
-        found = model(spec.preprocess.normalize(pixels)).argmax(1).numpy()
+        found = model(preprocess.normalize(pixels)).argmax(1).numpy()
     return float(100 * np.mean(found == labels[testing]))
 
 
@@ -111,6 +118,6 @@ def _distort(x: torch.Tensor) -> torch.Tensor:
 
 def _as_input(x: torch.Tensor) -> torch.Tensor:
     """Float 8 x 8 of 0..16 to normalized [N, 1, 64, 64], as `Preprocess.normalize` does it."""
-    preprocess = model_spec("vit_digits").preprocess
+    preprocess = model_spec(NAMES[0]).preprocess
     large = x.repeat_interleave(REPEAT, 2).repeat_interleave(REPEAT, 3)
     return (large * (GAIN / 255) - preprocess.mean[0]) / preprocess.std[0]

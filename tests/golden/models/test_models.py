@@ -46,7 +46,8 @@ def test_timm_imports_in_a_fresh_process():
 
 def test_all_models_are_known_with_their_preprocessing():
     assert list(MODELS) == [
-        "deit_tiny", "deit_small", "deit_base", "vit_base", "vit_large", "vit_digits",
+        "deit_tiny", "deit_small", "deit_base", "vit_base", "vit_large",
+        "swin_tiny", "swin_small", "swin_base", "vit_digits", "swin_digits",
     ]  # fmt: skip
     assert MODELS["deit_tiny"].preprocess.resize == 256
     assert MODELS["vit_base"].preprocess.resize == 248
@@ -68,7 +69,7 @@ def test_digits_shape_suits_the_accelerator():
 def test_bundled_weights(no_data):
     model = load_model("vit_digits")
     assert model.weights_source == "bundled"
-    assert model.weights_sha256 == models.file_sha256(models.DIGITS_WEIGHTS)
+    assert model.weights_sha256 == models.file_sha256(models.bundled_weights("vit_digits"))
     assert not model.module.training
 
 

@@ -76,7 +76,7 @@ def test_names_that_timm_does_not_know():
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("resnet18", "ResNet"), ("swin_tiny_patch4_window7_224", "SwinTransformer")]
+    ("name", "kind"), [("resnet18", "ResNet"), ("swinv2_tiny_window8_256", "SwinTransformerV2")]
 )
 def test_other_networks_of_timm(name, kind):
     refused(f"{name} is timm's {kind}: only its VisionTransformer", f"timm:{name}")

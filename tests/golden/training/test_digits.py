@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from golden.catalogue.models import MODELS
 from golden.data.datasets import open_dataset
 from golden.data.digits import digits_arrays, digits_split
-from golden.models.load import DIGITS_WEIGHTS, load_model
+from golden.models.load import bundled_weights, load_model
 from golden.training.digits import accuracy, train
 
 
@@ -44,7 +44,7 @@ def test_bundled_accuracy():
 
 
 def test_bundled_file_is_small():
-    assert DIGITS_WEIGHTS.stat().st_size < 300_000
+    assert bundled_weights("vit_digits").stat().st_size < 300_000
 
 
 def test_training_learns_and_repeats_itself():
@@ -68,7 +68,7 @@ def test_command_writes_a_loadable_file(tmp_path):
     assert "on the test pictures" in done.stdout
     assert "\r" not in done.stderr  # no progress bar where there is no terminal
     state = load_file(out)
-    assert set(state) == set(load_file(DIGITS_WEIGHTS))
+    assert set(state) == set(load_file(bundled_weights("vit_digits")))
     assert {tensor.dtype for tensor in state.values()} == {torch.float16}
     assert os.listdir(tmp_path) == ["w.safetensors"]
     assert load_model("vit_digits", out).weights_source == "file:w.safetensors"
