@@ -46,7 +46,7 @@ takes-explore      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWA
 takes-search       := MODEL CONFIG ATTN DATA WEIGHTS SEED BUDGET TARGET WORKERS
 takes-classify     := IMAGE MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA
 takes-synth        := CONFIG SET TARGET UNIT LIBERTY WORKERS OUT
-takes-train-digits := SEED OUT
+takes-train-digits := MODEL SEED OUT
 
 VARIABLES := $(patsubst option-%,%,$(filter option-%,$(.VARIABLES)))
 GOALS     := $(or $(MAKECMDGOALS),help)
@@ -176,7 +176,7 @@ classify: $(READY) ## a picture through the RTL: make classify IMAGE=photo.jpg
 synth: $(READY) ## area or timing by open tools
 	$(PY) -m synth run $(call options,$(takes-$@))
 
-train-digits: $(READY) ## train vit_digits again (minutes; same bits on the same machine)
+train-digits: $(READY) ## train vit_digits (or MODEL=swin_digits) again (minutes; same bits on the same machine)
 	$(PY) -m golden train-digits $(call options,$(takes-$@))
 
 record: $(READY) ## keep the figures of build/ that the README shows in docs/data

@@ -69,21 +69,23 @@ def models() -> str:
 
 
 def digits() -> str:
-    """Split and measured accuracy of the bundled vit_digits."""
+    """Split and measured accuracy of the embedded models."""
     from golden.data.digits import digits_split
     from golden.models.load import bundled_weights, load_model
-    from golden.training.digits import accuracy
+    from golden.training.digits import NAMES, accuracy
 
     train, test = digits_split()
     return markdown(
-        ["training pictures", "test pictures", "float top-1", "weights file"],
+        ["model", "training pictures", "test pictures", "float top-1", "weights file"],
         [
             [
+                f"`{name}`",
                 str(len(train)),
                 str(len(test)),
-                f"{accuracy(load_model('vit_digits').module):.2f} %",
-                f"{bundled_weights('vit_digits').stat().st_size:,} bytes",
+                f"{accuracy(load_model(name).module):.2f} %",
+                f"{bundled_weights(name).stat().st_size:,} bytes",
             ]
+            for name in NAMES
         ],
     )
 

@@ -31,7 +31,7 @@ from golden.evaluation.study_table import document
 from golden.execute.batched import Executor
 from golden.graph import ir
 from golden.models.load import LoadedModel, load_model
-from golden.ops.softmax import ExpForm, LogIntSoftmax
+from golden.ops.softmax import MASKED, ExpForm, LogIntSoftmax
 from golden.quant import QuantOptions, quantize_pixels
 from golden.quant.learn.defaults import FOLDER as KEPT
 from golden.quant.learn.defaults import more_pictures
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = select(args.rows)
     require_writable(args.out)
     study = Study(args.model, args.data, args.calib, args.limit, fresh=args.fresh)
-    for row in progress(chosen, "study"):
+    for row in progress([row for row in chosen if study.applies(row)], "study"):
         study.row(row)
     for row in progress([r for r in chosen if r.section in SUBSET_SECTIONS], "subsets"):
         for seed in range(args.subsets):
@@ -118,6 +118,10 @@ class Study:
         self.pictures = hashlib.sha256(self.calib.tobytes() + self.dev.tobytes()).hexdigest()
         self.fp_calib = float_logits(self.model, self.calib)
         self.fp_dev = float_logits(self.model, self.dev)
+
+    def applies(self, row: Row) -> bool:
+        """Whether the row changes something: weights of a class token need one."""
+        return not row.class_token or getattr(self.model.module, "cls_token", None) is not None
 
     def facts(self) -> dict[str, Any]:
         """What the document says about model and pictures."""
@@ -273,7 +277,7 @@ def codes_off(graph: ir.Graph, pixels: npt.NDArray[np.uint8]) -> float | None:
     nodes = [node for node in graph.nodes if isinstance(node, ir.Softmax) and node.fmt is not None]
     if not nodes:
         return None
-    traced = Executor(graph).trace(pixels, [e for n in nodes for e in (n.inputs[0], n.output)])
+    traced = Executor(graph).trace(pixels, [x for n in nodes for x in (*n.inputs, n.output)])
     differ = total = 0
     for node in nodes:
         assert node.fmt is not None
@@ -281,8 +285,10 @@ def codes_off(graph: ir.Graph, pixels: npt.NDArray[np.uint8]) -> float | None:
         x = traced[node.inputs[0]].astype(np.float64)
         octaves = 1.0 if node.form is ExpForm.BASE2 else float(np.log2(np.e))
         distance = np.ldexp(x.max(-1, keepdims=True) - x, node.logit_exp[:, None, None]) * octaves
-        e = np.floor(np.ldexp(np.exp2(-distance), 32) + 0.5).astype(np.int64)
-        wanted = unit.codes(e, e.sum(-1, keepdims=True))
+        power = np.floor(np.ldexp(np.exp2(-distance), 32) + 0.5).astype(np.int64)
+        if node.masked:
+            power[x == MASKED] = 0
+        wanted = unit.codes(power, power.sum(-1, keepdims=True))
         differ += int((wanted != traced[node.output]).sum())
         total += wanted.size
     return 100 * differ / total

@@ -20,6 +20,7 @@ from golden.execute.batched import Executor
 from golden.graph import ir
 from golden.models.float_trace import float_trace
 from golden.models.load import LoadedModel
+from golden.ops.softmax import MASKED
 from golden.quant.vit.attention import code_weights, query_scale
 
 Floats = npt.NDArray[np.float64]
@@ -59,13 +60,15 @@ def ledger(
     for name in names:
         reference = wanted.pop(name).double().numpy()
         value = got.pop(name)
-        real = _real(nodes[name], value, graph)
+        real = _undone(name, _real(nodes[name], value, graph), reference, factors)
+        hidden = np.isnan(reference)  # masked keys: there is nothing to compare
+        reference[hidden] = real[hidden] = 0.0
         entries.append(
             Entry(
                 tensor=name,
-                sqnr_db=sqnr_db(reference, _undone(name, real, reference, factors)),
-                saturated=_saturated(value),
-                elements=value.size,
+                sqnr_db=sqnr_db(reference, real),
+                saturated=_saturated(value, nodes[name]),
+                elements=value.size - int(hidden.sum()),
             )
         )
     return [asdict(entry) for entry in entries]
@@ -117,11 +120,11 @@ def _undone(
     """
     axes = tuple(range(real.ndim - 1))
     block, _, kind = name.rpartition(".")
-    if kind in ("ln1", "ln2", "q"):
+    if kind in ("ln0", "ln1", "ln2", "q"):
         factors[name] = _factor(real, reference)
         return np.asarray(np.ldexp(real, factors[name]))
     if kind == "scores":
-        return np.asarray(real + (reference - real).mean(-1, keepdims=True))
+        return np.asarray(real + np.nanmean(reference - real, -1, keepdims=True))
     if kind not in ("k", "v", "attn"):
         return real
     mean = reference.mean(axes)
@@ -141,7 +144,10 @@ def _factor(real: Floats, reference: Floats) -> npt.NDArray[np.int64]:
     return np.rint(np.log2(ratio)).astype(np.int64)
 
 
-def _saturated(value: npt.NDArray[Any]) -> float | None:
+def _saturated(value: npt.NDArray[Any], node: ir.Node) -> float | None:
     if value.dtype != np.int8:
         return None
-    return round(100 * float(((value == -128) | (value == 127)).mean()), 3)
+    lowest = -128
+    if isinstance(node, ir.Scores) and node.windows is not None and node.windows.masks:
+        value, lowest = value[value != MASKED], MASKED + 1
+    return round(100 * float(((value == lowest) | (value == 127)).mean()), 3)

@@ -25,6 +25,11 @@ class Row:
         kept = "".join(c if c.isalnum() else "-" for c in f"{self.section} {self.name}".lower())
         return "-".join(part for part in kept.split("-") if part)
 
+    @property
+    def class_token(self) -> bool:
+        """Whether the row is about the weight of the class token."""
+        return not self.changes.keys().isdisjoint(("class_weight", "read_weight"))
+
     def options(self) -> QuantOptions:
         """Return the quantizer's options."""
         changes = dict(self.changes)

@@ -22,7 +22,7 @@ def document(
     subsets: list[tuple[Row, list[dict[str, Any]]]],
 ) -> str:
     """Return the whole document: what was measured and how, one table a section."""
-    parts = [_introduction(facts)]
+    parts = [_introduction(facts, bool(matrix))]
     for section, entries in groupby(rows, key=lambda entry: entry[0].section):
         lines = "".join(_line(row, found) for row, found in entries)
         parts.append(f"## {section}\n{_HEADER}{lines}")
@@ -33,12 +33,13 @@ def document(
     return "\n".join(parts)
 
 
-def _introduction(facts: dict[str, Any]) -> str:
+def _introduction(facts: dict[str, Any], matrix: bool) -> str:
     calib, dev = facts["calib"], facts["dev"]
+    words = "--matrix" if matrix else f"--model {facts['model']} --calib {calib} --out FILE"
     return f"""\
 # Accuracy: every option, measured
 
-Written by `python -m golden study --matrix`; do not edit.
+Written by `python -m golden study {words}`; do not edit.
 Model `{facts["model"]}`, weights: {facts["weights"]} (sha256 {facts["weights_sha256"][:16]}),
 data set `{facts["data"]}`.
 

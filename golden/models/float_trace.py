@@ -2,59 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
-Trace = dict[str, torch.Tensor]
+from golden.models.recorder import Recorder, Trace
+from golden.models.swin_trace import swin_trace
 
 
 @torch.inference_mode()
 def float_trace(module: Any, normalized: torch.Tensor) -> Trace:
-    """Run a timm ViT on float32 [N, C, H, W]; every edge that has a float meaning.
+    """Run a timm ViT or Swin on float32 [N, C, H, W]; every edge that has a float meaning.
 
     ``scores`` are ``q k^T / sqrt(d)``, ``codes`` the probabilities, ``q`` unscaled; ``norm`` is
     the class token's, [N, 1, C], and ``logits`` [N, 1, classes], as in the graph. Without a
     classifier ``features`` [N, tokens, C] stands for both.
     """
-    trace: Trace = {}
-    handles = []
-
-    def keep(name: str) -> Callable[..., None]:
-        def hook(_module: Any, _inputs: Any, output: torch.Tensor) -> None:
-            trace[name] = output
-
-        return hook
-
-    def keep_input(name: str) -> Callable[..., None]:
-        def hook(_module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
-            trace[name] = inputs[0]
-
-        return hook
-
-    for i, block in enumerate(module.blocks):
-        prefix = f"blocks.{i}"
-        handles += [
-            block.norm1.register_forward_hook(keep(f"{prefix}.ln1")),
-            block.attn.qkv.register_forward_hook(keep(f"{prefix}.qkv")),
-            block.attn.proj.register_forward_pre_hook(keep_input(f"{prefix}.attn")),
-            block.norm2.register_forward_pre_hook(keep_input(f"{prefix}.res1")),
-            block.norm2.register_forward_hook(keep(f"{prefix}.ln2")),
-            block.mlp.fc1.register_forward_hook(keep(f"{prefix}.fc1")),
-            block.mlp.act.register_forward_hook(keep(f"{prefix}.gelu")),
-            block.register_forward_hook(keep(f"{prefix}.res2")),
-        ]
-    handles += [
-        module.blocks[0].register_forward_pre_hook(keep_input("embed")),
-        final_norm(module).register_forward_hook(keep("norm")),
-    ]
-    try:
+    if hasattr(module, "layers"):
+        return swin_trace(module, normalized)
+    with Recorder() as recorder:
+        for i, block in enumerate(module.blocks):
+            prefix = f"blocks.{i}"
+            recorder.output(block.norm1, f"{prefix}.ln1")
+            recorder.output(block.attn.qkv, f"{prefix}.qkv")
+            recorder.input(block.attn.proj, f"{prefix}.attn")
+            recorder.input(block.norm2, f"{prefix}.res1")
+            recorder.output(block.norm2, f"{prefix}.ln2")
+            recorder.output(block.mlp.fc1, f"{prefix}.fc1")
+            recorder.output(block.mlp.act, f"{prefix}.gelu")
+            recorder.output(block, f"{prefix}.res2")
+        recorder.input(module.blocks[0], "embed")
+        recorder.output(final_norm(module), "norm")
         result = module(normalized)
-    finally:
-        for handle in handles:
-            handle.remove()
+    trace = recorder.trace
     if module.num_classes:
         norm = trace["norm"]
         trace |= {"norm": norm[:, :1] if norm.ndim == 3 else norm[:, None]}

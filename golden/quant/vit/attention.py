@@ -11,15 +11,12 @@ from golden.graph import ir
 from golden.ops.shift_attention import HALF_STEP
 from golden.ops.softmax import AttnFormat, ExpForm
 from golden.quant.calibrate import Calibrator, Floats, ints
-from golden.quant.search import pot
 from golden.quant.search.linear import LinearParameters, in_chunks
-from golden.quant.search.observers import ranges
+from golden.quant.vit.parameters import Block
+from golden.quant.vit.scores import LOG2_E, scores
 from golden.quant.vit.stages import projection
 
-LOG2_E = math.log2(math.e)
-LOGIT_MIN, LOGIT_MAX = -5, 0
-#: Pictures that the searches over attention matrices look at.
-SEARCH_PICTURES = 16
+#: Pictures that attention's exponent is searched on.
 VALUE_PICTURES = 64
 #: Equalization's factors are 2**-OCTAVES to 2**OCTAVES.
 OCTAVES = 4
@@ -47,60 +44,8 @@ def code_weights(fmt: AttnFormat | None) -> torch.Tensor:
     return torch.from_numpy(np.where(codes >= fmt.zero_code, 0.0, table))
 
 
-def scores(cal: Calibrator, prefix: str, heads: int, m: int) -> str:
-    """Logits at one exponent per head, chosen by the error of the probabilities they give."""
-    q, k = f"{prefix}.q", f"{prefix}.k"
-    qh, kh = (
-        cal.values[x][:SEARCH_PICTURES]
-        .reshape(-1, cal.values[x].shape[1], heads, cal.values[x].shape[2] // heads)
-        .transpose(1, 2)
-        .double()
-        for x in (q, k)
-    )
-    depth = qh.shape[-1]
-    exps = (cal.exponent(q) + cal.exponent(k))[::depth] - m
-    logits = (qh @ kh.transpose(-1, -2)).numpy()
-    base = 1.0 if cal.options.exp is ExpForm.BASE2 else LOG2_E
-    weight = cal.class_weight
-    chosen = [
-        _logit_exponent(cal.options.method, np.ldexp(logits[:, h], exps[h]), base, weight)
-        for h in range(heads)
-    ]
-    node = ir.Scores(
-        name=f"{prefix}.scores",
-        inputs=(q, k),
-        output=f"{prefix}.scores",
-        heads=heads,
-        shift=ints(np.array(chosen) - exps),
-    )
-    cal.add(node, chosen)
-    cal.drop(q, k)
-    return node.output
-
-
-def _logit_exponent(method: str, x: Floats, base: float, class_weight: float) -> int:
-    """Exponent in -5..0 for one head's logits [N, T, T]."""
-    middle = int(pot.centre(ranges(method, x.reshape(len(x), -1, 1)))[0])
-    tried = sorted({min(max(middle + o, LOGIT_MIN), LOGIT_MAX) for o in pot.WINDOW})
-    if len(tried) == 1:
-        return tried[0]
-    wanted = _probabilities(x, base)
-    rows = np.ones(x.shape[1])
-    rows[0] = class_weight
-    errors = [
-        np.square(_probabilities(pot.rounded(x, e), base) - wanted).sum((0, 2)) @ rows
-        for e in tried
-    ]
-    return tried[int(np.argmin(errors))]
-
-
-def _probabilities(x: Floats, base: float) -> Floats:
-    powers = np.exp2((x - x.max(-1, keepdims=True)) * base)
-    return np.asarray(powers / powers.sum(-1, keepdims=True))
-
-
-def codes(cal: Calibrator, prefix: str) -> str:
-    """Softmax node on the scores."""
+def codes(cal: Calibrator, prefix: str, masked: bool) -> str:
+    """Softmax node on the scores; ``masked`` where windows mask keys."""
     options = cal.options
     source = f"{prefix}.scores"
     node = ir.Softmax(
@@ -111,6 +56,7 @@ def codes(cal: Calibrator, prefix: str) -> str:
         form=options.exp,
         fmt=options.format,
         rule=options.code_rule,
+        masked=masked,
     )
     cal.add(node, 0)
     cal.drop(source)
@@ -125,12 +71,15 @@ def value_centre(cal: Calibrator, prefix: str, v: torch.Tensor, heads: int) -> F
     one, so ``u`` returns exactly through the projection's bias.
     """
     table = code_weights(cal.options.format).square()
-    rows = torch.ones(v.shape[1], dtype=torch.float64)
+    code = cal.values[f"{prefix}.codes"]
+    rows = torch.ones(code.shape[-1], dtype=torch.float64)
     rows[0] = cal.class_weight
     n, tokens, channels = v.shape
-    power = in_chunks(
-        lambda part: (rows @ table[part.long()]).transpose(1, 2), cal.values[f"{prefix}.codes"]
-    )
+
+    def column_sums(part: torch.Tensor) -> torch.Tensor:
+        return (rows @ table[part.long()]).transpose(-1, -2).flatten(1, -2)
+
+    power = in_chunks(column_sums, code)
     split = v.reshape(n, tokens, heads, -1).double()
     total = (split * power[..., None]).sum((0, 1)) / power.sum((0, 1))[:, None]
     return np.asarray(total.reshape(channels).numpy())
@@ -146,8 +95,9 @@ def attend(cal: Calibrator, prefix: str, heads: int) -> str:
     code, v = (cal.values[x][:VALUE_PICTURES] for x in inputs)
 
     def product(code: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        split = v.reshape(*v.shape[:2], heads, depth).transpose(1, 2).double()
-        return (table[code.long()] @ split).transpose(1, 2).reshape(v.shape)
+        keys = (*code.shape[:-3], code.shape[-1])  # pictures, and windows where there are some
+        split = v.reshape(*keys, heads, depth).transpose(-2, -3).double()
+        return (table[code.long()] @ split).transpose(-2, -3).reshape(v.shape)
 
     real = np.ldexp(in_chunks(product, code, v).numpy(), v_exp)
     out = int(cal.observe(real)[0])
@@ -185,7 +135,7 @@ def attention(
     source: str,
     layer: LinearParameters,
     targets: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-    heads: int,
+    block: Block,
     read: float,
 ) -> tuple[str, Floats, Floats]:
     """LN1's output to attention's output: its edge, and V's shift [C] and scale [C].
@@ -194,7 +144,7 @@ def attention(
     fused QKV layer with smoothing folded in, ``targets`` the float q, k, v. The class token counts
     for ``read`` tokens wherever rows are queries.
     """
-    options = cal.options
+    options, heads = cal.options, block.heads
     channels = targets[0].shape[-1]
     factor, m = query_scale(channels // heads, options.exp)
     q, k, v = (layer.rows(i * channels, (i + 1) * channels) for i in range(3))
@@ -210,8 +160,8 @@ def attention(
     projection(cal, f"{prefix}.k", source, k, target, heads)
     shift = none
     with cal.weighing(read):
-        scores(cal, prefix, heads, m)
-        codes(cal, prefix)
+        scores(cal, prefix, block, m)
+        codes(cal, prefix, block.windows is not None and block.windows.masks)
         if options.centre_values:
             shift = value_centre(cal, prefix, targets[2], heads)
     scale = one

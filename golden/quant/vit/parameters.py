@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from golden.ops.gelu import Activation
+from golden.ops.windows import Windows
 from golden.quant.search.linear import LinearParameters
 
 
@@ -59,7 +60,11 @@ class Norm:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
-    """A transformer block; ``qkv`` is the fused layer [3C, C], ``activation`` follows ``fc1``."""
+    """A transformer block; ``qkv`` is the fused layer [3C, C], ``activation`` follows ``fc1``.
+
+    ``windows`` is the order of tokens in which attention stays inside windows, None for attention
+    over all of them; ``bias`` [heads, n, n] is then added to the logits ``q k^T / sqrt(d)``.
+    """
 
     norm1: Norm
     qkv: Layer
@@ -69,6 +74,14 @@ class Block:
     activation: Activation
     fc2: Layer
     heads: int
+    windows: Windows | None = None
+    bias: torch.Tensor | None = None
+
+
+def embedded_patches(embed: Layer, images: torch.Tensor) -> torch.Tensor:
+    """Return tokens [N, T, C] in rows of the grid of normalised float32 [N, channels, H, W]."""
+    made = F.conv2d(images, embed.weight, embed.bias, stride=embed.weight.shape[-1])
+    return made.flatten(2).transpose(1, 2)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,8 +107,7 @@ class Vit:
 
     def patches(self, images: torch.Tensor) -> torch.Tensor:
         """Return the embedded patches [N, T - P, C] of normalised float32 [N, channels, H, W]."""
-        made = F.conv2d(images, self.embed.weight, self.embed.bias, stride=self.patch)
-        return made.flatten(2).transpose(1, 2)
+        return embedded_patches(self.embed, images)
 
     def embedded(self, patches: torch.Tensor) -> torch.Tensor:
         """Return the residual stream [N, T, C] in front of the first block."""

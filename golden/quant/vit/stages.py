@@ -11,8 +11,10 @@ import torch
 
 from golden.catalogue.preprocess import Preprocess
 from golden.execute.reference import patches
+from golden.execute.tokens import Gather
 from golden.graph import ir
 from golden.ops.gelu import Activation, Gelu
+from golden.ops.windows import Windows
 from golden.quant.calibrate import Calibrator, Floats, ints
 from golden.quant.search import pot, smoothing
 from golden.quant.search.linear import LinearParameters
@@ -20,7 +22,7 @@ from golden.quant.search.observers import ranges
 from golden.quant.search.ptf import residual_exponents
 from golden.quant.vit import norms
 from golden.quant.vit.activations import precise
-from golden.quant.vit.parameters import Norm, Vit
+from golden.quant.vit.parameters import Layer, Norm, Vit
 
 CONSTANT_MAX = (1 << 15) - 1
 
@@ -34,34 +36,12 @@ def accumulate(node: ir.Linear, cal: Calibrator) -> tuple[torch.Tensor, npt.NDAr
 def embed(cal: Calibrator, vit: Vit, preprocess: Preprocess, target: torch.Tensor) -> str:
     """Patch embedding and position constants; ``target`` [N, T-P, C] is the float embedding.
 
-    ``(x/255 - mean)/std`` of ``x = 128 + q`` folds into the weights (``W / (255 std)``) and the
-    constants; the rows of the P prefix tokens have no products.
+    The constant part of what is folded into the weights goes into the constants; the rows of the
+    P prefix tokens have no products.
     """
-    layer = vit.embed.parameters()
-    channels, patch = preprocess.channels, vit.patch
-    mean, std = np.array(preprocess.mean), np.array(preprocess.std)
-    kernel = layer.weight.reshape(-1, channels, patch * patch)
-    centre = (kernel.sum(2) * ((128 / 255 - mean) / std)).sum(1)
-    kernel = kernel / (255 * std)[None, :, None]
-    folded = LinearParameters(
-        weight=kernel.transpose(0, 2, 1).reshape(len(kernel), -1), bias=layer.bias + centre
-    )
-    images = cal.values["image"].numpy()
-    x = torch.from_numpy(np.stack([patches(image, patch).astype(np.int8) for image in images]))
-    linear = cal.accumulator("patch_embed", "image", folded, target, x=x)
+    linear = patch_layer(cal, vit.embed, preprocess, target)
     acc = cal.add(
-        ir.PatchEmbed(
-            name="patch_embed",
-            inputs=("image",),
-            output="embed.acc",
-            patch=patch,
-            prefix=len(vit.prefix),
-            weight=linear.weight,
-            weight_exp=linear.weight_exp,
-            bits=linear.bits,
-        ),
-        linear.weight_exp,
-        wire=True,
+        patch_node(linear, vit.patch, prefix=len(vit.prefix)), linear.weight_exp, wire=True
     )
     position = vit.position.double().numpy().copy()
     position[: len(vit.prefix)] += vit.prefix.double().numpy()
@@ -69,8 +49,60 @@ def embed(cal: Calibrator, vit: Vit, preprocess: Preprocess, target: torch.Tenso
     return residual(cal, "embed", acc, position)
 
 
-def residual(cal: Calibrator, name: str, acc: str, old: str | Floats) -> str:
-    """Residual adder of an accumulator and the old residual's edge (or constants [T, C])."""
+def folded_patches(embed: Layer, preprocess: Preprocess) -> LinearParameters:
+    """Return the patch embedding of centred pixels ``q = x - 128``, K ordered (ky, kx, channel).
+
+    ``(x/255 - mean)/std`` folds into the weights (``W / (255 std)``) and, for its constant part,
+    into the bias.
+    """
+    layer, channels = embed.parameters(), preprocess.channels
+    mean, std = np.array(preprocess.mean), np.array(preprocess.std)
+    kernel = layer.weight.reshape(len(layer.weight), channels, -1)
+    centre = (kernel.sum(2) * ((128 / 255 - mean) / std)).sum(1)
+    kernel = kernel / (255 * std)[None, :, None]
+    return LinearParameters(
+        weight=kernel.transpose(0, 2, 1).reshape(len(kernel), -1), bias=layer.bias + centre
+    )
+
+
+def patch_layer(
+    cal: Calibrator, embed: Layer, preprocess: Preprocess, target: torch.Tensor
+) -> ir.Linear:
+    """The quantized patch embedding as a linear layer; ``target`` is its float output."""
+    side = embed.weight.shape[-1]
+    images = cal.values["image"].numpy()
+    x = torch.from_numpy(np.stack([patches(image, side).astype(np.int8) for image in images]))
+    return cal.accumulator("patch_embed", "image", folded_patches(embed, preprocess), target, x=x)
+
+
+def patch_node(
+    linear: ir.Linear, patch: int, *, prefix: int, bias: npt.NDArray[np.int32] | None = None
+) -> ir.PatchEmbed:
+    """The graph's node of a quantized patch embedding."""
+    return ir.PatchEmbed(
+        name="patch_embed",
+        inputs=("image",),
+        output="embed.acc",
+        patch=patch,
+        prefix=prefix,
+        weight=linear.weight,
+        weight_exp=linear.weight_exp,
+        bits=linear.bits,
+        bias=bias,
+    )
+
+
+def residual(
+    cal: Calibrator,
+    name: str,
+    acc: str,
+    old: str | Floats | None,
+    windows: Windows | None = None,
+) -> str:
+    """Residual adder of an accumulator and the old residual's edge (or constants [T, C]).
+
+    Without either the accumulator begins the stream. It may come in the order of ``windows``.
+    """
     acc_exp = cal.exponent(acc)
     made_by = cal.nodes[-1]
     assert isinstance(made_by, ir.Linear | ir.PatchEmbed)
@@ -79,6 +111,8 @@ def residual(cal: Calibrator, name: str, acc: str, old: str | Floats) -> str:
     inputs: tuple[str, ...]
     if isinstance(old, str):
         old_exp, inputs = cal.exponent(old), (acc, old)
+    elif old is None:
+        old_exp, inputs = acc_exp, (acc,)
     else:
         widest = float(np.abs(old).max())
         exponent = math.ceil(math.log2(widest / CONSTANT_MAX)) if widest > 0 else -15
@@ -97,11 +131,15 @@ def residual(cal: Calibrator, name: str, acc: str, old: str | Floats) -> str:
         lo=lo,
         shift=np.zeros_like(fine),
         constant=constant,
+        windows=windows,
     )
-    addend = cal.values[old] if isinstance(old, str) else torch.from_numpy(constant)[None]
-    total = (cal.values[acc].long() << torch.from_numpy(la)) + (
-        addend.long() << torch.from_numpy(lo)
-    )
+    total = cal.values[acc]
+    if windows is not None:
+        total = Gather(windows.places(), total.device)(total)
+    total = total.long() << torch.from_numpy(la)
+    if old is not None:
+        addend = cal.values[old] if isinstance(old, str) else torch.from_numpy(constant)[None]
+        total += addend.long() << torch.from_numpy(lo)
     exps = residual_exponents(
         cal.options.method,
         cal.real(total, fine),
@@ -122,18 +160,14 @@ def layer_norm(
     bits: int,
     *,
     output: str | None = None,
+    windows: Windows | None = None,
 ) -> tuple[str, npt.NDArray[np.int64]]:
     """Integer LayerNorm; its edge and ``log2`` of the smoothing divided out of its output.
 
     ``following`` [O, C] are the float weights that read it, of ``bits``; None: no smoothing. The
-    edge is ``output``, or bears the node's name.
+    edge is ``output``, or bears the node's name; its tokens are in the order of ``windows``.
     """
-    exps = cal.exponent(source)
-    alpha = ints(exps - exps.min())
-    gamma, beta = norm.weight.double().numpy(), norm.bias.double().numpy()
-    value = cal.values[source]
-    step = max(1, -(-value.numel() // (1 << 22)))
-    y = norms.normalized(value[::step], alpha) * gamma + beta
+    alpha, gamma, beta, y = _normalized(cal, source, norm)
     options = cal.options
     smooth = np.zeros(len(gamma), np.int64)
     if following is not None:
@@ -149,7 +183,37 @@ def layer_norm(
     node = norms.layer_norm(
         name, source, alpha=alpha, gamma=gamma, beta=beta, smooth=smooth, exponent=exponent
     )
-    return cal.add(replace(node, output=output or name), exponent), smooth
+    node = replace(node, output=output or name, windows=windows)
+    return cal.add(node, exponent), smooth
+
+
+def stream_norm(cal: Calibrator, name: str, source: str, norm: Norm) -> str:
+    """Integer LayerNorm that writes the residual stream: every channel at an exponent of its own.
+
+    The powers of two above the base are divided out of gamma and beta, as smoothing is.
+    """
+    alpha, gamma, beta, y = _normalized(cal, source, norm)
+    options = cal.options
+    exps = residual_exponents(options.method, y, factors=options.ptf, class_weight=cal.class_weight)
+    base = int(exps.min())
+    node = norms.layer_norm(
+        name, source, alpha=alpha, gamma=gamma, beta=beta, smooth=exps - base, exponent=base
+    )
+    cal.add(node, exps)
+    cal.drop(source)
+    return name
+
+
+def _normalized(
+    cal: Calibrator, source: str, norm: Norm
+) -> tuple[npt.NDArray[np.int32], Floats, Floats, Floats]:
+    """Return alpha, float gamma and beta, and the real output on some pictures."""
+    exps = cal.exponent(source)
+    alpha = ints(exps - exps.min())
+    gamma, beta = norm.weight.double().numpy(), norm.bias.double().numpy()
+    value = cal.values[source]
+    step = max(1, -(-value.numel() // (1 << 22)))
+    return alpha, gamma, beta, norms.normalized(value[::step], alpha) * gamma + beta
 
 
 def projection(

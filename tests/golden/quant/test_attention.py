@@ -14,6 +14,7 @@ from golden.ops import ShiftAttention
 from golden.ops.softmax import AttnFormat, ExpForm
 from golden.quant import QuantOptions, quantize_pixels
 from golden.quant.vit import attention
+from golden.quant.vit.scores import logit_exponent
 
 
 @pytest.mark.parametrize(("depth", "m"), [(16, 2), (64, 3), (32, 2), (48, 2)])
@@ -40,9 +41,9 @@ def test_code_weights_are_what_the_shifters_do(fmt):
 def test_logit_exponent_stays_in_range_and_avoids_clipping():
     rng = np.random.default_rng(1)
     narrow = rng.normal(0, 0.3, (2, 9, 9))
-    assert attention._logit_exponent("minmax", narrow, 1.0, 1.0) == -5
+    assert logit_exponent("minmax", narrow, 1.0, 1.0) == -5
     wide = rng.normal(0, 60, (2, 9, 9))
-    assert attention._logit_exponent("minmax", wide, 1.0, 1.0) in (-1, 0)
+    assert logit_exponent("minmax", wide, 1.0, 1.0) in (-1, 0)
 
 
 def test_octaves_are_half_the_ratio_and_bounded():

@@ -1,0 +1,46 @@
+"""Keeps what the modules of a float network read and made during one pass."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import torch
+
+Trace = dict[str, torch.Tensor]
+
+
+class Recorder:
+    """A ``with`` block in which chosen modules leave their tensors in ``trace``."""
+
+    def __init__(self) -> None:
+        self.trace: Trace = {}
+        self._handles: list[Any] = []
+
+    def output(self, module: Any, name: str) -> None:
+        """Keep what ``module`` makes as ``name``."""
+
+        def hook(_module: Any, _inputs: Any, output: torch.Tensor) -> None:
+            self.trace[name] = output
+
+        self._handles.append(module.register_forward_hook(hook))
+
+    def input(self, module: Any, name: str) -> None:
+        """Keep what ``module`` reads as ``name``."""
+
+        def hook(_module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+            self.trace[name] = inputs[0]
+
+        self._handles.append(module.register_forward_pre_hook(hook))
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()

@@ -1,0 +1,1 @@
+"""The quantizer of Swin: shifted windows, patch merging, mean pooling."""
