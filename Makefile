@@ -46,6 +46,7 @@ takes-explore      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWA
 takes-search       := MODEL CONFIG ATTN DATA WEIGHTS SEED BUDGET TARGET WORKERS
 takes-classify     := IMAGE MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA
 takes-synth        := CONFIG SET TARGET UNIT LIBERTY WORKERS OUT
+takes-formal       := UNIT OUT
 takes-train-digits := MODEL SEED OUT
 
 VARIABLES := $(patsubst option-%,%,$(filter option-%,$(.VARIABLES)))
@@ -93,7 +94,7 @@ unexport $(VARIABLES) $(filter PYTHON% PYTEST_% MYPY% RUFF_%,$(filter-out \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor lint format test test-all coverage eval bench export verilog sim report explore search classify \
-	synth train-digits record readme clean
+	synth formal train-digits record readme clean
 
 help: ## list the targets and their variables
 	@awk ' \
@@ -175,6 +176,9 @@ classify: $(READY) ## a picture through the RTL: make classify IMAGE=photo.jpg
 
 synth: $(READY) ## area or timing by open tools
 	$(PY) -m synth run $(call options,$(takes-$@))
+
+formal: $(READY) ## prove properties of the hardware, with mutants that the proofs reject
+	$(PY) -m formal prove $(call options,$(takes-$@))
 
 train-digits: $(READY) ## train vit_digits (or MODEL=swin_digits) again (minutes; same bits on the same machine)
 	$(PY) -m golden train-digits $(call options,$(takes-$@))

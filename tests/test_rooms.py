@@ -34,9 +34,15 @@ FLOORS = {
         "formats",
         "lib",
         "program bus norm",
-        "array attention dma buffers sequencer host",
+        "array attention dma buffers sequencer host rules",
         "operators top",
         "compiler interpreter",
+        "commands",
+        "__main__",
+    ),
+    "formal": (
+        "kit",
+        "proofs",
         "commands",
         "__main__",
     ),
@@ -53,7 +59,7 @@ FLOORS = {
 }
 
 #: What a package may import of the others, by room; everything below it in this order.
-PACKAGES = ("golden", "hw", "sim", "synth", "tools")
+PACKAGES = ("golden", "hw", "formal", "sim", "synth", "tools")
 
 #: The interpreter executes what the compiler made: it may not share its mistakes.
 FORBIDDEN = {

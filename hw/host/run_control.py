@@ -148,7 +148,7 @@ class Control(wiring.Component):
             m.d.comb += code.eq(Error.ABORTED)
         with m.If((self.watchdog != 0) & (cycle >= self.watchdog)):
             m.d.comb += code.eq(Error.WATCHDOG)
-        for error in reversed(Error):
+        for error in sorted(set(Error) - {Error.NONE}, reverse=True):
             for u in reversed(range(SEQUENCER + 1)):
                 with m.If(self.faults[error][u]):
                     m.d.comb += [code.eq(error), unit.eq(u)]

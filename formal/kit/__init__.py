@@ -1,0 +1,1 @@
+"""What proofs are written with, and the engine that decides them."""

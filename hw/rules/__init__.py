@@ -1,0 +1,1 @@
+"""Rules of the interfaces as hardware: each a named bit, for proofs and for simulations alike."""
