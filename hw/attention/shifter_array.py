@@ -95,11 +95,13 @@ class ShifterArray(wiring.Component):
         """Registers of what a code means: masks of the two values, and the shift.
 
         Masks are as wide as a value, so that a shifter is two ANDs, an OR and a shift; both are
-        zero where nothing is to be added.
+        zero where nothing is to be added. The shift is zero without a real key: the code of one
+        that is not may never have been written, and 0 shifted by what is undefined is undefined.
         """
         code = self.codes[row * self.keys + key]
         zero = code[:4].all() & (code[4] | ~self.half)
-        some = self.valid & self.real[key] & ~zero
+        there = self.valid & self.real[key]
+        some = there & ~zero
         odd = self.half & code[0]
 
         def register(bits: int, name: str) -> Signal:
@@ -108,7 +110,7 @@ class ShifterArray(wiring.Component):
         use_plain, use_scaled = register(8, "use_plain"), register(8, "use_scaled")
         up = register(4, "up")
         m.d.sync += [
-            up.eq(Mux(self.half, ~code[1:5], 14 - code[:4])),
+            up.eq(Mux(self.half, ~code[1:5], 14 - code[:4]) & there.replicate(4)),
             use_plain.eq((some & ~odd).replicate(8)),
             use_scaled.eq((some & odd).replicate(8)),
         ]
