@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 from amaranth.hdl import Mux, Signal
 
 from formal.kit.proof import Bench, Mutant, Proof
-from hw.sequencer.semaphores import COUNT_BITS, UNITS, Semaphores
+from hw.isa.limits import SEMAPHORE_BITS
+from hw.sequencer.semaphores import UNITS, Semaphores
 
 
 class SemaphoresProof(Proof):
@@ -29,8 +30,8 @@ class SemaphoresProof(Proof):
         bench = Bench()
         bench.m.submodules.unit = unit = target()
         bench.free_inputs(unit)
-        limit = (1 << COUNT_BITS) - 1
-        count = Signal(COUNT_BITS, name="model")
+        limit = (1 << SEMAPHORE_BITS) - 1
+        count = Signal(SEMAPHORE_BITS, name="model")
         wait = Signal(8, name="model_wait")
         bench.m.d.comb += wait.eq(unit.wait[consumer][producer])
         takes, signals = unit.take[consumer], unit.signal[producer][consumer]
