@@ -20,10 +20,10 @@ class ActivationBuffer(wiring.Component):
     -------
     read : the array's; it never waits. store_read : waits for the array.
     drain_write : never waits; a granule of Cn bytes (a half word, or a word if Cn = 2K).
-    attn_write : a word in every bank. norm_write : half a word. patch_write : a word of one bank.
-        Priority drain, attention, patch, norm for each bank and half: a writer waits only while
+    attn_write : a word in every bank. norm_write : half a word. load_write : a word of one bank.
+        Priority drain, attention, load, norm for each bank and half: a writer waits only while
         one of another source writes the same bank and half. (The norm stays in a bank for a whole
-        token; patches that waited for it would follow it from bank to bank.)
+        token; loads that waited for it would follow it from bank to bank.)
     """
 
     def __init__(self, config: Config) -> None:
@@ -38,7 +38,7 @@ class ActivationBuffer(wiring.Component):
                 "drain_write": In(WritePort(addr_data(bits, config.cols, bank=bank, half=1))),
                 "attn_write": In(write_stream(addr_data(bits, size))),
                 "norm_write": In(write_stream(addr_data(bits, config.lanes, bank=bank, half=1))),
-                "patch_write": In(write_stream(addr_data(bits, config.act_bytes, bank=bank))),
+                "load_write": In(write_stream(addr_data(bits, config.act_bytes, bank=bank))),
             }
         )
 
@@ -49,12 +49,12 @@ class ActivationBuffer(wiring.Component):
         share_read(m, en, addr, (self.read.en, self.read.addr), [self.store_read])
 
         drain, attn = self.drain_write, self.attn_write
-        norm, patch = self.norm_write, self.patch_write
+        norm, load = self.norm_write, self.load_write
         half_bits = 8 * config.lanes
         whole = config.cols == config.act_bytes
         # Beside attention, which writes everywhere.
         blocked = {"attn": Signal(2 * config.rows), "norm": Signal(2 * config.rows),
-                   "patch": Signal(2 * config.rows)}  # fmt: skip
+                   "load": Signal(2 * config.rows)}  # fmt: skip
         words = []
         for bank in range(config.rows):
             for half in range(2):
@@ -62,7 +62,7 @@ class ActivationBuffer(wiring.Component):
                 m.submodules[f"bank_{bank}_{half}"] = mem = Memory(half_bits, config.act_words)
                 part = slice(half * half_bits, (half + 1) * half_bits)
                 row = slice(i * half_bits, (i + 1) * half_bits)
-                by_drain, by_norm, by_patch = Signal(), Signal(), Signal()
+                by_drain, by_norm, by_load = Signal(), Signal(), Signal()
                 granule = drain.payload.data.as_value()
                 if whole:
                     granule = granule[part]
@@ -70,13 +70,13 @@ class ActivationBuffer(wiring.Component):
                 m.d.comb += [
                     by_drain.eq(drain.en & (drain.payload.bank == bank) & at_half),
                     by_norm.eq(norm.valid & (norm.p.bank == bank) & (norm.p.half == half)),
-                    by_patch.eq(patch.valid & (patch.p.bank == bank)),
+                    by_load.eq(load.valid & (load.p.bank == bank)),
                 ]
                 # A higher priority blocks the source here if the source wants this bank and half.
                 m.d.comb += [
                     blocked["attn"][i].eq(by_drain),
-                    blocked["patch"][i].eq(by_patch & by_drain),
-                    blocked["norm"][i].eq(by_norm & (by_drain | by_patch)),
+                    blocked["load"][i].eq(by_load & by_drain),
+                    blocked["norm"][i].eq(by_norm & (by_drain | by_load)),
                     mem.rd_en.eq(en),
                     mem.rd_addr.eq(addr),
                 ]
@@ -84,16 +84,16 @@ class ActivationBuffer(wiring.Component):
                     self._write(m, mem, drain.payload.addr, granule, 1)
                 with m.Elif(attn.valid):
                     self._write(m, mem, attn.p.addr, attn.p.data.as_value()[row], attn.ready)
-                with m.Elif(by_patch):
-                    value = patch.p.data.as_value()[part]
-                    self._write(m, mem, patch.p.addr, value, patch.ready)
+                with m.Elif(by_load):
+                    value = load.p.data.as_value()[part]
+                    self._write(m, mem, load.p.addr, value, load.ready)
                 with m.Elif(by_norm):
                     self._write(m, mem, norm.p.addr, norm.p.data.as_value(), norm.ready)
                 words.append(mem.rd_data)
         m.d.comb += [
             attn.ready.eq(~blocked["attn"].any()),
             norm.ready.eq(~attn.valid & ~blocked["norm"].any()),
-            patch.ready.eq(~attn.valid & ~blocked["patch"].any()),
+            load.ready.eq(~attn.valid & ~blocked["load"].any()),
             self.read.data.eq(Cat(words)),
             self.store_read.data.eq(Cat(words)),
         ]

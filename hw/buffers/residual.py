@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from hw.config import Config
 from hw.lib.memory import Memory
-from hw.lib.ports import ReadPort, ReadRequest, WritePort, addr_data
+from hw.lib.ports import ReadPort, ReadRequest, WritePort, addr_data, write_stream
 from hw.lib.read_priority import share_read
 
 
@@ -16,7 +16,7 @@ class ResidualBuffer(wiring.Component):
     """``residual_words`` words of Cn channels of one token.
 
     ``drain_read`` never waits, ``norm_read`` waits for it, ``store_read`` for both;
-    ``drain_write`` never waits.
+    ``drain_write`` never waits, ``load_write`` waits for it.
     """
 
     def __init__(self, config: Config) -> None:
@@ -29,6 +29,7 @@ class ResidualBuffer(wiring.Component):
                 "norm_read": In(ReadRequest(bits, word)),
                 "store_read": In(ReadRequest(bits, data.ArrayLayout(8, cols))),
                 "drain_write": In(WritePort(addr_data(bits, cols))),
+                "load_write": In(write_stream(addr_data(bits, cols))),
             }
         )
 
@@ -36,14 +37,15 @@ class ResidualBuffer(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.mem = mem = Memory(8 * config.cols, config.residual_words)
-        drain, write = self.drain_read, self.drain_write
+        drain, write, load = self.drain_read, self.drain_write, self.load_write
         share_read(
             m, mem.rd_en, mem.rd_addr, (drain.en, drain.addr), [self.norm_read, self.store_read]
         )
         m.d.comb += [
-            mem.wr_en.eq(write.en),
-            mem.wr_addr.eq(write.payload.addr),
-            mem.wr_data.eq(write.payload.data),
+            load.ready.eq(~write.en),
+            mem.wr_en.eq(write.en | load.valid),
+            mem.wr_addr.eq(Mux(write.en, write.payload.addr, load.p.addr)),
+            mem.wr_data.eq(Mux(write.en, write.payload.data.as_value(), load.p.data.as_value())),
             drain.data.eq(mem.rd_data),
             self.norm_read.data.eq(mem.rd_data),
             self.store_read.data.eq(mem.rd_data),

@@ -22,7 +22,8 @@ class BurstSplitter(wiring.Component):
     Members
     -------
     base, limit : first byte and size in bytes of the window.
-    i : ``offset`` of the range in the window (bytes) and its length in ``beats``.
+    i : ``offset`` of the range in the window (bytes; 2^32 and more are outside) and its length in
+        ``beats``.
     o : ``address`` (an AXI address) and ``last`` on the range's final burst.
     idle : no range in work.
     outside, misaligned : the faults.
@@ -30,7 +31,7 @@ class BurstSplitter(wiring.Component):
 
     def __init__(self, config: Config, beats_bits: int = 16) -> None:
         self.config = config
-        beats = data.StructLayout({"offset": 32, "beats": beats_bits})
+        beats = data.StructLayout({"offset": LIMIT_BITS + 1, "beats": beats_bits})
         burst = data.StructLayout({"address": address_layout(), "last": 1})
         super().__init__(
             {
@@ -66,7 +67,7 @@ class BurstSplitter(wiring.Component):
                 with m.If(self.i.valid):
                     m.next = "CHECK"
             with m.State("CHECK"):
-                end = addr[:32] + Cat(C(0, size), left)
+                end = addr[: LIMIT_BITS + 1] + Cat(C(0, size), left)
                 ragged = (addr | self.base)[:size] if size else C(0, 1)
                 start = Signal(ADDR_BITS)
                 m.d.comb += start.eq(self.base + addr)

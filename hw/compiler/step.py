@@ -8,7 +8,7 @@ from typing import Any
 from hw.config import Config
 from hw.formats.memories import Access
 from hw.isa.instruction import UNIT_OF, Unit
-from hw.isa.payload import Load, Op, Patch, Payload, Store, TokenRun
+from hw.isa.payload import Load, Op, Payload, Store, TokenRun
 from hw.program.footprint import Footprint, footprint
 from hw.program.regions import Region, Regions
 
@@ -51,7 +51,7 @@ class Step:
 
     def locate(self, regions: Regions) -> None:
         """Count its window offset from the beginning of the window."""
-        if isinstance(self.body, Load | Patch | Store | TokenRun):
+        if isinstance(self.body, Load | Store | TokenRun):
             self.change(dram=self.body.dram + regions[self.region].offset)
 
     def footprint(self, config: Config) -> Footprint:

@@ -1,4 +1,4 @@
-"""LOAD unit: AXI4 reads into the on-chip memories, image patches included."""
+"""LOAD unit: AXI4 reads into the on-chip memories, token runs included."""
 
 from typing import Any
 
@@ -11,17 +11,18 @@ from hw.bus.burst import LIMIT_BITS
 from hw.config import Config
 from hw.dma.load_writer import (
     CONST,
+    GATHER,
     GELU,
     MEMORIES,
     NORM,
-    PATCH,
     STREAM,
     LoadWriter,
     job_layout,
     write_members,
 )
 from hw.dma.read_issuer import ReadIssuer
-from hw.isa.instruction import PAYLOAD_BITS, Op
+from hw.dma.token_walk import run_legal
+from hw.isa.instruction import PAYLOAD_BITS, Mem, Op
 from hw.isa.layouts import payload_layout
 from hw.isa.limits import LOAD_AHEAD
 from hw.lib.register_queue import RegisterQueue
@@ -30,12 +31,12 @@ STALLS = data.StructLayout({"no_instr": 1, "bus": 1, "const_room": 1, "write": 1
 
 
 def load_instr_layout() -> data.StructLayout:
-    """``payload`` is that of PATCH if ``patch``, else that of LOAD."""
-    return data.StructLayout({"patch": 1, "payload": PAYLOAD_BITS})
+    """``payload`` is that of GATHER if ``gather``, else that of LOAD."""
+    return data.StructLayout({"gather": 1, "payload": PAYLOAD_BITS})
 
 
 class LoadUnit(wiring.Component):
-    """Executes LOAD and PATCH instructions (docs/architecture.md).
+    """Executes LOAD and GATHER instructions (docs/architecture.md).
 
     Bursts are issued ahead of the data, up to `LOAD_AHEAD` instructions and ``outstanding`` bursts.
     One beat per cycle into words as wide as the bus or wider, one word per cycle into narrower
@@ -91,15 +92,18 @@ class LoadUnit(wiring.Component):
         legal, unit = self._decode(m)
         instr = self.instr.p
         load = data.View(payload_layout(Op.LOAD), instr.payload)
-        patch = data.View(payload_layout(Op.PATCH), instr.payload)
+        run = data.View(payload_layout(Op.GATHER), instr.payload)
+        ranges = issuer.i.p.ranges
         take = self.instr.valid & self.instr.ready
         m.d.comb += [
             self.instr.ready.eq(issuer.i.ready & jobs.i.ready & ~halted),
             issuer.base.eq(self.base),
             issuer.limit.eq(self.limit),
             issuer.i.valid.eq(take & legal),
-            issuer.i.p.offset.eq(Mux(instr.patch, patch.dram, load.dram)),
-            issuer.i.p.beats.eq(Mux(instr.patch, patch.beats, load.beats)),
+            ranges.offset.eq(Mux(instr.gather, run.dram, load.dram)),
+            ranges.beats.eq(Mux(instr.gather, run.beats, load.beats)),
+            ranges.runs.eq(Mux(instr.gather, run.runs, 1)),
+            ranges.pitch.eq(run.pitch),
             issuer.i.p.constant.eq(unit == CONST),
             jobs.i.valid.eq(take & legal),
             jobs.i.p.unit.eq(unit),
@@ -133,12 +137,14 @@ class LoadUnit(wiring.Component):
         """Legality and destination of the instruction offered."""
         config, instr = self.config, self.instr.p
         load = data.View(payload_layout(Op.LOAD), instr.payload)
-        patch = data.View(payload_layout(Op.PATCH), instr.payload)
+        run = data.View(payload_layout(Op.GATHER), instr.payload)
         legal, unit = Signal(), Signal(range(5))
         words = {STREAM: config.stream_words, NORM: config.norm_words, GELU: 256, CONST: 2 << 16}
-        with m.If(instr.patch):
-            some = (patch.seg_words != 0) & (patch.patches != 0) & (patch.rows != 0)
-            m.d.comb += [unit.eq(PATCH), legal.eq(some & (patch.bank < config.rows))]
+        with m.If(instr.gather):
+            banks = Mux(run.mem == Mem.ACT, config.rows, 1)
+            inside = (run.bank < banks) & (run.line_bank < banks)
+            memory = (run.mem == Mem.ACT) | (run.mem == Mem.RESIDUAL)
+            m.d.comb += [unit.eq(GATHER), legal.eq(run_legal(run, config) & memory & inside)]
         with m.Else(), m.Switch(load.dest):
             for index, memory in MEMORIES.items():
                 with m.Case(memory):

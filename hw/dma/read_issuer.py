@@ -8,7 +8,12 @@ from amaranth.lib.wiring import In, Out
 
 from hw.bus.axi import ADDR_BITS, address_layout
 from hw.bus.burst import LIMIT_BITS, BurstSplitter
+from hw.bus.ranges import RangeWalk, ranges_layout
 from hw.config import Config
+from hw.isa.payload import Load
+
+#: Width of a range's length.
+BEATS_BITS = Load.width("beats")
 
 
 class ReadIssuer(wiring.Component):
@@ -20,17 +25,18 @@ class ReadIssuer(wiring.Component):
     Members
     -------
     base, limit, outside, misaligned : as for `BurstSplitter`.
-    i : range of ``beats`` from window byte ``offset``.
+    i : ranges of the window.
     ar : AXI read addresses, never withdrawn, also after ``stop``.
     ended : the last beat of a burst is taken.
     const_room : free rows; ``const_freed`` : a beat (or, where it is longer, a row) of constants
         has gone into the FIFO.
-    idle : no range in work; ``pending`` : bursts are unanswered; ``starved`` : waits for room.
+    idle : no range in work or to come; ``pending`` : bursts are unanswered; ``starved`` : waits for
+        room.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        job = data.StructLayout({"offset": 32, "beats": 16, "constant": 1})
+        job = data.StructLayout({"ranges": ranges_layout(BEATS_BITS), "constant": 1})
         super().__init__(
             {
                 "base": In(ADDR_BITS),
@@ -52,16 +58,17 @@ class ReadIssuer(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
-        m.submodules.splitter = splitter = BurstSplitter(config)
+        m.submodules.ranges = ranges = RangeWalk(BEATS_BITS)
+        m.submodules.splitter = splitter = BurstSplitter(config, BEATS_BITS)
+        wiring.connect(m, ranges.o, splitter.i)
         constant = Signal()
         m.d.comb += [
             splitter.base.eq(self.base),
             splitter.limit.eq(self.limit),
-            splitter.i.valid.eq(self.i.valid),
-            splitter.i.p.offset.eq(self.i.p.offset),
-            splitter.i.p.beats.eq(self.i.p.beats),
-            self.i.ready.eq(splitter.i.ready),
-            self.idle.eq(splitter.idle),
+            ranges.i.valid.eq(self.i.valid),
+            ranges.i.p.eq(self.i.p.ranges),
+            self.i.ready.eq(ranges.i.ready),
+            self.idle.eq(splitter.idle & ~ranges.more),
             self.outside.eq(splitter.outside),
             self.misaligned.eq(splitter.misaligned),
         ]

@@ -1,14 +1,16 @@
-"""Data side of the STORE unit: words of the on-chip memories to zero-padded bus beats."""
+"""Data side of the STORE unit: words of the on-chip memories to bus beats."""
 
 from typing import Any
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import Config
+from hw.dma.token_walk import TokenWalk, word_sizes
 from hw.formats.memories import Space, memories
-from hw.isa.instruction import Mem
+from hw.isa.instruction import Mem, Op
+from hw.isa.layouts import payload_layout
 from hw.lib.ports import ReadRequest
 
 SOURCES = {
@@ -35,27 +37,56 @@ def read_members(config: Config) -> dict[str, Any]:
     }
 
 
-class StoreReader(wiring.Component):
-    """Reads ``words`` consecutive words of one source per job and cuts them into beats.
+class _Packing:
+    """What StoreReader knows about the run at hand.
 
-    One beat per cycle while reads are granted; two cycles between jobs.
+    ``slot`` words of RESIDUAL are in the beat that is being made; ``alone``: it has one word,
+    ``full``: with the word that arrives it is whole. ``word_end``: the last beat of a word leaves.
+    ``pads``: words of the run are all there and zero beats follow. ``spent``: no beat is left.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.slots = max(1, config.axi_bytes // word_sizes(config)[Mem.RESIDUAL])
+        self.slot = Signal(range(max(2, self.slots)))
+        self.alone, self.full, self.word_end = Signal(), Signal(), Signal()
+        self.pads, self.spent = Signal(), Signal()
+
+
+class StoreReader(wiring.Component):
+    """Reads the words of a job and makes beats of them: each word its own, or packed.
+
+    STORE reads ``words`` consecutive words of one source and gives each whole beats, the last one
+    padded with zeros. SCATTER reads the words of its segments in RESIDUAL, as `TokenWalk` finds
+    them, and packs them; what is left of a run's beats is zero. One beat per cycle, or one word
+    where several share a beat, while reads are granted; two cycles between jobs.
 
     Members
     -------
-    job : ``source`` (index into `SOURCES`), first ``addr``, ``words``.
-    o : beats, least significant first, the last of a word padded with zeros.
+    job : ``source`` (index into `SOURCES`), first ``addr``, ``words``; or, if ``scatter``, those of
+        ``run``, with ``source`` RESIDUAL.
+    o : beats, least significant byte first.
     active : a job is in work; ``starved`` : it waits for a read.
+    illegal : a word of a run lies beyond the memory, or a run has too few beats; nothing follows.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        job = data.StructLayout({"source": range(len(SOURCES)), "addr": 16, "words": 16})
+        job = data.StructLayout(
+            {
+                "source": range(len(SOURCES)),
+                "addr": 16,
+                "words": 16,
+                "scatter": 1,
+                "run": payload_layout(Op.SCATTER),
+            }
+        )
         super().__init__(
             {
                 "job": In(stream.Signature(job)),
                 "o": Out(stream.Signature(8 * config.axi_bytes)),
                 "active": Out(1),
                 "starved": Out(1),
+                "illegal": Out(1),
                 **read_members(config),
             }
         )
@@ -64,22 +95,26 @@ class StoreReader(wiring.Component):
         m = Module()
         bus, counts = 8 * self.config.axi_bytes, list(beats_per_word(self.config).values())
         most = max(counts)
+        m.submodules.walk = walk = TokenWalk(self.config, banked=False)
         source, addr, unread = Signal(range(len(SOURCES))), Signal(16), Signal(16)
-        granted, taken = Signal(), Signal()
+        scatter, granted, taken = Signal(), Signal(), Signal()
         arriving, held, index = Signal(), Signal(), Signal(range(max(2, most)))
         wire, word = Signal(bus * most), Signal(bus * most, reset_less=True)
         last_index = Array(Const(n - 1, range(most)) for n in counts)[source]
         have, send, finish, want = Signal(), Signal(), Signal(), Signal()
+        run = self._runs(m, walk, taken & scatter, send & scatter, arriving)
         m.d.comb += [
             self.active.eq((unread != 0) | have),
-            have.eq(arriving | held),
-            self.o.valid.eq(have),
+            have.eq((arriving & run.full) | held),
+            self.o.valid.eq(have & ~run.spent),
             # A word arrives when its first beat is due.
             self.o.p.eq(Mux(arriving, wire[:bus], word.word_select(index, bus))),
-            send.eq(have & self.o.ready),
-            finish.eq(send & (index == last_index)),
+            send.eq(self.o.valid & self.o.ready),
+            run.word_end.eq(send & (index == last_index)),
+            finish.eq(run.word_end & ~run.pads),
             # Once true it stays true until the transfer: nothing arrives in between.
-            want.eq((unread != 0) & (~have | finish)),
+            want.eq((unread != 0) & (~have | finish) & ~self.illegal),
+            self.illegal.eq((unread != 0) & scatter & walk.outside | run.spent),
             self.job.ready.eq(~self.active),
             # Without `have`, `want` is there as long as words are unread.
             self.starved.eq((unread != 0) & ~have & ~granted),
@@ -88,10 +123,14 @@ class StoreReader(wiring.Component):
         with m.Switch(source):
             for i, name in enumerate(SOURCES):
                 port = getattr(self, f"{name}_read")
-                m.d.comb += port.req.p.eq(addr)
+                at, value = addr, port.data.as_value()
+                if SOURCES[name] is Mem.RESIDUAL:
+                    at = Mux(scatter, walk.addr, addr)
+                    value = self._packed(value, word, run.slot)
+                m.d.comb += port.req.p.eq(at)
                 with m.Case(i):
                     m.d.comb += [
-                        wire.eq(port.data.as_value()),
+                        wire.eq(value),
                         port.req.valid.eq(want),
                         granted.eq(port.req.ready),
                     ]
@@ -99,10 +138,51 @@ class StoreReader(wiring.Component):
         with m.If(arriving):
             m.d.sync += word.eq(wire)
         with m.If(send):
-            m.d.sync += index.eq(Mux(finish, 0, index + 1))
+            m.d.sync += index.eq(Mux(finish, 0, Mux(run.word_end, index, index + 1)))
+        with m.If(run.word_end & run.pads):
+            m.d.sync += word.eq(0)
         with m.If(taken):
-            m.d.sync += [addr.eq(addr + 1), unread.eq(unread - 1)]
+            m.d.sync += [addr.eq(addr + 1), unread.eq(unread - (~scatter | walk.last))]
         with m.If(self.job.valid & self.job.ready):
             new = self.job.p
-            m.d.sync += [source.eq(new.source), addr.eq(new.addr), unread.eq(new.words)]
+            m.d.comb += walk.start.eq(1)
+            m.d.sync += [
+                source.eq(new.source), addr.eq(new.addr), scatter.eq(new.scatter),
+                unread.eq(Mux(new.scatter, 1, new.words)),
+            ]  # fmt: skip
         return m
+
+    def _runs(
+        self, m: Module, walk: TokenWalk, taken: Any, sent: Any, arriving: Signal
+    ) -> _Packing:
+        """Count the words of a beat and the beats of a run; STORE is one run of full beats."""
+        run, new = _Packing(self.config), self.job.p
+        beats, whole = Signal.like(new.run.beats, init=1), Signal.like(new.run.beats)
+        closing = Signal()
+        m.d.comb += [
+            walk.run.eq(new.run),
+            walk.step.eq(taken),
+            run.full.eq(run.alone | closing | (run.slot == run.slots - 1)),
+            run.pads.eq(closing & (beats != 1)),
+            run.spent.eq(beats == 0),
+        ]
+        with m.If(taken):
+            m.d.sync += closing.eq(walk.run_end)
+        with m.If(arriving):
+            m.d.sync += run.slot.eq(Mux(run.full, 0, run.slot + 1))
+        with m.If(sent):
+            m.d.sync += beats.eq(Mux(closing & run.word_end & ~run.pads, whole, beats - 1))
+        with m.If(self.job.valid & self.job.ready):
+            m.d.sync += [
+                run.alone.eq(~new.scatter), closing.eq(0), run.slot.eq(0),
+                beats.eq(Mux(new.scatter, new.run.beats, 1)), whole.eq(new.run.beats),
+            ]  # fmt: skip
+        return run
+
+    def _packed(self, value: Any, word: Signal, slot: Signal) -> Any:
+        """``value`` behind the ``slot`` words of the beat that are there, zeros behind it."""
+        size, slots = len(value), _Packing(self.config).slots
+        return Cat(
+            Mux(slot == n, value, word.word_select(n, size) & (slot > n).replicate(size))
+            for n in range(slots)
+        )

@@ -2,23 +2,30 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.bus.axi import ADDR_BITS, RESP_OKAY, AxiWrite
 from hw.bus.burst import LIMIT_BITS, BurstSplitter
+from hw.bus.ranges import RangeWalk
 from hw.config import Config
 from hw.dma.store_reader import SOURCES, StoreReader, beats_per_word, read_members
-from hw.isa.instruction import Op
+from hw.dma.token_walk import run_legal
+from hw.isa.instruction import PAYLOAD_BITS, Mem, Op
 from hw.isa.layouts import payload_layout
 from hw.lib.register_queue import RegisterQueue
 
 STALLS = data.StructLayout({"no_instr": 1, "read": 1, "bus": 1})
 
 
+def store_instr_layout() -> data.StructLayout:
+    """``payload`` is that of SCATTER if ``scatter``, else that of STORE."""
+    return data.StructLayout({"scatter": 1, "payload": PAYLOAD_BITS})
+
+
 class StoreUnit(wiring.Component):
-    """Executes STORE instructions (docs/architecture.md): word by word, ``ceil(word/bus)`` beats.
+    """Executes STORE and SCATTER instructions (docs/architecture.md).
 
     One beat per cycle while reads are granted. A burst's data are offered from the cycle after
     its address is, whether or not the address has been accepted: a slave may wait for WVALID
@@ -40,7 +47,7 @@ class StoreUnit(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "instr": In(stream.Signature(payload_layout(Op.STORE))),
+                "instr": In(stream.Signature(store_instr_layout())),
                 "done": Out(1),
                 "busy": Out(1),
                 "fault": Out(1),
@@ -60,46 +67,44 @@ class StoreUnit(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config, instr = self.config, self.instr.p
-        beat_counts = beats_per_word(config)
-        beats_bits = len(instr.words) + max(beat_counts.values()).bit_length()
+        store = data.View(payload_layout(Op.STORE), instr.payload)
+        run = data.View(payload_layout(Op.SCATTER), instr.payload)
+        beats_bits = len(store.words) + max(beats_per_word(config).values()).bit_length()
+        m.submodules.ranges = ranges = RangeWalk(beats_bits)
         m.submodules.splitter = splitter = BurstSplitter(config, beats_bits)
         m.submodules.reader = reader = StoreReader(config)
         for name in read_members(config):
             wiring.connect(m, getattr(reader, name), wiring.flipped(getattr(self, name)))
 
         halted, illegal, broken = Signal(), Signal(), Signal()
-        legal, source, beats = Signal(), Signal.like(reader.job.p.source), Signal(beats_bits)
-        with m.Switch(instr.src):
-            for i, (name, memory) in enumerate(SOURCES.items()):
-                with m.Case(memory):
-                    fits = instr.addr + instr.words <= getattr(config, f"{name}_words")
-                    m.d.comb += [
-                        source.eq(i),
-                        legal.eq((instr.words != 0) & fits),
-                        beats.eq(instr.words * beat_counts[name]),
-                    ]
+        legal, source, beats = self._decode(m, store, run, beats_bits)
         take = self.instr.valid & self.instr.ready
         m.d.comb += [
             halted.eq(self.stop | self.fault | self.window_fault | self.bus_fault),
-            self.instr.ready.eq(splitter.i.ready & reader.job.ready & ~halted),
+            self.instr.ready.eq(ranges.i.ready & reader.job.ready & ~halted),
             splitter.base.eq(self.base),
             splitter.limit.eq(self.limit),
-            splitter.i.valid.eq(take & legal),
-            splitter.i.p.offset.eq(instr.dram),
-            splitter.i.p.beats.eq(beats),
+            ranges.i.valid.eq(take & legal),
+            ranges.i.p.offset.eq(Mux(instr.scatter, run.dram, store.dram)),
+            ranges.i.p.beats.eq(beats),
+            ranges.i.p.runs.eq(Mux(instr.scatter, run.runs, 1)),
+            ranges.i.p.pitch.eq(run.pitch),
             reader.job.valid.eq(take & legal),
             reader.job.p.source.eq(source),
-            reader.job.p.addr.eq(instr.addr),
-            reader.job.p.words.eq(instr.words),
+            reader.job.p.addr.eq(store.addr),
+            reader.job.p.words.eq(store.words),
+            reader.job.p.scatter.eq(instr.scatter),
+            reader.job.p.run.eq(run),
             self.window_fault.eq(splitter.outside),
             self.fault.eq(illegal | splitter.misaligned),
             self.bus_fault.eq(broken),
         ]
-        with m.If(take & ~legal):
+        with m.If((take & ~legal) | reader.illegal):
             m.d.sync += illegal.eq(1)
-        waiting = self._bursts(m, splitter, reader, halted, broken)
+        wiring.connect(m, ranges.o, splitter.i)
+        waiting = self._bursts(m, splitter, reader, halted, broken, ranges.more)
         m.d.comb += [
-            self.busy.eq(reader.active | ~splitter.idle | waiting),
+            self.busy.eq(reader.active | ~splitter.idle | ranges.more | waiting),
             self.quiet.eq(halted & ~waiting),
             self.stall.no_instr.eq(~self.busy & ~self.instr.valid),
             self.stall.read.eq(reader.starved),
@@ -107,9 +112,35 @@ class StoreUnit(wiring.Component):
         ]
         return m
 
+    def _decode(
+        self, m: Module, store: data.View, run: data.View, beats_bits: int
+    ) -> tuple[Signal, Signal, Signal]:
+        """Legality, source and beats (of a run) of the instruction offered."""
+        config, counts = self.config, beats_per_word(self.config)
+        legal, source, beats = Signal(), Signal(range(len(SOURCES))), Signal(beats_bits)
+        with m.If(self.instr.p.scatter):
+            plain = ~Cat(run.flip, run.bank, run.line_bank).any()
+            whole = ~run.seg_bytes[: (config.cols - 1).bit_length()].any()
+            ours = run.mem == Mem.RESIDUAL
+            m.d.comb += [
+                source.eq(list(SOURCES.values()).index(Mem.RESIDUAL)),
+                legal.eq(run_legal(run, config) & ours & plain & whole),
+                beats.eq(run.beats),
+            ]
+        with m.Else(), m.Switch(store.src):
+            for i, (name, memory) in enumerate(SOURCES.items()):
+                with m.Case(memory):
+                    fits = store.addr + store.words <= getattr(config, f"{name}_words")
+                    m.d.comb += [
+                        source.eq(i),
+                        legal.eq((store.words != 0) & fits),
+                        beats.eq(store.words * counts[name]),
+                    ]
+        return legal, source, beats
+
     def _bursts(
         self, m: Module, splitter: BurstSplitter, reader: StoreReader, halted: Signal,
-        broken: Signal,
+        broken: Signal, more: Signal,
     ) -> Signal:  # fmt: skip
         """Addresses, data and responses; return whether any burst lacks its response."""
         config, axi = self.config, self.axi
@@ -125,7 +156,7 @@ class StoreUnit(wiring.Component):
             lengths.i.valid.eq(fire),
             lengths.i.p.eq(splitter.o.p.address.len),
             finals.i.valid.eq(fire),
-            finals.i.p.eq(splitter.o.p.last),
+            finals.i.p.eq(splitter.o.p.last & ~more),
             finals.o.ready.eq(axi.b.valid),
             axi.b.ready.eq(1),
             final.eq(axi.b.valid & finals.o.p),

@@ -25,7 +25,6 @@ from hw.isa.payload import (
     Matmul,
     Mem,
     Norm,
-    Patch,
     Scatter,
     Store,
     TokenRun,
@@ -55,8 +54,6 @@ class Executor:
         match instr.body:
             case Load() as body:
                 return self._load(body)
-            case Patch() as body:
-                return self._patch(body)
             case Matmul() as body:
                 return self.array.issue(body)
             case Norm() as body:
@@ -96,19 +93,6 @@ class Executor:
         shape = (words, *self.memories.data[space].shape[1:])
         value = raw.view(self.memories.data[space].dtype).reshape(shape)
         return lambda: self.memories.write(space, f.addr + np.arange(words), value=value)
-
-    def _patch(self, f: Patch) -> Callable[[], None]:
-        config = self.config
-        raw = np.array(self._window(f.dram, f.beats * config.axi_bytes))
-        shape = (f.rows, f.patches, f.seg_words, config.act_bytes)
-        if raw.size != np.prod(shape):
-            raise PotvitError(f"illegal instruction: PATCH of {raw.size} bytes for {shape}")
-        value = (raw ^ 0x80).view(np.int8).reshape(shape)
-        ky, p, w = np.ogrid[: f.rows, : f.patches, : f.seg_words]
-        token = f.bank + p
-        at = f.addr + token // config.rows * f.stride + ky * f.seg_words + w
-        bank = np.broadcast_to(token % config.rows, at.shape)
-        return lambda: self.memories.write(Space.ACT, at, bank, value=value)
 
     def _norm(self, f: Norm) -> Callable[[], None]:
         config, mem = self.config, self.memories

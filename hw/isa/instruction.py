@@ -13,7 +13,7 @@ from enum import IntEnum
 from hw.isa.payload import PAYLOAD, PAYLOADS, Mem, Op, Payload
 
 __all__ = [
-    "BUILT", "HEADER", "HEADER_BITS", "INSTR_BYTES", "PAYLOAD", "PAYLOAD_BITS", "UNITS", "UNIT_OF",
+    "HEADER", "HEADER_BITS", "INSTR_BYTES", "PAYLOAD", "PAYLOAD_BITS", "UNITS", "UNIT_OF",
     "Instr", "Mem", "Op", "Unit",
 ]  # fmt: skip
 
@@ -36,18 +36,13 @@ UNITS = len(Unit)
 
 UNIT_OF = {
     Op.LOAD: Unit.LOAD,
-    Op.PATCH: Unit.LOAD,
+    Op.GATHER: Unit.LOAD,
     Op.MATMUL: Unit.ARRAY,
     Op.NORM: Unit.NORM,
     Op.ATTEND: Unit.ATTN,
     Op.STORE: Unit.STORE,
-    Op.GATHER: Unit.LOAD,
     Op.SCATTER: Unit.STORE,
 }
-
-#: What the sequencer dispatches; the others exist for compiler and interpreter, until the DMA
-#: units have them, and are illegal instructions to the accelerator.
-BUILT = tuple(op for op in Op if op not in (Op.GATHER, Op.SCATTER))
 
 HEADER: tuple[tuple[str, int], ...] = (
     ("opcode", 4),

@@ -15,14 +15,13 @@ class Op(IntEnum):
     """Opcodes."""
 
     LOAD = 1
-    PATCH = 2
+    GATHER = 2
     MATMUL = 3
     NORM = 4
     ATTEND = 5
     STORE = 6
     END = 7
     SCATTER = 8
-    GATHER = 9
 
 
 class Mem(IntEnum):
@@ -91,21 +90,6 @@ class Load(Payload):
     words: Annotated[int, 16] = 0
     beats: Annotated[int, 16] = 0
     dram: Annotated[int, 32] = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patch(Payload):
-    """Image rows to patches in ACT."""
-
-    op = Op.PATCH
-    addr: Annotated[int, 16] = 0
-    stride: Annotated[int, 12] = 0
-    beats: Annotated[int, 16] = 0
-    dram: Annotated[int, 32] = 0
-    seg_words: Annotated[int, 8] = 0
-    patches: Annotated[int, 8] = 0
-    rows: Annotated[int, 8] = 0
-    bank: Annotated[int, 6] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +214,7 @@ class End(Payload):
 
 
 PAYLOADS: dict[Op, type[Payload]] = {
-    cls.op: cls for cls in (Load, Patch, Matmul, Norm, Attend, Store, End, Scatter, Gather)
+    cls.op: cls for cls in (Load, Gather, Matmul, Norm, Attend, Store, End, Scatter)
 }
 
 #: Name and width of every payload field by opcode.

@@ -20,7 +20,8 @@ class Gearbox(wiring.Component):
     select : index of the word size; changes only while nothing is held.
     i : beats; ``o`` : words in the low bytes (the rest is undefined).
     last : the word shown ends its sequence; the rest of its beat is dropped.
-    freed : the beats held are used up in this cycle.
+    clear : drop all that is held. freed : the beats held are used up in this cycle.
+    held, bytes_ : number and bytes of the beats held, for who cuts words of his own out of them.
     """
 
     def __init__(self, beat_bytes: int, word_bytes: Sequence[int]) -> None:
@@ -29,35 +30,40 @@ class Gearbox(wiring.Component):
                 raise ValueError(f"sizes must be powers of two, got {size}")
         self.beat_bytes = beat_bytes
         self.word_bytes = tuple(word_bytes)
+        self.slots = slots = max(1, max(word_bytes) // beat_bytes)
         super().__init__(
             {
                 "select": In(range(len(self.word_bytes))),
                 "i": In(stream.Signature(8 * beat_bytes)),
                 "o": Out(stream.Signature(data.ArrayLayout(8, max(self.word_bytes)))),
                 "last": In(1),
+                "clear": In(1),
                 "freed": Out(1),
+                "held": Out(range(slots + 1)),
+                "bytes_": Out(8 * beat_bytes * slots),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         beat = self.beat_bytes
-        slots = max(1, max(self.word_bytes) // beat)
         parts = max(1, beat // min(self.word_bytes))
 
         def of_word(counts: list[int]) -> Any:
             bits = max(1, max(counts).bit_length())
             return Array(Const(n, bits) for n in counts)[self.select]
 
-        held = [Signal(8 * beat, name=f"slot{n}", reset_less=True) for n in range(slots)]
-        filled, part = Signal(range(slots + 1)), Signal(range(parts))
+        held = [Signal(8 * beat, name=f"slot{n}", reset_less=True) for n in range(self.slots)]
+        filled, part = self.held, Signal(range(parts))
         full, load, pop = Signal(), Signal(), Signal()
         m.d.comb += [
             full.eq(filled == of_word([max(1, size // beat) for size in self.word_bytes])),
             self.o.valid.eq(full),
             pop.eq(full & self.o.ready),
+            self.bytes_.eq(Cat(*held)),
             self.freed.eq(
-                pop
+                self.clear
+                | pop
                 & (
                     self.last
                     | (part == of_word([max(1, beat // size) - 1 for size in self.word_bytes]))

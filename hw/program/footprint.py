@@ -19,7 +19,6 @@ from hw.isa.payload import (
     Matmul,
     Mem,
     Norm,
-    Patch,
     Payload,
     Scatter,
     Store,
@@ -74,18 +73,6 @@ def _load(body: Load, config: Config) -> Footprint:
         writes=(Access(Space(body.dest), body.addr, body.addr + body.words),),
         beats_in=body.beats,
         words_in=body.words if body.dest is Mem.GELU else 0,
-    )
-
-
-@footprint.register
-def _patch(body: Patch, config: Config) -> Footprint:
-    groups = (body.bank + body.patches - 1) // config.rows
-    last = body.addr + groups * body.stride + body.rows * body.seg_words
-    return Footprint(
-        reads=(dram_access(body.dram, body.beats, config),),
-        writes=(Access(Space.ACT, body.addr, last),),
-        beats_in=body.beats,
-        words_in=body.patches * body.rows * body.seg_words,
     )
 
 

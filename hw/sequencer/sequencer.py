@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In, Out
 
 from hw.config import Config
 from hw.isa.instruction import (
-    BUILT,
     HEADER,
     INSTR_BYTES,
     PAYLOAD,
@@ -27,10 +26,15 @@ def used_bits(op: Op) -> int:
     return sum(width for _, width in PAYLOAD[op])
 
 
+def ops_of(unit: Unit) -> list[Op]:
+    """The opcodes of a unit; where there are two, a bit below the payload tells the second."""
+    return [op for op, user in UNIT_OF.items() if user is unit]
+
+
 def queue_bits(unit: Unit) -> int:
-    """Payload bits in the queue of a unit; LOAD's lowest bit tells PATCH from LOAD."""
-    ops = [op for op, user in UNIT_OF.items() if user is unit and op in BUILT]
-    return max(used_bits(op) for op in ops) + (len(ops) > 1)
+    """Payload bits in the queue of a unit, with the bit that tells its opcodes apart."""
+    ops = ops_of(unit)
+    return max(used_bits(op) for op in ops) + len(ops) - 1
 
 
 class Sequencer(wiring.Component):
@@ -42,7 +46,8 @@ class Sequencer(wiring.Component):
     Members
     -------
     i : instructions. ``ended``: no more will come (a program without END is illegal).
-    o[u] : payloads for unit u, `PAYLOAD_BITS` wide (LOAD: one bit ``patch`` below it).
+    o[u] : payloads for unit u, `PAYLOAD_BITS` wide (LOAD, STORE: one bit
+        ``gather``, ``scatter`` below it).
     done[u], unit_busy[u] : from unit u.
     dispatched : pulse per instruction. finished : END reached and every unit idle.
     illegal : level, from the cycle after an illegal instruction until reset, its tag in
@@ -55,7 +60,7 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.o_bits = {u: PAYLOAD_BITS + (u is Unit.LOAD) for u in Unit}
+        self.o_bits = {u: PAYLOAD_BITS + len(ops_of(u)) - 1 for u in Unit}
         super().__init__(
             {
                 "i": In(stream.Signature(8 * INSTR_BYTES)),
@@ -132,7 +137,7 @@ class Sequencer(wiring.Component):
                 queue.i.p["wait"].eq(Cat(header[f"wait_{u.name.lower()}"] for u in Unit)),
             ]
         with m.Switch(header.opcode):
-            for op in BUILT:
+            for op in Op:
                 with m.Case(op):
                     m.d.comb += wrong.eq(reserved | (payload[used_bits(op) :] != 0))
                     if op is Op.END:
@@ -141,7 +146,8 @@ class Sequencer(wiring.Component):
                         continue
                     unit = UNIT_OF[op]
                     queue = queues[unit]
-                    body = Cat(op is Op.PATCH, payload) if unit is Unit.LOAD else payload
+                    several = len(ops_of(unit)) > 1
+                    body = Cat(op is ops_of(unit)[-1], payload) if several else payload
                     m.d.comb += [
                         queue.i.p.payload.eq(body),
                         queue.i.valid.eq(self.i.valid & ~found & ~wrong),

@@ -112,7 +112,7 @@ class Core(wiring.Component):
         connect(m, array.act_write, activation.drain_write)
         connect(m, attn.act_write, activation.attn_write)
         connect(m, norm.act_write, activation.norm_write)
-        connect(m, load.patch_write, activation.patch_write)
+        connect(m, load.act_write, activation.load_write)
 
         m.submodules.stream = stream = StreamBuffer(config)
         connect(m, array.w_read, stream.read)
@@ -138,6 +138,7 @@ class Core(wiring.Component):
         connect(m, norm.res_read, residual.norm_read)
         connect(m, store.residual_read, residual.store_read)
         connect(m, array.res_write, residual.drain_write)
+        connect(m, load.residual_write, residual.load_write)
 
         sums = array.stat_read.data.shape()
         m.submodules.statistics = statistics = StatisticsBuffer(config, sums)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hw.config import CODE_BITS, Config
 from hw.formats.memories import Space, memories
 from hw.formats.norm import NORM_CHANNEL
-from hw.isa.payload import Attend, Gather, Load, Matmul, Mem, Norm, Patch, Scatter, Store
+from hw.isa.payload import Attend, Gather, Load, Matmul, Mem, Norm, Scatter, Store
 from hw.lib.numbers import ceil_div
 from hw.program.destination import real_tokens
 from hw.program.footprint import footprint
@@ -37,9 +37,6 @@ def on_chip_bytes(program: Program, config: Config) -> Bytes:
             case Load() as body:
                 size = memories(config)[Space(body.dest)].bytes_
                 found[body.dest.name.lower()]["write"] += body.words * size
-            case Patch() as body:
-                words = body.rows * body.patches * body.seg_words
-                found["act"]["write"] += words * config.act_bytes
             case Gather() as body:
                 words = footprint(body, config).words_in
                 found[body.mem.name.lower()]["write"] += words * run_word_bytes(body, config)

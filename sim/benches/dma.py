@@ -62,6 +62,12 @@ class Dma:
         assert not self.port("done").value
         assert self.port("quiet").value
 
+    async def ends_in(self, fault: str) -> None:
+        """The instructions end in ``fault``, after which the unit is quiet."""
+        await self.memory.until_quiet(self.port("quiet"))
+        for name in FAULTS:
+            assert self.port(name).value == (name == fault), f"{name}, not {fault} alone"
+
     async def refuses(self, payloads: Iterable[int], harmless: Callable[[], bool]) -> None:
         """Every instruction raises ``fault`` and leaves the unit quiet; a reset clears it.
 

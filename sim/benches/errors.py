@@ -160,7 +160,7 @@ async def outside_the_window(dut: Any) -> None:
     """Reads and writes beyond the window never reach the bus."""
     faulty = await system(dut)
     beyond = -(-faulty.program.window // 4096) * 4096
-    for op, unit in ((Op.LOAD, Unit.LOAD), (Op.PATCH, Unit.LOAD), (Op.STORE, Unit.STORE)):
+    for op, unit in ((Op.LOAD, Unit.LOAD), (Op.GATHER, Unit.LOAD), (Op.STORE, Unit.STORE)):
         for offset in (beyond, 0xFFFF_F000):
             dram, _ = faulty.altered(op, dram=offset)
             await faulty.fails(Error.OUTSIDE_WINDOW, int(unit), dram)

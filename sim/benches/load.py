@@ -1,10 +1,14 @@
-"""cocotb bench of the LOAD unit: every destination, patches, faults, stop and speed."""
+"""cocotb bench of the LOAD unit: every destination, faults, stop and speed.
+
+Token runs have a bench of their own (sim/benches/gather.py).
+"""
 
 from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +18,20 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from hw.config import Config
 from hw.isa.instruction import HEADER_BITS, Instr, Mem, Op
-from hw.isa.payload import PAYLOADS
+from hw.isa.payload import Gather, Load, Payload
 from sim.benches.dma import WINDOWS, Dma
+from sim.benches.token_runs import Segment, random_run, segments_of
 from sim.kit.bench import Pauses, Port, drive, serve, write_port
 from sim.kit.bench_config import bench_config, bench_stalls
 
+#: Kinds of instructions that a random sequence holds.
+KINDS = ("stream", "norm", "gelu", "const", "gather")
 
-def payload_of(op: Op, **fields: int) -> int:
+
+def payload_of(body: Payload) -> int:
     """Payload of the unit's instruction port."""
-    raw = int.from_bytes(Instr(body=PAYLOADS[op].of(fields)).pack(), "little") >> HEADER_BITS
-    return raw << 1 | (op is Op.PATCH)
+    raw = int.from_bytes(Instr(body=body).pack(), "little") >> HEADER_BITS
+    return raw << 1 | (body.op is Op.GATHER)
 
 
 class Model:
@@ -35,13 +43,13 @@ class Model:
         self.image = bytearray()
         self.instructions: list[int] = []
         self.wanted: dict[str, list[tuple[Any, ...]]] = {
-            name: [] for name in ("stream", "norm", "gelu", "const", "patch")
+            name: [] for name in ("stream", "norm", "gelu", "const", "act", "residual")
         }
         self.got: dict[str, list[tuple[Any, ...]]] = {name: [] for name in self.wanted}
         self.level = 0
 
     def sizes(self) -> dict[str, tuple[Mem, int, int]]:
-        """Destination code, bytes per word and words of each memory but the patches'."""
+        """Destination code, bytes per word and words of each memory that LOAD fills."""
         c = self.config
         return {
             "stream": (Mem.STREAM, c.stream_bytes, c.stream_words),
@@ -50,7 +58,7 @@ class Model:
             "const": (Mem.CONST, c.const_bytes, 1 << 16),
         }
 
-    def _append(self, size: int, content: bytes | None) -> tuple[int, bytes]:
+    def append(self, size: int, content: bytes | None) -> tuple[int, bytes]:
         """``content`` (random bytes) at the next place in DRAM, with a random gap before it."""
         bus = self.config.axi_bytes
         self.image += self.rng.bytes(bus * int(self.rng.integers(0, 5)))
@@ -62,43 +70,40 @@ class Model:
     def load(self, name: str, words: int, addr: int, content: bytes | None = None) -> None:
         """Append a LOAD of random bytes, or of the start of ``content``."""
         dest, size, _ = self.sizes()[name]
-        at, raw = self._append(words * size, content)
+        at, raw = self.append(words * size, content)
         beats = -(-words * size // self.config.axi_bytes)
         self.instructions.append(
-            payload_of(Op.LOAD, dest=dest, addr=addr, words=words, beats=beats, dram=at)
+            payload_of(Load(dest=dest, addr=addr, words=words, beats=beats, dram=at))
         )
         for i in range(words):
             word = int.from_bytes(raw[i * size : (i + 1) * size], "little")
             self.wanted[name].append((addr + i, word) if name != "const" else (word,))
 
-    def patch(self, content: bytes | None = None, **f: int) -> None:
-        """Append a PATCH of random bytes, or of the start of ``content``."""
+    def gather(self, run: Gather, segments: Iterable[Segment], at: int | None = None) -> None:
+        """Append a GATHER of ``segments``, in this order, from ``at`` (random bytes) on."""
         c = self.config
-        words = f["rows"] * f["patches"] * f["seg_words"]
-        at, raw = self._append(words * c.act_bytes, content)
-        beats = -(-words * c.act_bytes // c.axi_bytes)
-        self.instructions.append(payload_of(Op.PATCH, beats=beats, dram=at, **f))
-        pieces = iter(range(words))
-        for ky in range(f["rows"]):
-            for p in range(f["patches"]):
-                for w in range(f["seg_words"]):
-                    i = next(pieces)
-                    group, bank = divmod(f["bank"] + p, c.rows)
-                    addr = f["addr"] + group * f["stride"] + ky * f["seg_words"] + w
-                    word = bytes(b ^ 0x80 for b in raw[i * c.act_bytes : (i + 1) * c.act_bytes])
-                    self.wanted["patch"].append((addr, bank, int.from_bytes(word, "little")))
+        if at is None:
+            at, _ = self.append((run.runs - 1) * run.pitch + run.beats * c.axi_bytes, None)
+        self.instructions.append(payload_of(replace(run, dram=at + run.dram)))
+        act = run.mem is Mem.ACT
+        size = c.act_bytes if act else c.cols
+        for segment in segments:
+            raw = self.image[at + segment.dram : at + segment.dram + segment.bytes_]
+            if run.flip:
+                raw = bytes(b ^ 0x80 for b in raw)
+            for i in range(-(-len(raw) // size)):
+                word = int.from_bytes(raw[i * size : (i + 1) * size], "little")
+                place = (segment.addr + i, segment.bank) if act else (segment.addr + i,)
+                self.wanted[run.mem.name.lower()].append((*place, word))
 
     def random(self, count: int) -> None:
         """Append random instructions of every kind."""
         c, rng = self.config, self.rng
         for n in range(count):
-            name = ("stream", "norm", "gelu", "const", "patch")[n % 5 if n < 5 else rng.integers(5)]
-            if name == "patch":
-                self.patch(
-                    seg_words=3, patches=int(rng.integers(1, 6)), rows=2,
-                    addr=int(rng.integers(0, c.act_words // 2)), stride=7,
-                    bank=int(rng.integers(0, c.rows)),
-                )  # fmt: skip
+            name = KINDS[n if n < len(KINDS) else rng.integers(len(KINDS))]
+            if name == "gather":
+                run = random_run(rng, c)
+                self.gather(run, segments_of(run, c))
                 continue
             _, size, depth = self.sizes()[name]
             most = min(depth, 256, 6 * 4096 // size)
@@ -107,15 +112,6 @@ class Model:
 
     def network(self, tensors: dict[str, list[bytes]]) -> None:
         """Append loads of a network's own bytes, as much of each as the memories hold."""
-        c = self.config
-        for content in tensors["patch"]:
-            words = len(content) // c.act_bytes
-            per_row = min(4, words, c.act_words // 2)
-            patches = max(1, min(words // per_row, 8))
-            self.patch(
-                content, seg_words=per_row, patches=patches, rows=1, addr=0, stride=per_row,
-                bank=c.rows - 1,
-            )  # fmt: skip
         for name, (_, size, depth) in self.sizes().items():
             for n, content in enumerate(tensors[name]):
                 words = min(len(content) // size, depth, 4096 // size + 1)
@@ -141,7 +137,8 @@ class Model:
             "stream": split("stream", bits["stream"]),
             "norm": split("norm", bits["norm"]),
             "gelu": split("gelu", 8),
-            "patch": split("patch", bits["act"], (c.rows - 1).bit_length()),
+            "act": split("act", bits["act"], (c.rows - 1).bit_length()),
+            "residual": split("residual", bits["residual"]),
         }
 
     def check(self) -> int:
@@ -185,7 +182,7 @@ async def set_up(
     await unit.start("r", limit)
     unit.memory.start_reads(stalls, seed)
     take = model.takers()
-    for n, name in enumerate(("stream", "norm", "patch")):
+    for n, name in enumerate(("stream", "norm", "act", "residual")):
         pauses = Pauses(stalls, seed + 10 + n)
         cocotb.start_soon(serve(dut, f"load__{name}_write", take[name], pauses))
     cocotb.start_soon(write_port(dut, "load__gelu_write", take["gelu"]))
@@ -208,13 +205,13 @@ async def every_destination(dut: Any) -> None:
 @cocotb.test(skip="POTVIT_BENCH_TENSORS" not in os.environ)
 @cocotb.parametrize(window=list(WINDOWS))
 async def network_tensors(dut: Any, window: str) -> None:
-    """Pixels, weights, parameters, tables and constants of a network, pickled by the caller."""
+    """Weights, parameters, tables and constants of a network, pickled by the caller."""
     model = Model(bench_config(), 9)
     model.network(pickle.loads(Path(os.environ["POTVIT_BENCH_TENSORS"]).read_bytes()))
     unit = await set_up(dut, model, bench_stalls(), 19, window=window)
     await unit.wait_done(len(model.instructions))
     model.check()
-    assert all(model.wanted.values()), "a destination received nothing"
+    assert all(model.wanted[name] for name in model.sizes()), "a destination received nothing"
 
 
 @cocotb.test()
@@ -249,26 +246,19 @@ async def illegal_instructions(dut: Any) -> None:
     """Every illegal field raises the fault, nothing is written or hangs."""
     config = bench_config()
     beats = max(1, config.stream_bytes // config.axi_bytes)
-    good = {"dest": Mem.STREAM, "addr": 0, "words": 1, "beats": beats, "dram": 0}
-    patch = {
-        "addr": 0, "stride": 1, "beats": 64, "dram": 0, "seg_words": 1, "patches": 1, "rows": 1,
-        "bank": 0,
-    }  # fmt: skip
+    good = Load(dest=Mem.STREAM, words=1, beats=beats)
     bad = [
-        payload_of(Op.LOAD, **good | {"dest": Mem.VALUE}),
-        payload_of(Op.LOAD, **good | {"addr": config.stream_words}),
-        payload_of(Op.LOAD, **good | {"words": 0}),
-        payload_of(Op.LOAD, **good | {"beats": 0}),
-        payload_of(Op.LOAD, **good | {"dram": 1}),
-        payload_of(Op.LOAD, **good | {"words": 2 * max(1, config.axi_bytes // 8)}),
-        payload_of(Op.PATCH, **patch | {"rows": 0}),
-        payload_of(Op.PATCH, **patch | {"bank": config.rows}),
-        payload_of(Op.PATCH, **patch | {"addr": config.act_words}),
+        replace(good, dest=Mem.VALUE),
+        replace(good, addr=config.stream_words),
+        replace(good, words=0),
+        replace(good, beats=0),
+        replace(good, dram=1),
+        replace(good, words=2 * max(1, config.axi_bytes // 8)),
     ]
     model = Model(config, 6)
     model.image = bytearray(8192)
     unit = await set_up(dut, model, 0.0, 1)
-    await unit.refuses(bad, lambda: not model.got["patch"])
+    await unit.refuses(map(payload_of, bad), lambda: True)
 
 
 @cocotb.test()

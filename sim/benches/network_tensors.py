@@ -20,11 +20,15 @@ def chosen_blocks(graph: ir.Graph) -> tuple[str, ...]:
 
 
 def loaded(graph: ir.Graph, pixels: npt.NDArray[np.uint8], config: Config) -> Tensors:
-    """What a program loads: pixels, weight tiles, LayerNorm parameters, GELU tables, constants."""
+    """What a program loads: pixels, weight tiles, LayerNorm parameters, GELU tables, constants.
+
+    ``tokens`` are tensors that it loads where they have no room on chip.
+    """
     chosen = chosen_blocks(graph)
     half = len(pixels) // 2
     found: Tensors = {"patch": [pixels[:half].tobytes(), pixels[half:].tobytes()]}
-    found |= {name: [] for name in ("stream", "norm", "gelu", "const")}
+    found |= {name: [] for name in ("stream", "norm", "gelu", "const", "tokens")}
+    trace = Executor(graph).trace(pixels[np.newaxis])
     for node in graph.nodes:
         match node:
             case ir.Residual() if node.constant is not None:
@@ -37,6 +41,8 @@ def loaded(graph: ir.Graph, pixels: npt.NDArray[np.uint8], config: Config) -> Te
                 found["norm"].append(norm_words(node, config))
             case ir.Gelu() if node.name.startswith(chosen):
                 found["gelu"].append(node.table.tobytes())
+            case ir.Residual() if node.name.startswith(chosen):
+                found["tokens"].append(trace[node.output][0].tobytes())
             case _:
                 pass
     return found

@@ -1,10 +1,15 @@
-"""cocotb bench of the STORE unit: every source, padding, faults, stop and speed."""
+"""cocotb bench of the STORE unit: every source, padding, faults, stop and speed.
+
+Token runs have a bench of their own (sim/benches/scatter.py).
+"""
 
 from __future__ import annotations
 
 import functools
 import os
 import pickle
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +18,10 @@ import numpy as np
 
 from hw.config import Config
 from hw.dma.store_reader import SOURCES, beats_per_word, word_bytes
-from hw.isa.instruction import HEADER_BITS, Instr
-from hw.isa.payload import Mem, Store
+from hw.isa.instruction import HEADER_BITS, Instr, Mem, Op
+from hw.isa.payload import Payload, Scatter, Store
 from sim.benches.dma import WINDOWS, Dma
+from sim.benches.token_runs import Segment
 from sim.kit.axi_model import ORDERS, AxiMemory
 from sim.kit.bench import Pauses, drive, read_request
 from sim.kit.bench_config import bench_config, bench_stalls
@@ -23,10 +29,10 @@ from sim.kit.bench_config import bench_config, bench_stalls
 UNTOUCHED = 0xAA
 
 
-def payload_of(**fields: int) -> int:
-    """Payload of a STORE."""
-    raw = Instr(body=Store.of(fields)).pack()
-    return int.from_bytes(raw, "little") >> HEADER_BITS
+def payload_of(body: Payload) -> int:
+    """Payload of the unit's instruction port."""
+    raw = int.from_bytes(Instr(body=body).pack(), "little") >> HEADER_BITS
+    return raw << 1 | (body.op is Op.SCATTER)
 
 
 class Model:
@@ -53,11 +59,35 @@ class Model:
         bus = self.config.axi_bytes
         self.image += bytes([UNTOUCHED]) * (bus * int(self.rng.integers(0, 5)))
         at = len(self.image)
-        self.instructions.append(payload_of(src=SOURCES[source], addr=addr, words=words, dram=at))
+        body = Store(src=SOURCES[source], addr=addr, words=words, dram=at)
+        self.instructions.append(payload_of(body))
         size = beats_per_word(self.config)[source] * bus
         for i in range(words):
             self.image += self.word(source, addr + i).to_bytes(size, "little")
         self.touched.update(range(at, len(self.image)))
+
+    def scatter(self, run: Scatter, segments: Iterable[Segment], at: int | None = None) -> None:
+        """Append a SCATTER of ``segments``, in this order, from ``at`` (a new place) on."""
+        bus, size = self.config.axi_bytes, self.config.cols
+        if at is None:
+            at = self.reserve((run.runs - 1) * run.pitch + run.beats * bus)
+        self.instructions.append(payload_of(replace(run, dram=at + run.dram)))
+        for n in range(run.runs):
+            first = at + run.dram + n * run.pitch
+            self.image[first : first + run.beats * bus] = bytes(run.beats * bus)
+            self.touched.update(range(first, first + run.beats * bus))
+        for segment in segments:
+            for i in range(segment.bytes_ // size):
+                first = at + segment.dram + i * size
+                word = self.word("residual", segment.addr + i)
+                self.image[first : first + size] = word.to_bytes(size, "little")
+
+    def reserve(self, size: int) -> int:
+        """A new place of ``size`` bytes, behind a random gap."""
+        gap = self.config.axi_bytes * int(self.rng.integers(0, 5))
+        at = len(self.image) + gap
+        self.image += bytes([UNTOUCHED]) * (gap + size)
+        return at
 
     def network(self, tensors: dict[str, list[bytes]]) -> None:
         """Append stores of a network's own tensors, as much of each as the memories hold.
@@ -182,17 +212,17 @@ async def outside_the_window(dut: Any) -> None:
 async def illegal_instructions(dut: Any) -> None:
     """Every illegal field raises the fault and issues nothing."""
     config = bench_config()
-    good = {"src": Mem.OUT, "addr": 0, "words": 1, "dram": 0}
+    good = Store(src=Mem.OUT, words=1)
     bad = [
-        payload_of(**good | {"src": Mem.GELU}),
-        payload_of(**good | {"addr": config.out_words}),
-        payload_of(**good | {"words": 0}),
-        payload_of(**good | {"dram": 2}),
+        replace(good, src=Mem.GELU),
+        replace(good, addr=config.out_words),
+        replace(good, words=0),
+        replace(good, dram=2),
     ]
     model = Model(config, 6)
     model.image = bytearray(8192)
     unit = await set_up(dut, model, 0.0, 1)
-    await unit.refuses(bad, lambda: not unit.memory.bursts)
+    await unit.refuses(map(payload_of, bad), lambda: not unit.memory.bursts)
 
 
 @cocotb.test()

@@ -19,7 +19,6 @@ from golden.graph import ir
 from golden.support.errors import PotvitError
 from hw.compiler import compile_graph
 from hw.config import Config
-from hw.isa.instruction import BUILT
 from hw.program.program import Program
 from sim.system.harness import dram_bytes, system
 from sim.system.job import STALL_RATE, Job, Run
@@ -71,8 +70,6 @@ def simulate(
     programs = {"plain": compile_graph(graph, config)}
     if checkpoints:
         programs["checkpointed"] = compile_graph(graph, config, checkpoints=True)
-    for program in programs.values():
-        _check_built(program)
     windows = [0, *itertools.accumulate(p.window for p in programs.values())]
     memory = dram_bytes(windows[-1])
     executor = Executor(graph)
@@ -112,14 +109,3 @@ def simulate(
     return Outcome(
         answers=answers, programs=programs, build_seconds=seconds, build_cached=built.cached
     )
-
-
-def _check_built(program: Program) -> None:
-    """Refuse a program whose instructions the RTL does not have."""
-    missing = sorted({i.op.name for i in program.instructions()} - {op.name for op in BUILT})
-    if missing:
-        raise PotvitError(
-            f"on configuration {program.config!r} this network needs {' and '.join(missing)}, "
-            f"which the accelerator does not have yet, for tensors without room on chip: "
-            f"take a larger configuration"
-        )

@@ -11,6 +11,7 @@ from golden.support.errors import PotvitError
 from hw.compiler.frontend.network import Block, Network
 from hw.config import Config
 from hw.isa.limits import SHIFTS
+from hw.isa.payload import Gather
 from hw.lib.numbers import Array, round_up
 
 
@@ -91,8 +92,14 @@ def _check_image(network: Network, config: Config) -> None:
             f"one row of patches is {patch * width * channels} bytes, "
             f"no multiple of the bus, axi_bytes = {config.axi_bytes}"
         )
-    if max(patch, width // patch, patch * channels // config.act_bytes) > 255:
-        raise PotvitError("a patch row longer than 255 words or an image wider than 255 patches")
+    limits = {
+        "rows of a patch": (patch, Gather.width("rows")),
+        "patches side by side": (width // patch, Gather.width("segs")),
+        "bytes in one row of a patch": (patch * channels, Gather.width("seg_bytes")),
+    }
+    for what, (count, bits) in limits.items():
+        if count >= 1 << bits:
+            raise PotvitError(f"{count} {what}: an instruction counts to {(1 << bits) - 1}")
 
 
 def _check_linear(name: str, weight: Array, bias: Array | None, bits: int, config: Config) -> None:

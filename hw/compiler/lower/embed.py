@@ -18,7 +18,7 @@ from hw.compiler.plan.allocate import Part
 from hw.compiler.step import Demand, Step
 from hw.formats.memories import Space, moved_beats
 from hw.isa.limits import MIN_TILE
-from hw.isa.payload import Mem, Patch
+from hw.isa.payload import Gather, Mem
 from hw.lib.numbers import ceil_div
 from hw.program.regions import Region
 
@@ -117,22 +117,27 @@ class EmbedLowering:
     def _load_band(self) -> int:
         """Load the next row of patches; returns the cycles it takes."""
         patch, plan, config = self.network.patch.patch, self.plan, self.config
-        segment = self.row_bytes // self.patches // config.act_bytes
+        segment = self.row_bytes // self.patches
+        words = segment // config.act_bytes
         rows = patch // self._pieces
         size = rows * self.row_bytes
         first = 1 + len(self._band_loads) // self._pieces * self.patches
         group = first // config.rows
         cycles = size // min(config.axi_bytes, config.act_bytes)
         for piece in range(self._pieces):
-            body = Patch(
-                addr=plan.patches.base + group * plan.patches.stride + piece * rows * segment,
+            body = Gather(
+                mem=Mem.ACT,
+                flip=True,
+                addr=plan.patches.base + group * plan.patches.stride + piece * rows * words,
                 stride=plan.patches.stride,
+                bank=first % config.rows,
+                line_addr=words,
+                seg_bytes=segment,
+                segs=self.patches,
+                rows=rows,
+                runs=1,
                 beats=size // config.axi_bytes,
                 dram=len(self._band_loads) * size,
-                seg_words=segment,
-                patches=self.patches,
-                rows=rows,
-                bank=first % config.rows,
             )
             demand = Demand(step=Step(layer=0, body=body, region=Region.PICTURE))
             self._constants_first()

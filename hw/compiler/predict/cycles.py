@@ -14,7 +14,7 @@ from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
 from hw.config import Config
 from hw.isa.instruction import INSTR_BYTES, Unit
-from hw.isa.payload import Attend, Gather, Load, Matmul, Norm, Patch
+from hw.isa.payload import Attend, Gather, Load, Matmul, Norm
 from hw.lib.numbers import ceil_div
 from hw.program.footprint import tile_cycles
 
@@ -132,7 +132,7 @@ class Simulation:
         """Simulate one step; False if it needs the other end of the position FIFO first."""
         step = self.steps[number]
         match step.body:
-            case Load() | Patch() | Gather():
+            case Load() | Gather():
                 return self._load(number, step)
             case Matmul():
                 return self._matmul(number, step, step.body)

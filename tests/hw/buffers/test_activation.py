@@ -32,14 +32,14 @@ def test_random_traffic(simulate, point):
                 for b in range(rows)
                 for h in range(2)
             ]
-        if source == "patch" or (source == "drain" and config.cols == 2 * lanes):
+        if source == "load" or (source == "drain" and config.cols == 2 * lanes):
             return [(payload["bank"], h, addr, data[h * lanes :][:lanes]) for h in range(2)]
         return [(payload["bank"], payload["half"], addr, data)]
 
     sizes = {
         "drain": config.cols,
         "attn": rows * 2 * lanes,
-        "patch": 2 * lanes,
+        "load": 2 * lanes,
         "norm": lanes,
     }
     ports = {name: getattr(dut, f"{name}_write") for name in sizes}
@@ -105,6 +105,6 @@ def test_random_traffic(simulate, point):
 
     simulate(dut, bench)
     assert seen["bytes"] > 5000
-    for source in ("attn", "norm", "patch"):
+    for source in ("attn", "norm", "load"):
         assert seen[source, True] > 20
         assert seen[source, False] > 20

@@ -8,12 +8,12 @@ from hw.formats.statistics import stat_layout
 CONFIG = preset("tiny").change(residual_words=23, max_tokens=11)
 
 
-def test_priority_of_readers_and_in_place_update(simulate):
+def test_priorities_and_in_place_update(simulate):
     rng = random.Random(1)
     dut = ResidualBuffer(CONFIG)
     words = CONFIG.residual_words
     model = [None] * words
-    seen = Counter()
+    seen, writes = Counter(), Counter()
 
     async def bench(ctx):
         for _ in range(1500):
@@ -30,10 +30,20 @@ def test_priority_of_readers_and_in_place_update(simulate):
                     assert bool(ctx.get(port.req.ready)) == (first == i)
             write_at = rng.choice([a for a in range(words) if a not in at])
             data = [rng.randrange(256) for _ in range(CONFIG.cols)]
-            ctx.set(dut.drain_write.en, 1)
+            drains, loads = rng.random() < 0.6, rng.random() < 0.6
+            ctx.set(dut.drain_write.en, drains)
             ctx.set(dut.drain_write.payload, {"addr": write_at, "data": data})
+            load_at = rng.choice([a for a in range(words) if a not in at])
+            load_data = [rng.randrange(256) for _ in range(CONFIG.cols)]
+            ctx.set(dut.load_write.valid, loads)
+            ctx.set(dut.load_write.payload, {"addr": load_at, "data": load_data})
+            assert ctx.get(dut.load_write.ready) == (not drains)
             want = None if first is None else model[at[first]]
-            model[write_at] = data
+            if drains:
+                model[write_at] = data
+            elif loads:
+                model[load_at] = load_data
+            writes[drains, loads] += 1
             await ctx.tick()
             if want is not None:
                 port = (dut.drain_read, dut.norm_read, dut.store_read)[first]
@@ -42,6 +52,7 @@ def test_priority_of_readers_and_in_place_update(simulate):
 
     simulate(dut, bench)
     assert all(seen[i] > 50 for i in range(3))
+    assert len(writes) == 4, "drain and load never met"
 
 
 def test_both_copies_of_the_statistics(simulate):

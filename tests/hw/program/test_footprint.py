@@ -7,7 +7,7 @@ import pytest
 
 from hw.config import preset
 from hw.formats.memories import Access, Space
-from hw.isa.payload import Attend, Load, Matmul, Mem, Norm, Patch, Store
+from hw.isa.payload import Attend, Gather, Load, Matmul, Mem, Norm, Store
 from hw.program.destination import DESTINATIONS, Act, Key, Logit, Out, Residual, Value
 from hw.program.footprint import footprint
 
@@ -72,7 +72,10 @@ def test_dma_counts_beats_and_words():
     assert (made.beats_in, made.words_in) == (8, 256)
     assert made.reads == (Access(Space.DRAM, 2, 10),)
     made = footprint(
-        Patch(addr=5, stride=48, beats=84, seg_words=3, patches=14, rows=4, bank=3), config
+        Gather(
+            addr=5, stride=48, beats=84, seg_bytes=48, segs=14, rows=4, runs=1, bank=3, line_addr=3
+        ),
+        config,
     )
     assert made.writes == (Access(Space.ACT, 5, 5 + 2 * 48 + 4 * 3),)
     assert made.words_in == 14 * 4 * 3

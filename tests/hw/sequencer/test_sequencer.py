@@ -3,9 +3,9 @@ import random
 import pytest
 
 from hw.config import preset
-from hw.isa.instruction import BUILT, PAYLOAD, UNIT_OF, Instr, Op, Unit
+from hw.isa.instruction import PAYLOAD, UNIT_OF, Instr, Op, Unit
 from hw.isa.payload import PAYLOADS, End
-from hw.sequencer.sequencer import Sequencer, queue_bits, used_bits
+from hw.sequencer.sequencer import Sequencer, ops_of, queue_bits, used_bits
 
 UNITS = len(Unit)
 
@@ -15,7 +15,7 @@ def random_program(rng, length):
     count = dict.fromkeys(((p, c) for p in Unit for c in Unit), 0)
     program = []
     for n in range(length):
-        op = rng.choice([op for op in BUILT if op is not Op.END])
+        op = rng.choice([op for op in Op if op is not Op.END])
         unit = UNIT_OF[op]
         waits = {p: rng.randint(0, min(3, count[p, unit])) for p in Unit}
         for p, k in waits.items():
@@ -59,8 +59,8 @@ class Units:
             if ctx.get(out.valid) and ctx.get(out.ready):
                 instr = self.todo[u].pop(0)
                 payload = int.from_bytes(instr.pack(), "little") >> 64
-                if u is Unit.LOAD:
-                    payload = payload << 1 | (instr.op is Op.PATCH)
+                if len(ops_of(u)) > 1:
+                    payload = payload << 1 | (instr.op in (Op.GATHER, Op.SCATTER))
                 assert ctx.get(out.payload) == payload
                 for p, k in instr.waits.items():
                     self.signals[p, u] -= k
@@ -120,10 +120,10 @@ def test_end_waits_for_a_busy_unit(simulate):
 
 
 def _bad_words():
-    good = words([Instr(body=PAYLOADS[op](), tag=7) for op in BUILT])
-    for opcode in (0, *range(8, 16)):
+    good = words([Instr(body=PAYLOADS[op](), tag=7) for op in Op])
+    for opcode in (0, *range(9, 16)):
         yield opcode | 7 << 56
-    for word, op in zip(good, BUILT, strict=True):
+    for word, op in zip(good, Op, strict=True):
         assert word & 15 == op
         yield word | 1 << 9  # reserved header bit
         yield word | 1 << 15
@@ -143,7 +143,7 @@ def test_illegal_instruction_is_not_dispatched(simulate, word):
         assert not ctx.get(dut.finished)
         assert not ctx.get(dut.dispatched)
         await ctx.tick()
-        for follower in words([Instr(body=PAYLOADS[op](), tag=9) for op in BUILT]):
+        for follower in words([Instr(body=PAYLOADS[op](), tag=9) for op in Op]):
             ctx.set(dut.i.payload, follower)
             assert ctx.get(dut.illegal)
             assert ctx.get(dut.illegal_tag) == word >> 56 & 0xFF
@@ -168,5 +168,6 @@ def test_program_without_end_is_illegal(simulate):
 
 
 def test_queues_hold_the_used_bits_only():
-    assert queue_bits(Unit.LOAD) == used_bits(Op.PATCH) + 1
-    assert queue_bits(Unit.STORE) == used_bits(Op.STORE) < 192
+    assert queue_bits(Unit.LOAD) == used_bits(Op.GATHER) + 1
+    assert queue_bits(Unit.STORE) == used_bits(Op.SCATTER) + 1
+    assert queue_bits(Unit.NORM) == used_bits(Op.NORM) < 192

@@ -6,10 +6,10 @@ import pytest
 from golden.execute.batched import Executor
 from golden.models.request import ModelRequest
 from golden.ops.softmax import AttnFormat
-from golden.support.errors import PotvitError
 from golden.synthetic.graphs import random_graph, random_image
 from hw.commands.config_arguments import read_config
 from hw.config import PRESETS, preset
+from hw.isa.payload import Op
 from sim.analysis.performance import performance
 from sim.system.bundles import network
 from sim.system.harness import dram_bytes
@@ -151,13 +151,17 @@ def test_wrong_expectation_is_caught(monkeypatch):
     assert "blocks.1.attn[3, 5]: got" in outcome.failure
 
 
-def test_a_program_beyond_the_rtl_is_refused_in_words():
+def test_a_stream_without_room_on_chip():
+    """Token runs take the residual stream to DRAM and back, under random stalls too."""
     config = preset("tiny").change(residual_words=120, name="small")
     graph = random_graph(
         tokens=17, channels=48, heads=3, depth=1, patch=4, image_channels=4, hidden=96
     )
-    with pytest.raises(PotvitError, match="needs GATHER and SCATTER, which the accelerator"):
-        simulate(graph, [random_image(graph, 0)], config)
+    pictures = [random_image(graph, seed) for seed in (1, 2)]
+    outcome = simulate(graph, pictures, config, stalls=True)
+    check(outcome, graph, 2)
+    ops = {instr.op for instr in outcome.programs["plain"].instructions()}
+    assert {Op.GATHER, Op.SCATTER} <= ops, "nothing was spilled"
 
 
 def test_the_dram_follows_the_programs():
