@@ -9,7 +9,7 @@ from hw.compiler.step import Step
 from hw.config import Config
 from hw.formats.memories import Space, memories
 from hw.isa.instruction import INSTR_BYTES
-from hw.isa.payload import Gather, Load, Patch, Scatter, Store
+from hw.isa.payload import Gather, Load, Scatter, Store
 from hw.lib.numbers import round_up
 from hw.program.regions import Region, Regions
 
@@ -39,7 +39,7 @@ def traffic(steps: list[Step], regions: Regions, config: Config) -> Traffic:
     beat = config.axi_bytes
     moved = dict.fromkeys(Region, 0)
     for step in steps:
-        if isinstance(step.body, Load | Patch | Gather | Scatter | Store):
+        if isinstance(step.body, Load | Gather | Scatter | Store):
             made = step.footprint(config)
             moved[step.region] += (made.beats_in + made.beats_out) * beat
     program = round_up((len(steps) + 1) * INSTR_BYTES, beat)
