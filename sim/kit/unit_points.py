@@ -6,9 +6,9 @@ from hw.config import PRESETS
 
 _TINY = PRESETS["tiny"]
 ODD = _TINY.change(name="odd", rows=3, cols=8)
-#: Every bus width; three and five rows; short and long bursts; one burst outstanding.
+#: Every bus width, twice below a word; three and five rows; short and long bursts; one outstanding.
 POINTS = (
-    _TINY.change(name="bus4", rows=5, axi_bytes=4, max_channels=320, outstanding=1),
+    _TINY.change(name="bus4", rows=5, cols=8, axi_bytes=4, max_channels=320, outstanding=1),
     _TINY.change(name="bus16", rows=3, cols=8, axi_bytes=16, burst_beats=5, max_channels=100),
     _TINY.change(name="bus32", rows=3, cols=8, axi_bytes=32, const_rows=256, burst_beats=64),
     _TINY.change(

@@ -11,7 +11,7 @@ from sim.simulator.runner import run
 
 BENCH = "sim.benches.gather"
 PARTS = ("norm", "load", "store")
-FAULTS = ("addr", "line_addr", "far_stride", "one_beat", "a_beat_less")
+FAULTS = range(5)
 TESTS = [
     "every_move", "ragged_runs/seed=1", "ragged_runs/seed=2",
     *(f"one_word_a_cycle/mem={m}/runs={r}" for m in ("ACT", "RESIDUAL") for r in (1, 6)),

@@ -12,7 +12,7 @@ from sim.simulator.runner import run
 
 BENCH = "sim.benches.scatter"
 PARTS = ("norm", "load", "store")
-FAULTS = ("first_word", "on_the_way", "line", "one_beat", "a_beat_less")
+FAULTS = range(5)
 TESTS = [
     "every_move", "random_runs/seed=1", "random_runs/seed=2",
     "one_word_a_cycle/runs=1", "one_word_a_cycle/runs=6", "illegal_runs",
