@@ -183,8 +183,8 @@ async def faults_on_the_way(dut: Any, mem: str, case: str) -> None:
     model.append(4096, None)
     model.instructions.append(payload_of(run))
     wanted = []
-    for segment in segments_of(run, config):
-        run_at = segment.dram // run.pitch * run.pitch if run.pitch else 0
+    for n, segment in enumerate(segments_of(run, config)):
+        run_at = n // (run.rows * run.segs) * run.pitch
         for i in range(-(-run.seg_bytes // word)):
             raw = bytes(model.image[segment.dram + i * word :][:word])
             inside = segment.dram + (i + 1) * word - run_at <= run.beats * config.axi_bytes
