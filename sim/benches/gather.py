@@ -124,7 +124,8 @@ def broken_rules(config: Config) -> dict[str, Gather]:
     """A run for every rule that a GATHER can break at once."""
     good = good_run(config)
     residual = replace(good, mem=Mem.RESIDUAL)
-    found = {name: replace(good, **{name: 0}) for name in ("seg_bytes", "segs", "rows", "runs")}
+    empty: dict[str, Any] = dict.fromkeys(("seg_bytes", "segs", "rows", "runs"), 0)
+    found = {name: replace(good, **{name: empty[name]}) for name in empty}
     return found | {
         "beats": replace(good, beats=0),
         "dram": replace(good, dram=config.axi_bytes // 2),
@@ -157,16 +158,14 @@ def faulty_run(case: str, mem: Mem, config: Config) -> Gather:
     """A legal run but for something that shows on the way."""
     good = replace(good_run(config), mem=mem)
     depth = config.act_words if mem is Mem.ACT else config.residual_words
-    return replace(
-        good,
-        **{
-            "addr": {"addr": depth - 3, "stride": 2},
-            "line_addr": {"line_addr": depth - 1},
-            "far_stride": {"addr": depth - 1 - good.seg_bytes // 4, "stride": 4095, "segs": 1023},
-            "one_beat": {"beats": 1},
-            "a_beat_less": {"beats": good.beats - 1, "pitch": 0},
-        }[case],
-    )
+    changes: dict[str, dict[str, Any]] = {
+        "addr": {"addr": depth - 3, "stride": 2},
+        "line_addr": {"line_addr": depth - 1},
+        "far_stride": {"addr": depth - 1 - good.seg_bytes // 4, "stride": 4095, "segs": 1023},
+        "one_beat": {"beats": 1},
+        "a_beat_less": {"beats": good.beats - 1, "pitch": 0},
+    }
+    return replace(good, **changes[case])
 
 
 @cocotb.test()

@@ -88,7 +88,7 @@ class Model:
         act = run.mem is Mem.ACT
         size = c.act_bytes if act else c.cols
         for segment in segments:
-            raw = self.image[at + segment.dram : at + segment.dram + segment.bytes_]
+            raw = bytes(self.image[at + segment.dram : at + segment.dram + segment.bytes_])
             if run.flip:
                 raw = bytes(b ^ 0x80 for b in raw)
             for i in range(-(-len(raw) // size)):

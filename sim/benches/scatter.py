@@ -142,7 +142,8 @@ def good_run(config: Config) -> Scatter:
 def broken_rules(config: Config) -> dict[str, Scatter]:
     """A run for every rule that a SCATTER can break at once."""
     good = good_run(config)
-    found = {name: replace(good, **{name: 0}) for name in ("seg_bytes", "segs", "rows", "runs")}
+    empty: dict[str, Any] = dict.fromkeys(("seg_bytes", "segs", "rows", "runs"), 0)
+    found = {name: replace(good, **{name: empty[name]}) for name in empty}
     return found | {
         "beats": replace(good, beats=0),
         "dram": replace(good, dram=config.axi_bytes // 2),
