@@ -30,7 +30,7 @@ class TokenWalk(wiring.Component):
     Members
     -------
     start : take ``run`` (GATHER and SCATTER have the same fields); ``step`` : to the next word.
-    bank, addr : the word at hand; ``outside`` : ``addr`` is beyond the memory.
+    bank, addr : of the word at hand (``bank`` in ACT only); ``outside`` : beyond the memory.
     size : bytes of the segment in this word, from its first one on.
     run_end : it is the last word of a run; ``last`` : of the instruction.
     """

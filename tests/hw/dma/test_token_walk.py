@@ -43,7 +43,7 @@ def test_every_word_of_random_runs(simulate, config, banked):
                 ctx.set(walk.step, 0)
                 if rng.random() < 0.2:
                     await ctx.tick()
-                if banked:
+                if run.mem is Mem.ACT:
                     assert ctx.get(walk.bank) == bank
                 assert ctx.get(walk.addr) == addr
                 assert ctx.get(walk.size) == size
