@@ -68,15 +68,20 @@ class Bench:
         """The unit keeps ``condition``."""
         kept = Signal(name=f"kept_{name}")
         self.m.d.comb += kept.eq(Value.cast(condition).bool())
-        assert name not in self.promises, name
+        self._new(name)
         self.promises[name] = kept
 
     def cover(self, name: str, condition: Any) -> None:
         """The situation ``condition`` can be reached."""
         seen = Signal(name=f"cover_{name}")
         self.m.d.comb += seen.eq(Value.cast(condition).bool())
-        assert name not in self.covers, name
+        self._new(name)
         self.covers[name] = seen
+
+    def _new(self, name: str) -> None:
+        """Promises and covers are told apart by their names alone."""
+        if name in self.promises or name in self.covers:
+            raise ValueError(f"two properties are called {name!r}")
 
     def check(self, name: str, rules: RuleSet, side: Side, *, skip: tuple[str, ...] = ()) -> None:
         """The unit is ``side`` of an interface: promise its rules, assume those of the other.

@@ -1,4 +1,4 @@
-"""Registers: AXI4-Lite kept as a slave, and every address answers as the exported map says."""
+"""Registers: every rule of AXI4-Lite kept as a slave."""
 
 from typing import Any
 

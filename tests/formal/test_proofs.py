@@ -87,6 +87,13 @@ def test_a_mutant_that_fits_no_more_is_an_error():
         mutated(Wrap, Mutant(old="no such text", new=""))
 
 
+def test_a_name_is_taken_once():
+    bench = Bench()
+    bench.promise("same", Signal())
+    with pytest.raises(ValueError, match="two properties are called 'same'"):
+        bench.cover("same", Signal())
+
+
 def test_units_are_named():
     with pytest.raises(PotvitError, match="no proof of unit 'nothing'; one of "):
         chosen("nothing")

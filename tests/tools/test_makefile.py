@@ -20,7 +20,7 @@ TAKES = {
     for target, words in re.findall(r"^takes-([a-z-]+)\s*:= (.*)$", TEXT, re.MULTILINE)
 }
 #: Python's own `-m NAME` with a command behind it: the packages with commands.
-PACKAGES = ("golden", "hw", "sim", "synth")
+PACKAGES = ("formal", "golden", "hw", "sim", "synth")
 #: Nothing is set up and nothing is run; no variable of ours comes from the caller's shell.
 SHELL = {k: v for k, v in os.environ.items() if k not in {*OPTIONS, "MAKEFLAGS", "MAKELEVEL"}}
 
