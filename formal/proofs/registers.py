@@ -43,11 +43,7 @@ class RegistersMapProof(Proof):
     target = Registers
     depth = 9
     reach = 9
-    variants: ClassVar = {
-        name.lower(): {"register": name}
-        for name in ("WINDOW_BASE_LO", "WINDOW_BASE_HI", "WINDOW_SIZE", "PROGRAM_OFFSET",
-                     "PROGRAM_COUNT", "WATCHDOG", "IRQ_ENABLE")
-    }  # fmt: skip
+    variants: ClassVar = {"window_base_lo": {"register": "WINDOW_BASE_LO"}}
     mutants = (
         Mutant(old="value & mask", new="value"),
         Mutant(old="(held[r.name] & ~mask) | command", new="held[r.name] | command"),
