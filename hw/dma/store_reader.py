@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, C, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -182,7 +182,8 @@ class StoreReader(wiring.Component):
     def _packed(self, value: Any, word: Signal, slot: Signal) -> Any:
         """``value`` behind the ``slot`` words of the beat that are there, zeros behind it."""
         size, slots = len(value), _Packing(self.config).slots
-        return Cat(
-            Mux(slot == n, value, word.word_select(n, size) & (slot > n).replicate(size))
-            for n in range(slots)
-        )
+        if slots == 1:
+            return value
+        before = [word.word_select(n, size) for n in range(slots - 1)]
+        kept = [part & (slot > n).replicate(size) for n, part in enumerate(before)]
+        return Cat(Mux(slot == n, value, part) for n, part in enumerate([*kept, C(0, size)]))

@@ -96,7 +96,9 @@ class ByteWindow(wiring.Component):
         lanes = [self.beat.word_select(lane, 8) for lane in range(beat)]
         for n in range(word):
             lane = beat - word + n
-            old = keeps if 2 * word <= beat else keeps & (at <= lane)
+            # A word no longer than half a beat never needs these lanes of both beats.
+            always = 2 * word <= beat or lane == beat - 1
+            old = keeps if always else keeps & (at <= lane)
             lanes[lane] = Mux(old, tail.word_select(n, 8), lanes[lane])
         ring: Any = Cat(lanes)
         for bit in reversed(range(len(at))):
