@@ -186,7 +186,7 @@ def test_without_data_the_sample_photos_calibrate():
 def test_digits_are_the_default_of_their_model():
     assert open_dataset(None, DIGITS).origin == "digits"
     assert default_data(DIGITS) is None
-    with pytest.raises(PotvitError, match="for vit_digits, not for deit_tiny"):
+    with pytest.raises(PotvitError, match="for vit_digits and swin_digits, not for deit_tiny"):
         open_dataset("digits", DEIT)
 
 

@@ -28,9 +28,9 @@ WIDE = {"channels": 96, "heads": 6}
 
 
 def counts(program):
-    """Gathers into RESIDUAL and into ACT, scatters, stores."""
+    """Gathers of tokens into RESIDUAL and into ACT (patches of the image are none), scatters."""
     bodies = [i.body for i in program.instructions()]
-    gathers = [b.mem for b in bodies if isinstance(b, Gather)]
+    gathers = [b.mem for b in bodies if isinstance(b, Gather) and not b.flip]
     return gathers.count(Mem.RESIDUAL), gathers.count(Mem.ACT), sum(
         isinstance(b, Scatter) for b in bodies
     )  # fmt: skip

@@ -76,7 +76,7 @@ def compiled(monkeypatch, tmp_path):
     built = []
 
     def compile_model(tool, flags, work, sources):
-        (work / "obj").mkdir()
+        (work / "obj").mkdir(parents=True)
         shutil.copy("/bin/true", work / "obj" / "sim")
         built.append(sources)
 
