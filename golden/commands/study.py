@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -283,7 +284,7 @@ def codes_off(graph: ir.Graph, pixels: npt.NDArray[np.uint8]) -> float | None:
         assert node.fmt is not None
         unit = LogIntSoftmax(form=node.form, fmt=node.fmt, rule=node.rule)
         x = traced[node.inputs[0]].astype(np.float64)
-        octaves = 1.0 if node.form is ExpForm.BASE2 else float(np.log2(np.e))
+        octaves = 1.0 if node.form is ExpForm.BASE2 else math.log2(math.e)
         distance = np.ldexp(x.max(-1, keepdims=True) - x, node.logit_exp[:, None, None]) * octaves
         power = np.floor(np.ldexp(np.exp2(-distance), 32) + 0.5).astype(np.int64)
         if node.masked:
