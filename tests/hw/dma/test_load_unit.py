@@ -2,11 +2,9 @@
 
 import pytest
 
-from hw.config import PRESETS
-from hw.dma.load_unit import LoadUnit
 from sim.benches.network_tensors import loaded
 from sim.kit.bench_config import config_env
-from sim.kit.units import compile_parts, units
+from sim.kit.units import units
 from sim.simulator.runner import run
 
 BENCH = "sim.benches.load"
@@ -33,12 +31,3 @@ def test_network_tensors(unit_config, model, quantized, handed):
     )
     model = units(unit_config, *PARTS)
     assert run(model, BENCH, testcase="network_tensors/.*", env=env) == NETWORK
-
-
-def test_a_fault_is_caught(monkeypatch):
-    """Pixels not re-centred."""
-    monkeypatch.setattr("hw.dma.load_writer.SIGN_FLIP", 0)
-    simulator = compile_parts({"load": LoadUnit(PRESETS["tiny"])}, "potvit_units")
-    env = config_env(PRESETS["tiny"])
-    with pytest.raises(AssertionError, match="patch write 0: got"):
-        run(simulator, BENCH, testcase="every_destination", env=env)

@@ -17,6 +17,7 @@ from PIL import Image
 from golden.catalogue.models import model_spec
 from golden.data.datasets import open_dataset
 from golden.support.command_line import main
+from hw.config import preset
 from sim.__main__ import COMMANDS
 from sim.commands import run as run_command
 from sim.commands.classify import answer, percentages
@@ -41,7 +42,10 @@ def command(*words):
         (["run", "--model", "nope"], "unknown model 'nope': choose one of deit_tiny"),
         (["run", "--model"], "--model: expected one argument"),
         (["run", *DIGITS, "--config", "huge"], "unknown configuration 'huge'; one of tiny"),
-        (["run", "--model", "timm:resnet18"], "only its VisionTransformer has an integer form"),
+        (
+            ["run", "--model", "timm:resnet18"],
+            "only its VisionTransformer and its SwinTransformer have",
+        ),
         (["run", "--model", "runs/no.pth.tar"], "weights file runs/no.pth.tar does not exist"),
         (["run", *DIGITS, "--classes", "/no.txt"], "class names /no.txt do not exist"),
         (["run", *DIGITS, "--img-size", "32"], "--img-size is for timm's models"),
@@ -85,8 +89,8 @@ def test_a_mistake_is_one_line(words, reason, capsys):
 
 def test_a_model_too_large_for_the_configuration_is_one_line(monkeypatch, capsys):
     """Nothing is built; the message says what is too small, and by how much."""
-    small = run_command.preset("tiny").change(name="small", max_channels=32)
-    monkeypatch.setattr(run_command, "preset", lambda _: small)
+    small = preset("tiny").change(name="small", max_channels=32)
+    monkeypatch.setattr(run_command, "chosen_config", lambda _: small)
     monkeypatch.setattr(whole, "system", lambda *_, **__: pytest.fail("built"))
     assert command("run", *DIGITS) == 2
     error = capsys.readouterr().err.splitlines()[-1]
