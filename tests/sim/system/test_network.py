@@ -151,6 +151,7 @@ def test_wrong_expectation_is_caught(monkeypatch):
     assert "blocks.1.attn[3, 5]: got" in outcome.failure
 
 
+@pytest.mark.slow
 def test_a_stream_without_room_on_chip():
     """Token runs take the residual stream to DRAM and back, under random stalls too."""
     config = preset("tiny").change(residual_words=120, name="small")
