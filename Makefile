@@ -146,7 +146,7 @@ coverage: $(READY) ## lines and branches of the Python that `make test` runs, in
 # Both take the model and the data by position.
 eval: $(READY) ## accuracy of the integer network beside the float one
 	$(PY) -m golden eval $(or $(call given-word,MODEL),deit_tiny) $(call given-word,DATA) \
-		--quant --ptf --lis $(call options,$(filter-out MODEL DATA,$(takes-$@)))
+		$(call options,$(filter-out MODEL DATA,$(takes-$@)))
 
 bench: $(READY) ## speed of the integer executor beside the float network, alternating runs
 	$(PY) -m golden bench $(or $(call given-word,MODEL),deit_tiny) $(call given-word,DATA) \

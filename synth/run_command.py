@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 
 TARGETS = ("generic", "xcup", "ecp5")
@@ -16,13 +18,14 @@ TARGETS = ("generic", "xcup", "ecp5")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add_config_arguments(parser)
+    offer_json(parser)
     parser.add_argument("--target", default="generic", help=f"one of {', '.join(TARGETS)}")
     parser.add_argument("--unit", help="only this unit")
     parser.add_argument(
         "--liberty", type=Path, metavar="FILE", help="cells of your own (target generic)"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("build/synth"), metavar="FOLDER", help="for the reports"
+        "--out", type=Path, default=BUILD / "synth", metavar="FOLDER", help="for the reports"
     )
     parser.add_argument("--jobs", type=int, default=2, help="Yosys processes at a time")
 
@@ -41,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     start = time.monotonic()
     report, text = _report(args, config)
     report["seconds"] = round(time.monotonic() - start, 1)
+    args.report = report
     name = "-".join(filter(None, [config.name, args.target, args.unit]))
     for path in write_report(args.out, name, report, text):
         print(path)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from golden.support.kept import read_kept, write_kept
+from golden.support.locations import BUILD
 
-CACHE = Path("build/synth/cache")
+CACHE = BUILD / "synth" / "cache"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

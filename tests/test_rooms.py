@@ -56,16 +56,20 @@ FLOORS = {
         "commands",
         "__main__",
     ),
+    "potvit": (
+        "examples",
+        "__main__",
+    ),
 }
 
 #: What a package may import of the others, by room; everything below it in this order.
-PACKAGES = ("golden", "hw", "formal", "sim", "synth", "tools")
+PACKAGES = ("golden", "hw", "formal", "sim", "synth", "potvit", "tools")
 
 #: The interpreter executes what the compiler made: it may not share its mistakes.
 FORBIDDEN = {
     "hw.compiler": ("amaranth", "hw.interpreter", "hw.lib.memory"),
     "hw.interpreter": ("amaranth", "hw.compiler"),
-    "golden": ("amaranth", "cocotb", "hw", "sim", "synth"),
+    "golden": ("amaranth", "cocotb", "hw", "sim", "synth", "potvit"),
 }
 
 #: The one way up: `golden.ops.hardware` finds an operator's component in this module, by a string

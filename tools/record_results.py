@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from golden.support.report_file import write_json
 from hw.config import PRESETS
 
-BUILD, DATA = Path("build"), Path("docs/data")
+DATA = Path("docs/data")
 
 #: What is kept of a run (see `sim.commands.run`).
 RUN_FIELDS = (

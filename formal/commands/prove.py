@@ -10,9 +10,10 @@ from formal.kit.proof import Proof
 from formal.kit.table import Row, run_all, summary
 from formal.proofs import every_proof
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from golden.support.report_file import write_json
 
-REPORT = Path("build/formal/summary.json")
+REPORT = BUILD / "formal" / "summary.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,9 @@ from amaranth.back import rtlil
 
 from formal.kit.proof import Bench
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 
-WORK = Path("build/formal/work")
+WORK = BUILD / "formal" / "work"
 
 #: Netlist of `Bench.finish` to an and-inverter graph with one output per property. What is
 #: undefined may have any value in any cycle.

@@ -13,16 +13,19 @@ from golden.evaluation.bench import compare
 from golden.execute.batched import Executor
 from golden.models.load import find_model, load_found
 from golden.quant import quantize
+from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from golden.support.machine import machine
 from golden.support.report_file import require_writable, write_json
 
-OUT = Path("build/bench/executor.json")
+OUT = BUILD / "bench" / "executor.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     quant_arguments.add_arguments(parser)
+    offer_json(parser)
     positive = quant_arguments.positive
     parser.add_argument("--limit", type=positive, default=48, metavar="N", help="pictures (48)")
     parser.add_argument("--rounds", type=positive, default=7, metavar="N", help="of each side (7)")
@@ -67,5 +70,6 @@ def run(args: argparse.Namespace) -> int:
                   f"pictures/s ({side.lowest:.2f} to {side.highest:.2f})")  # fmt: skip
         print(f"{found.threads} threads  integer / fp32 {found.ratio:.2f}")
     write_json(args.out, report)
+    args.report = report
     print(f"report: {args.out}")
     return 0

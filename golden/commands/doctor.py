@@ -8,6 +8,7 @@ import re
 import tomllib
 from pathlib import Path
 
+from golden.support.command_line import offer_json
 from golden.support.requirements import CAPABILITIES, REQUIREMENTS
 
 #: How a probe's answer is shown.
@@ -15,7 +16,8 @@ _STATES = {True: "there", False: "missing", None: "unknown before make setup"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command takes no arguments."""
+    """Describe the command line."""
+    offer_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,6 +33,15 @@ def run(args: argparse.Namespace) -> int:
         padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
         print("  ".join(padded).rstrip())
     print(_pinned_packages())
+    args.report = {
+        "requirements": [
+            {
+                "name": row.name, "found": found, "capability": row.capability,
+                "required": row.required, "package": row.package,
+            }
+            for row, found in rows
+        ],
+    }  # fmt: skip
     absent = [row for row, found in rows if found is False]
     needed = sorted({row.package for row in absent if row.required})
     wanted = sorted({row.package for row in absent if not row.required})

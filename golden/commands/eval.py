@@ -17,11 +17,13 @@ from golden.execute.batched import Executor, usable_device
 from golden.models.load import find_model, load_found
 from golden.quant import quantize
 from golden.quant.learn.defaults import FOLDER as KEPT
+from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from golden.support.machine import machine
 from golden.support.report_file import require_writable, write_json
 
-FOLDER = Path("build/eval")
+FOLDER = BUILD / "eval"
 #: What becomes of a camera's rotation mark; reports repeat it.
 EXIF = "not applied, as ImageNet tools leave it (classify applies it)"
 
@@ -29,13 +31,16 @@ EXIF = "not applied, as ImageNet tools leave it (classify applies it)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line; the flags are those of FQ-ViT's evaluation."""
     quant_arguments.add_arguments(parser)
-    parser.add_argument(
-        "--quant", action="store_true", help="run the integer network (else only float)"
+    parser.add_argument("--float", action="store_true", help="only the float network")
+    group = parser.add_argument_group(
+        "FQ-ViT", "any of them: the integer network with exactly these parts (default: with both)"
     )
-    parser.add_argument("--ptf", action="store_true", help="power-of-two factors on the residual")
-    parser.add_argument(
+    group.add_argument("--quant", action="store_true", help="neither of the others")
+    group.add_argument("--ptf", action="store_true", help="power-of-two factors on the residual")
+    group.add_argument(
         "--lis", action="store_true", help="Log-Int-Softmax (else uint8 uniform attention)"
     )
+    offer_json(parser)
     positive = quant_arguments.positive
     parser.add_argument(
         "--batch", "--val-batchsize", type=positive, default=16, help="pictures at a time (16)"
@@ -53,12 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Quantize, evaluate, write the report and print its table."""
+    _choose_parts(args)
     options = quant_arguments.quant_options(args, ptf=args.ptf, lis=args.lis)
     found, device = find_model(model_request(args)), usable_device(args.device)
     spec = found.spec
     data = quant_arguments.dataset(args, spec)
     if not spec.num_classes and not args.quant:
-        raise PotvitError(f"{spec.name} has no classifier: add --quant to compare its features")
+        raise PotvitError(f"{spec.name} has no classifier: without --float features are compared")
     samples = data.eval_samples(args.limit) if spec.num_classes else data.pictures(args.limit)
     calibration = quant_arguments.calibration(args, data, spec) if args.quant else []
     bits, attn = ("fp32", None)
@@ -114,11 +120,27 @@ def run(args: argparse.Namespace) -> int:
         model.module.to("cpu")
         report["ledger"] = ledger(model, executor, pixels)
     write_json(out, report)
+    args.report = report
     print(table(name, model.weights_source, measured, report["ledger"]))
     print("\n".join(data.notes()))
     print(f"EXIF rotation: {EXIF}")
     print(f"report: {out}")
     return 0
+
+
+def _choose_parts(args: argparse.Namespace) -> None:
+    """Make ``quant``, ``ptf`` and ``lis`` say what is run: all, or what FQ-ViT's flags name."""
+    asked = args.quant or args.ptf or args.lis
+    if args.float and asked:
+        raise PotvitError("--float runs no integer network: drop it or --quant, --ptf and --lis")
+    for flag in ("calib", "calib_batchsize", "calib_iter", "learn", "pictures"):
+        if args.float and getattr(args, flag) is not None:
+            raise PotvitError(
+                f"--float has no use for --{flag.replace('_', '-')}: drop one of them"
+            )
+    if not asked:
+        args.ptf = args.lis = not args.float
+    args.quant = not args.float
 
 
 def table(

@@ -24,9 +24,10 @@ from golden.quant import quantize
 from golden.quant.learn.defaults import FOLDER as KEPT
 from golden.support.atomic_folder import AtomicFolder
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from golden.support.progress import progress
 
-FOLDER = Path("build/bundles")
+FOLDER = BUILD / "bundles"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,20 +6,47 @@ import argparse
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 from golden.models.request import FEATURES, ModelRequest
 from golden.support.errors import PotvitError
 
 INTERPOLATIONS = ("bicubic", "bilinear", "nearest")
+DEFAULT = "deit_tiny"
 HELP = "deit_tiny, swin_tiny, ..., timm:NAME, or a checkpoint file that names its architecture"
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, *, option: bool = False) -> None:
-    """Add the model itself (``--model`` with ``option``, else the first argument) and the rest."""
-    if option:
-        parser.add_argument("--model", default="deit_tiny", metavar="MODEL", help=HELP)
-    else:
-        parser.add_argument("model", metavar="MODEL", help=HELP)
+class _Once(argparse.Action):
+    """Stores what is said by position or by option, and refuses it said twice."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Store ``values``; a second one ends the command."""
+        said = namespace.__dict__.setdefault("said", {})
+        if self.dest in said:
+            parser.error(f"{self.dest} is given twice, {said[self.dest]!r} and {values!r}")
+        said[self.dest] = values
+        setattr(namespace, self.dest, values)
+
+
+def add_named(
+    parser: argparse.ArgumentParser, name: str, *, text: str, default: str | None, position: bool
+) -> None:
+    """Add ``--name``, and where ``position`` the same as a positional argument."""
+    word: dict[str, Any] = {"metavar": name.upper(), "action": _Once}
+    if position:
+        parser.add_argument(name, nargs="?", default=argparse.SUPPRESS, help=text, **word)
+    parser.add_argument(f"--{name}", default=default, help="the same" if position else text, **word)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, *, position: bool = True) -> None:
+    """Add the model itself (``--model``, and as an argument with ``position``) and the rest."""
+    add_named(parser, "model", text=HELP, default=DEFAULT, position=position)
     group = parser.add_argument_group("model", "what a model's name does not say; named as in timm")
     group.add_argument(
         "--weights", type=Path, metavar="FILE",

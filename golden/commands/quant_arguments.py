@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from golden.catalogue.models import ModelSpec
-from golden.commands.model_arguments import add_model_arguments
+from golden.commands.model_arguments import add_model_arguments, add_named
 from golden.data.datasets import Dataset, default_dataset, open_dataset
 from golden.data.noise import noise_pictures
 from golden.data.pictures import Sample
@@ -28,12 +28,13 @@ CALIB_BATCH, CALIB_BATCHES = 100, 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `eval` and `export` share."""
     add_model_arguments(parser)
-    parser.add_argument(
+    add_named(
+        parser,
         "data",
-        metavar="DATA",
-        nargs="?",
-        help="folder with labels.csv, with train/ and val/, or of pictures without labels "
+        text="folder with labels.csv, with train/ and val/, or of pictures without labels "
         "(default: $POTVIT_DATA/photos)",
+        default=None,
+        position=True,
     )
     parser.add_argument(
         "--calib",

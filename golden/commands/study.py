@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import json
 import math
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,11 +37,13 @@ from golden.quant.learn.defaults import FOLDER as KEPT
 from golden.quant.learn.defaults import more_pictures
 from golden.quant.search.observers import METHODS
 from golden.support.kept import files_digest
+from golden.support.locations import BUILD
 from golden.support.machine import machine
+from golden.support.notes import note
 from golden.support.progress import progress
 from golden.support.report_file import require_writable, write_json, write_text
 
-FOLDER = Path("build/study")
+FOLDER = BUILD / "study"
 SOURCES = Path(__file__).parents[1]
 #: Pictures that codes are compared with exact exponentials on.
 CODE_PICTURES = 2
@@ -91,10 +92,9 @@ def run(args: argparse.Namespace) -> int:
     old = [row.slug for row, found in rows if found.get("sources") != now]
     old += [f"matrix {name}" for name, found in matrix.items() if found.get("sources") != now]
     if old:
-        print(
+        note(
             f"{len(old)} of them were made by other sources of the quantizer ({old[0]}, ...): "
-            "--fresh makes the rows of this call again",
-            file=sys.stderr,
+            "--fresh makes the rows of this call again"
         )
     print(f"{len(rows)} of {len(ROWS)} rows in {args.out}")
     return 0

@@ -1,6 +1,5 @@
 """The float models, built and filled from the first source of weights that there is."""
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from golden.models.random_weights import randomize
 from golden.models.request import ModelRequest
 from golden.models.weights import check_weights, file_sha256, state_sha256
 from golden.support.locations import data_folder
+from golden.support.notes import note
 
 #: Weights of the embedded models, part of the package: ``<name>.safetensors``.
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -154,15 +154,14 @@ def load_found(found: FoundModel, *, quiet: bool = False) -> LoadedModel:
         if checkpoint.sharded:
             digest = state_sha256(state)
         if not quiet and (notes or not checkpoint.plain):
-            print("; ".join([checkpoint.describe(), *notes]), file=sys.stderr)
+            note("; ".join([checkpoint.describe(), *notes]))
     else:
         randomize(module, spec.preprocess, RANDOM_SEED)
         digest = state_sha256(module.state_dict())
         if not quiet:
-            print(
+            note(
                 f"{spec.name}: no weights found, using {found.source} "
-                f"(give --weights FILE or set POTVIT_DATA for real ones)",
-                file=sys.stderr,
+                "(give --weights FILE or set POTVIT_DATA for real ones)"
             )
     return LoadedModel(module=module, spec=spec, weights_source=found.source, weights_sha256=digest)
 

@@ -1,22 +1,31 @@
 """Sub-commands that are imported only when used, and errors a user can read.
 
-A command's module has ``add_arguments(parser)`` and ``run(args) -> int`` (the exit status).
+A command's module has ``add_arguments(parser)`` and ``run(args) -> int`` (the exit status). One
+that has a report for machines calls `offer_json` and sets ``args.report``.
 """
 
+from __future__ import annotations
+
 import argparse
+import contextlib
 import errno
 import importlib
+import importlib.metadata
 import io
+import json
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from golden.support.environment import forget_foreign
 from golden.support.errors import PotvitError
+from golden.support.notes import detail, set_verbosity
 
 #: What the user can cure about a path: full, not writable, or something else in its place.
 _CURABLE = {
@@ -33,8 +42,35 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Help:
+    """What ``--help`` shows beside the commands' lines: ``groups``, and ``examples`` of each."""
+
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def version() -> str:
+    """The project's release, as the installed package has it."""
+    try:
+        return importlib.metadata.version("potvit")
+    except importlib.metadata.PackageNotFoundError:
+        return "of a checkout that was not set up"
+
+
+def offer_json(parser: argparse.ArgumentParser) -> None:
+    """``--json``: the command's ``args.report`` on standard output in place of its text."""
+    parser.add_argument(
+        "--json", action="store_true", help="print the report as JSON, for machines"
+    )
+
+
 def main(
-    program: str, commands: Mapping[str, tuple[str, str]], arguments: Sequence[str] | None = None
+    program: str,
+    commands: Mapping[str, tuple[str, str]],
+    arguments: Sequence[str] | None = None,
+    *,
+    shown: Help | None = None,
 ) -> int:
     """Run one of `commands` (name to module path and help line); the process's exit status.
 
@@ -52,7 +88,7 @@ def main(
     forget_foreign()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(program, commands, words)
+        return _run(program, commands, words, shown or Help())
     except PotvitError as error:
         # A file's name may hold anything, a line break too.
         print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
@@ -73,20 +109,61 @@ def main(
         return 130
 
 
-def _run(program: str, commands: Mapping[str, tuple[str, str]], words: list[str]) -> int:
+def _run(
+    program: str, commands: Mapping[str, tuple[str, str]], words: list[str], shown: Help
+) -> int:
     """Import the chosen command's module (which may take seconds), parse and run."""
     chosen = next((word for word in words if not word.startswith("-")), None)
-    parser = _Parser(prog=program)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog=program, formatter_class=raw, epilog=_grouped(commands, shown))
+    parser.add_argument("--version", action="version", version=f"potvit {version()}")
     sub = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module_path, summary) in commands.items():
-        command = sub.add_parser(name, help=summary, description=summary)
+        # Without a help line argparse leaves a command out of its own list.
+        listed: dict[str, Any] = {} if shown.groups else {"help": summary}
+        examples = "".join(f"\n  {line}" for line in shown.examples.get(name, ()))
+        command = sub.add_parser(
+            name, description=summary, formatter_class=raw,
+            epilog=f"examples:{examples}" if examples else None, **listed,
+        )  # fmt: skip
         if name == chosen:
             module = importlib.import_module(module_path)
             module.add_arguments(command)
+            add_verbosity(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args(words)
-    status = int(args.run(args))
+    set_verbosity(verbose=args.verbose, quiet=args.quiet)
+    began = time.monotonic()
+    status = _run_for_machines(args) if getattr(args, "json", False) else int(args.run(args))
+    detail(f"{program} {args.command}: {time.monotonic() - began:.1f} s")
     sys.stdout.flush()
+    return status
+
+
+def _grouped(commands: Mapping[str, tuple[str, str]], shown: Help) -> str | None:
+    """The commands under the titles of their groups."""
+    lines = []
+    for title, names in shown.groups.items():
+        lines += [f"{title}:", *(f"  {name:<14}{commands[name][1]}" for name in names), ""]
+    return "\n".join(lines) if lines else None
+
+
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
+    """``-v`` and ``-q``; a command that has a ``-v`` of its own says more there."""
+    if "--verbose" not in parser._option_string_actions:
+        parser.add_argument(
+            "-v", "--verbose", action="store_true", help="say what is done and how long it takes"
+        )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no notes and no progress, only errors"
+    )
+
+
+def _run_for_machines(args: argparse.Namespace) -> int:
+    """Run with the text for persons left out; then print the report."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        status = int(args.run(args))
+    print(json.dumps(args.report, indent=1))
     return status
 
 

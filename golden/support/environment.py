@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 
 #: Variables that are meant for programs of the same kind as ours, started by somebody else.
 _FOREIGN = re.compile(
@@ -79,7 +80,7 @@ def _cache() -> dict[str, str]:
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     if _writable(Path(home)):
         return {}
-    own = Path("build/cache").absolute()
+    own = (BUILD / "cache").absolute()
     return {"XDG_CACHE_HOME": str(own), "MPLCONFIGDIR": str(own / "matplotlib")}
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from golden.support.notes import note
 from golden.support.report_file import write_json
 
 
@@ -27,7 +27,7 @@ def files_digest(files: Iterable[Path], root: Path) -> str:
 
 def say_broken(what: object) -> None:
     """Tell the user that something kept could not be used and is made again."""
-    print(f"{what} is broken: it is made again", file=sys.stderr)
+    note(f"{what} is broken: it is made again")
 
 
 def read_kept(path: Path) -> Any:

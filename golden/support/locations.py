@@ -1,9 +1,12 @@
-"""Where the user's data lies."""
+"""Where the user's data and the project's results lie."""
 
 import os
 from pathlib import Path
 
 from golden.support.errors import PotvitError
+
+#: The folder of results and caches: what POTVIT_BUILD names, else ``build`` in the working folder.
+BUILD = Path(os.environ.get("POTVIT_BUILD") or "build")
 
 
 def data_folder() -> Path | None:

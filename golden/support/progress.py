@@ -8,18 +8,19 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
 
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
+from golden.support.notes import detail, quiet
 from golden.support.report_file import write_json
 
 T = TypeVar("T")
 
 #: How much longer than guessed each kind of work took when it was last done here.
-PACES = Path("build/paces.json")
+PACES = BUILD / "paces.json"
 #: Seconds between two looks at work that runs elsewhere.
 TICK = 0.5
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} so far, about {remaining} left"
@@ -27,7 +28,12 @@ _BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} so far, about {remaining} l
 
 def progress(items: Iterable[T], title: str) -> Iterable[T]:
     """`items` behind a progress bar on standard error; plain where that is no terminal."""
-    return tqdm(items, desc=title, disable=None if title else True, leave=False, **_size())
+    return tqdm(items, desc=title, disable=_disabled(title), leave=False, **_size())
+
+
+def _disabled(title: str) -> bool | None:
+    """Whether a bar is left out: yes, or (None) where standard error is no terminal."""
+    return True if not title or quiet() else None
 
 
 def _size() -> dict[str, int]:
@@ -41,8 +47,8 @@ class Meter:
 
     def __init__(self, title: str, total: float) -> None:
         self._bar = tqdm(
-            total=max(total, 1e-9), desc=title, disable=None, leave=False, bar_format=_BAR,
-            **_size(),
+            total=max(total, 1e-9), desc=title, disable=_disabled(title), leave=False,
+            bar_format=_BAR, **_size(),
         )  # fmt: skip
         #: Whether anybody sees it: measuring for nobody may be left out.
         self.shown = not self._bar.disable
@@ -115,6 +121,7 @@ def expecting(title: str, guess: float) -> Iterator[None]:
             ended.set()
             if meter.shown:
                 ticker.join()
+    detail(f"{title}: {pace.elapsed:.1f} s")
     if meter.shown:
         pace.keep()
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from golden.graph.bundle import load_bundle
+from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 from hw.compiler.build import compile_graph
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain", action="store_true", help="say what was compared and where tensors live"
     )
+    offer_json(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the program there")
 
 
@@ -36,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         raise PotvitError(f"--blocks must be at least 1, not {args.blocks}")
     graph = load_bundle(args.bundle)
     program = compile_graph(graph, config, checkpoints=args.checkpoints, blocks=args.blocks)
+    args.report = program.description()
     print("\n".join(summary(program, config)))
     if args.explain:
         print("\n".join(["", *program.reasons]))

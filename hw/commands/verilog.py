@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from golden.support.command_line import offer_json
+from golden.support.locations import BUILD
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 
 
@@ -12,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, help="folder (default build/verilog/<config>)", metavar="FOLDER"
     )
+    offer_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -20,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
     from hw.top.verilog import generate, write
 
     design = generate(config)
-    folder = args.out or Path("build/verilog") / config.name
+    folder = args.out or BUILD / "verilog" / config.name
+    args.report = design.description
     for path in write(design, folder):
         print(path)
     kib = sum(design.description["memories"].values()) / 1024

@@ -179,7 +179,7 @@ class Program:
     def save(self, folder: Path) -> None:
         """Write ``image.bin`` and ``program.json`` into ``folder``, each whole or not at all."""
         description = {
-            k: v for k, v in self._description().items() if k not in ("image", "accesses")
+            k: v for k, v in self.description().items() if k not in ("image", "accesses")
         }
         files = {IMAGE_FILE: self.image, DESCRIPTION_FILE: json.dumps(description).encode()}
         try:
@@ -194,7 +194,8 @@ class Program:
         except OSError as error:
             raise PotvitError(f"cannot write the program to {folder}: {error.strerror}") from None
 
-    def _description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
+        """Everything but the image and the accesses, as JSON has it."""
         plain = {k: v for k, v in self.__dict__.items() if k not in ("image", "accesses")}
         plain |= {"logits": asdict(self.logits), "layers": [asdict(x) for x in self.layers]}
         plain["checkpoints"] = [asdict(c) for c in self.checkpoints]

@@ -16,7 +16,9 @@ from golden.catalogue.class_names import class_names
 from golden.commands.model_arguments import add_model_arguments, model_request
 from golden.data.pictures import open_photo
 from golden.evaluation.evaluate import ranked
+from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
+from golden.support.notes import note
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 from sim.commands.run import show, summary
 from sim.system.bundles import Network, network
@@ -29,7 +31,7 @@ NAME = 32
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("picture", type=Path)
-    add_model_arguments(parser, option=True)
+    add_model_arguments(parser, position=False)
     add_config_arguments(parser)
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
@@ -39,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="what was compared, cycles and stalls as well"
     )
+    offer_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,18 +51,24 @@ def run(args: argparse.Namespace) -> int:
     """
     config, photo = chosen_config(args), open_photo(args.picture)
     sample = photo.sample(args.picture.name)
-    for note in photo.notes:
-        print(f"{args.picture.name}: {note}", file=sys.stderr)
+    for text in photo.notes:
+        note(f"{args.picture.name}: {text}")
     net = network(model_request(args), args.bits, args.attn, data=args.data)
     if not net.model.spec.num_classes:
         raise PotvitError(f"{net.model.spec.name} has no classifier: nothing to classify with")
     pixels = sample.pixels(net.model.spec.preprocess)
     outcome = simulate(net.graph, [pixels], config, checkpoints=False)
     logits = outcome.of("plain")[0].get("logits")
+    args.report = {"picture": sample.name, "failure": outcome.failure}
     if logits is not None:
         exponent = net.graph.tensors[net.graph.output].exponent
         in_rtl = percentages(np.ldexp(np.array(logits, np.float64), exponent))
-        print("\n".join(answer(class_names(net.model.spec), in_rtl, _float(net, pixels))))
+        names = class_names(net.model.spec)
+        print("\n".join(answer(names, in_rtl, _float(net, pixels))))
+        args.report["classes"] = [
+            {"class": int(i), "name": names[i], "percent": float(in_rtl[i])}
+            for i in ranked(in_rtl[np.newaxis])[0]
+        ]
     if args.verbose:
         show(summary(net, config, outcome) | {"images": [sample.name]}, outcome)
     if outcome.failure:

@@ -10,6 +10,7 @@ from typing import Any
 
 from golden.commands.model_arguments import add_model_arguments, model_request
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from golden.support.report_file import write_json
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 from hw.config import Config
@@ -21,7 +22,7 @@ from sim.explore.space import Point, sweep
 from sim.report.document import write
 from sim.system.bundles import Network, network
 
-REPORTS = Path("build/explore")
+REPORTS = BUILD / "explore"
 
 #: The preset that a model's sweep starts from; `--config` chooses another.
 START = {"vit_digits": "tiny"}
@@ -29,7 +30,7 @@ START = {"vit_digits": "tiny"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    add_model_arguments(parser, option=True)
+    add_model_arguments(parser)
     add_config_arguments(parser, default=None)  # in the middle of the sweep
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")

@@ -8,13 +8,14 @@ from pathlib import Path
 from golden.commands.model_arguments import HELP
 from golden.models.request import short_name
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 from sim.report.document import write
-from sim.report.inputs import BUILD, gather
+from sim.report.inputs import gather
 from sim.report.sections import all_sections
 from sim.report.summary import GIVEN_MHZ
 
-REPORTS = Path("build/report")
+REPORTS = BUILD / "report"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 from golden.catalogue.class_names import class_names
 from golden.commands.model_arguments import add_model_arguments, model_request
 from golden.models.request import short_name
+from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from golden.support.progress import progress
 from golden.support.report_file import require_writable, write_json
 from hw.commands.config_arguments import add_config_arguments, chosen_config
@@ -22,13 +24,13 @@ from sim.system.bundles import Network, network
 from sim.system.harness import WAVES
 from sim.system.whole import Outcome, simulate
 
-REPORTS = Path("build/sim")
+REPORTS = BUILD / "sim"
 SEED_MAX = (1 << 32) - 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    add_model_arguments(parser, option=True)
+    add_model_arguments(parser)
     add_config_arguments(parser)
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave an FST beside the report: ports of all units (or 1), or all",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="report (build/sim/...)")
+    offer_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     }  # fmt: skip
     report["images"] = [s.name for s in samples]
     write_json(out, report)
+    args.report = report
     show(report, outcome)
     if args.data is not None:
         print("\n".join(net.data.notes()))

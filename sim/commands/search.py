@@ -18,12 +18,13 @@ from golden.quant.vit.layer_weights import layer_weights
 from golden.support.errors import PotvitError
 from golden.support.jobs import run_jobs
 from golden.support.kept import files_digest
+from golden.support.locations import BUILD
 from golden.support.report_file import require_writable, write_json
 from sim.report.document import write
 from sim.search.evaluate import cycles, measure, setting
 from sim.search.presentation import plot, sections, write_bits
 
-FOLDER = Path("build/search")
+FOLDER = BUILD / "search"
 ROOT = Path(__file__).parents[2]
 #: Pictures that curvatures are taken from.
 CURVATURE_PICTURES = 16

@@ -11,11 +11,12 @@ import numpy as np
 from scipy.optimize import nnls
 
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from hw.config import PRESETS, Config
 from hw.formats.memories import memory_bytes
 from sim.report.inputs import PUBLISHED, read
 
-SYNTH = Path("build/synth")
+SYNTH = BUILD / "synth"
 
 #: NAND2 equivalents of one on-chip memory bit, periphery included. An assumption: a 28 nm
 #: single-port macro has about 0.25 um2 a bit, a NAND2 about 0.5 um2.

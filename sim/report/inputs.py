@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 
-BUILD = Path("build")
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "data"
 
 

@@ -9,10 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from golden.support.kept import files_digest, read_kept, write_kept
+from golden.support.locations import BUILD
 from hw.config import Config
 from hw.top.verilog import Design, generate
 
-FOLDER = Path("build/generated")
+FOLDER = BUILD / "generated"
 ROOT = Path(__file__).parents[2]
 #: What the Verilog is made from, in every folder below.
 SOURCES = ("hw/**/*.py", "hw/**/*.v", "golden/ops/**/*.py")

@@ -18,13 +18,14 @@ from filelock import FileLock
 from golden.support.environment import is_plain
 from golden.support.errors import PotvitError
 from golden.support.kept import say_broken
+from golden.support.locations import BUILD
 from golden.support.progress import expecting
 from golden.support.requirements import require
 from sim.simulator.build_progress import compiling
 from sim.simulator.process import run_group
 from sim.simulator.toolchain import NATIVE, Verilator, driver, fingerprint, verilator
 
-CACHE = Path("build/verilated")
+CACHE = BUILD / "verilated"
 #: Name of the file beside a kept simulator with the digest that it had when it was built.
 CHECKSUM = "sha256"
 #: The wheel's own setting for precompiled headers breaks g++.

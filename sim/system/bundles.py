@@ -23,9 +23,10 @@ from golden.quant.learn.defaults import FOLDER as KEPT
 from golden.quant.learn.defaults import default_learning, more_pictures
 from golden.support.errors import PotvitError
 from golden.support.kept import files_digest, say_broken
+from golden.support.locations import BUILD
 from golden.support.progress import progress
 
-FOLDER = Path("build/bundles")
+FOLDER = BUILD / "bundles"
 SOURCES = Path(__file__).parents[2] / "golden"
 #: What can change a quantized network's numbers: arithmetic, the float model, decoding.
 LIBRARIES = ("torch", "numpy", "scipy", "timm", "pillow", "scikit-learn", "mpmath")

@@ -17,13 +17,14 @@ import numpy.typing as npt
 from golden.execute.batched import Executor
 from golden.graph import ir
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from hw.compiler import compile_graph
 from hw.config import Config
 from hw.program.program import Program
 from sim.system.harness import dram_bytes, system
 from sim.system.job import STALL_RATE, Job, Run
 
-SCRATCH = Path("build/jobs")
+SCRATCH = BUILD / "jobs"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,12 @@ from golden.data.pictures import Sample, picture_folder
 from golden.models.load import LoadedModel
 from golden.quant.learn.options import LearnOptions
 from golden.quant.options import QuantOptions
-from golden.support.locations import data_folder
+from golden.support.locations import BUILD, data_folder
 
 #: Unlabelled pictures that are taken beside the calibration ones.
 MORE_PICTURES = 400
 #: Kept stages of runs that were interrupted, and of those that were not.
-FOLDER = Path("build/learn")
+FOLDER = BUILD / "learn"
 
 
 def default_learning(options: QuantOptions, model: LoadedModel) -> LearnOptions | None:

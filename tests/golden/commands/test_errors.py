@@ -201,6 +201,20 @@ def test_contradicting_flags(capsys, photos):
     )
 
 
+def test_float_alone(capsys, photos):
+    run = ["eval", "vit_digits", photos, "--float"]
+    assert "drop it or --quant, --ptf and --lis" in refused(capsys, *run, "--lis")
+    assert "--float has no use for --calib" in refused(capsys, *run, "--calib", 2)
+    assert "add --lis or drop it" in refused(capsys, *run, "--attn", "half")
+
+
+def test_a_model_said_twice(capsys, photos):
+    line = refused(capsys, "eval", "vit_digits", "--model", "deit_tiny")
+    assert "model is given twice, 'vit_digits' and 'deit_tiny'" in line
+    line = refused(capsys, "eval", "vit_digits", photos, "--data", "x")
+    assert "data is given twice" in line
+
+
 def test_bad_bit_maps(capsys, photos, tmp_path):
     run = ["eval", "vit_digits", photos, *QUANT, "--bits"]
     assert "neither a preset (w8a8, w4a8) nor a file" in refused(capsys, *run, "w2a2")

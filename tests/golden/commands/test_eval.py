@@ -144,12 +144,15 @@ def test_evaluation_counts_pictures(digits):
         (["--quant", "--ptf", "--lis", "--quant-method", "minmax"], "w8a8", "log2"),
         (["--quant", "--ptf", "--lis", "--attn", "half", "--bits", "w4a8"], "w4a8", "half"),
         (["--quant", "--ptf"], "w8a8", "uniform"),
-        ([], "fp32", None),
+        (["--quant"], "w8a8", "uniform"),
+        ([], "w8a8", "log2"),
+        (["--float"], "fp32", None),
     ],
 )
 def test_eval_writes_its_report(tmp_path, monkeypatch, capsys, flags, bits, attn):
     monkeypatch.chdir(tmp_path)
-    assert golden("eval", "vit_digits", *flags, "--calib", CALIB, "--limit", 40) == 0
+    flags = flags if flags == ["--float"] else [*flags, "--calib", CALIB]
+    assert golden("eval", "vit_digits", *flags, "--limit", 40) == 0
     name = f"vit_digits-{bits}-{attn}" if attn else f"vit_digits-{bits}"
     report = json.loads((tmp_path / "build" / "eval" / f"{name}.json").read_text())
     assert list(report)[: len(FIELDS)] == FIELDS

@@ -1,0 +1,1 @@
+"""PoTViT as a library and as one command."""

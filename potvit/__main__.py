@@ -1,0 +1,42 @@
+"""``potvit COMMAND``: every command of the project behind one name.
+
+The commands are those of ``python -m golden``, ``hw``, ``sim``, ``synth`` and ``formal``.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from formal.__main__ import COMMANDS as FORMAL
+from golden.__main__ import COMMANDS as GOLDEN
+from golden.support.command_line import Help, main
+from hw.__main__ import COMMANDS as HW
+from potvit.examples import EXAMPLES
+from sim.__main__ import COMMANDS as SIM
+from synth.__main__ import COMMANDS as SYNTH
+
+#: Command to module and help line, in the order in which a user meets them.
+COMMANDS = {
+    **{name: GOLDEN[name] for name in ("eval", "export", "study", "bench", "train-digits")},
+    **HW,
+    "synth": SYNTH["run"],
+    "prove": FORMAL["prove"],
+    "sim": SIM["run"],
+    **{name: SIM[name] for name in ("classify", "report", "explore", "search")},
+    "doctor": GOLDEN["doctor"],
+}
+
+GROUPS = {
+    "networks": ("eval", "export", "study", "bench", "train-digits"),
+    "hardware": ("verilog", "compile", "synth", "prove"),
+    "networks in hardware": ("sim", "classify", "report", "explore", "search"),
+    "this machine": ("doctor",),
+}
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The console command; its exit status."""
+    return main("potvit", COMMANDS, arguments, shown=Help(groups=GROUPS, examples=EXAMPLES))
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,169 @@
+"""The console command: its groups, its examples, its words for persons and for machines."""
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from formal.__main__ import COMMANDS as FORMAL
+from golden.__main__ import COMMANDS as GOLDEN
+from golden.support import command_line, notes
+from hw.__main__ import COMMANDS as HW
+from potvit.__main__ import COMMANDS, GROUPS, run
+from potvit.examples import EXAMPLES
+from sim.__main__ import COMMANDS as SIM
+from synth.__main__ import COMMANDS as SYNTH
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def verbosity():
+    """What a command set is not kept for other tests."""
+    yield
+    notes.set_verbosity()
+
+
+def asked(capsys, *words):
+    with pytest.raises(SystemExit) as end:
+        run(words)
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_command_of_every_package_is_there():
+    modules = {module for module, _ in COMMANDS.values()}
+    others = [found for table in (GOLDEN, HW, SIM, SYNTH, FORMAL) for found, _ in table.values()]
+    assert modules >= set(others)
+
+
+def test_help_has_every_command_in_one_group(capsys):
+    listed = [name for names in GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(COMMANDS)
+    text = asked(capsys, "--help")
+    for title, names in GROUPS.items():
+        block = text.split(f"\n{title}:\n")[1].split("\n\n")[0]
+        assert re.findall(r"^  (\S+) ", block, re.MULTILINE) == list(names)
+
+
+def test_version(capsys):
+    assert asked(capsys, "--version") == f"potvit {importlib.metadata.version('potvit')}\n"
+
+
+def test_help_imports_no_heavy_library():
+    code = (
+        "import sys; from potvit.__main__ import run\n"
+        "try: run(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'amaranth', 'timm', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_shown_and_parse(name, capsys):
+    examples = EXAMPLES[name]
+    assert len(examples) >= 2
+    text = asked(capsys, name, "--help")
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    importlib.import_module(COMMANDS[name][0]).add_arguments(parser)
+    command_line.add_verbosity(parser)
+    for line in examples:
+        assert f"\n  {line}" in text
+        program, command, *words = shlex.split(line)
+        assert (program, command) == ("potvit", name)
+        parser.parse_args(words)
+
+
+def test_examples_name_no_command_that_is_gone():
+    assert EXAMPLES.keys() == COMMANDS.keys()
+
+
+class Talker:
+    """A command that says all it can."""
+
+    def add_arguments(self, parser):
+        command_line.offer_json(parser)
+
+    def run(self, args):
+        notes.note("a note")
+        notes.detail("a detail")
+        print("text for persons")
+        args.report = {"figure": 3}
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], ["a note"]),
+        (["-q"], []),
+        (["-v"], ["a note", "a detail", "test talk: 0.0 s"]),
+    ],
+)
+def test_notes_go_to_standard_error(monkeypatch, capsys, flags, said):
+    monkeypatch.setitem(sys.modules, "talker", Talker())
+    assert command_line.main("test", {"talk": ("talker", "talks")}, ["talk", *flags]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "text for persons\n"
+    assert captured.err.splitlines() == said
+
+
+def test_json_is_all_there_is_on_standard_output(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "talker", Talker())
+    assert command_line.main("test", {"talk": ("talker", "talks")}, ["talk", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"figure": 3}
+
+
+def test_a_library_user_may_send_notes_elsewhere():
+    """Any handler of the logger gets them; without a command there is no other."""
+    code = (
+        "import logging, sys; from golden.support.notes import note\n"
+        "logging.getLogger('potvit').addHandler(logging.StreamHandler(sys.stdout))\n"
+        "note('said')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("said\n", "")
+
+
+def test_doctor_for_machines(capsys):
+    run(["doctor", "--json"])
+    rows = json.loads(capsys.readouterr().out)["requirements"]
+    assert {"name", "found", "package"} <= rows[0].keys()
+
+
+def test_one_variable_decides_where_results_go(tmp_path):
+    """Every module that keeps something: none names the folder itself."""
+    code = (
+        "import importlib, pkgutil, pathlib, golden, hw, sim, synth, formal\n"
+        "places = {}\n"
+        "for name in ('golden.commands.eval', 'golden.quant.learn.defaults',\n"
+        "             'golden.support.progress', 'sim.simulator.verilate', 'sim.system.whole',\n"
+        "             'sim.simulator.generated', 'sim.system.bundles', 'synth.yosys',\n"
+        "             'sim.report.inputs', 'formal.kit.engine', 'sim.commands.run'):\n"
+        "    for key, value in vars(importlib.import_module(name)).items():\n"
+        "        if isinstance(value, pathlib.Path) and not value.is_absolute():\n"
+        "            print('left behind', name, key, value)\n"
+        "from golden.support.locations import BUILD; print(BUILD)\n"
+    )
+    env = os.environ | {"POTVIT_BUILD": str(tmp_path / "results")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{tmp_path / 'results'}\n"
+    named = [
+        path for package in ("golden", "hw", "sim", "synth", "formal", "potvit")
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(r"""Path\(["']build\b""", path.read_text(encoding="utf-8"))
+    ]  # fmt: skip
+    assert named == []
