@@ -2,7 +2,7 @@
 
 Pillow's own conversion clips 16-bit grey to white and 32-bit values to garbage without a word. Here
 integers of a known full scale are scaled, ``round(255 * value / full scale)``, and values without
-one (32-bit integers, floats) are refused: nobody can say which of them is white.
+one (32-bit integers, those with a sign, floats) are refused: nobody knows which of them is white.
 
 Colour of 16 bits per channel arrives from Pillow as its high byte, at most one level below.
 """
@@ -12,8 +12,9 @@ from PIL import Image
 
 #: Formats whose 16-bit values use the full range (Pillow spreads a PGM's maxval over it).
 _FULL_RANGE = {None, "PNG", "PPM", "TIFF", "JPEG2000"}
-_BITS, _PHOTOMETRIC = 258, 262  # TIFF tags
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF tags
 _WHITE_IS_ZERO = 0
+_SIGNED = 2
 _NO_SCALE = "have no known full scale: save it with 8 or 16 bits per channel"
 
 
@@ -27,11 +28,13 @@ def eight_bit(image: Image.Image) -> Image.Image:
         raise ValueError(f"floating-point pixels {_NO_SCALE}")
     if image.mode == "I" and image.format != "PPM":
         raise ValueError(f"pixels of 32 bits, or of 16 with a sign, {_NO_SCALE}")
+    tags = getattr(image, "tag_v2", {})
+    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()):
+        raise ValueError(f"pixels with a sign {_NO_SCALE}")
     if not image.mode.startswith("I"):
         return image
     if image.format not in _FULL_RANGE:
         raise ValueError(f"16-bit pixels of {image.format} files {_NO_SCALE}")
-    tags = getattr(image, "tag_v2", {})
     full = (1 << int(tags.get(_BITS, (16,))[0])) - 1
     values = np.asarray(image).astype(np.int64)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:

@@ -28,7 +28,12 @@ class ClassFolders:
 
 def has_splits(folder: Path) -> bool:
     """Whether ``folder`` has a split folder of a known name."""
-    return any((folder / name).is_dir() for name in (*TRAIN, *VAL))
+    return bool(_named(folder, (*TRAIN, *VAL)))
+
+
+def _named(folder: Path, names: Sequence[str]) -> list[str]:
+    """Sub-folders of ``folder`` that are called one of ``names``, in any mixture of cases."""
+    return sorted(p.name for p in folder.iterdir() if p.name.lower() in names and p.is_dir())
 
 
 def read_class_folders(folder: Path, spec: ModelSpec) -> ClassFolders:
@@ -71,7 +76,7 @@ def _read_split(
     folder: Path, names: Sequence[str], skipped: Skipped
 ) -> tuple[dict[str, list[Path]], list[Path]]:
     """Pictures by class folder, and those outside of class folders."""
-    present = [name for name in names if (folder / name).is_dir()]
+    present = _named(folder, names)
     if not present:
         return {}, []
     if len(present) > 1:

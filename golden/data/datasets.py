@@ -125,6 +125,20 @@ def open_dataset(data: str | Path | None, spec: ModelSpec) -> Dataset:
     return _plain_folder(folder)
 
 
+def picture_folder(folder: Path) -> list[Sample]:
+    """All pictures below a folder, in sorted order, without labels; sidecar files are left out.
+
+    Raises:
+        PotvitError: it is no folder, or holds none.
+    """
+    if not folder.is_dir():
+        raise PotvitError(f"{folder} is no folder of pictures")
+    found = [file_sample(path, folder) for path in pictures_below(folder, folder, Skipped())]
+    if not found:
+        raise PotvitError(f"{folder} holds no pictures")
+    return found
+
+
 def default_dataset(spec: ModelSpec) -> Dataset:
     """What a model is calibrated on where nobody names data.
 

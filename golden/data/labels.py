@@ -106,6 +106,12 @@ def _by_name(names: Sequence[str], empty: Sequence[str], spec: ModelSpec, where:
     if not strange:
         labels = _unique(names, lambda name: known[_plain(name)], where)
         return Labelling(labels=labels, rule=f"class names, {_share(labels, spec)}")
+    if len(strange) < len(names):
+        told = [name for name in names if name not in strange]
+        raise PotvitError(
+            f"{where}: class folders are class names ({some(told)}) but also {some(strange)}, "
+            f"which is no class of {spec.name}: rename or remove it"
+        )
     # An empty folder is ignored, unless it takes exactly these to give every class its place.
     ordered = sorted([*names, *empty])
     if len(ordered) != spec.num_classes:

@@ -112,24 +112,6 @@ def _frames(path: Path) -> int:
         return 1
 
 
-def picture_folder(folder: Path) -> list[Sample]:
-    """All pictures below a folder, in sorted order, without labels.
-
-    Raises:
-        PotvitError: it is no folder, or holds none.
-    """
-    if not folder.is_dir():
-        raise PotvitError(f"{folder} is no folder of pictures")
-    found = [
-        Sample(name=str(path.relative_to(folder)), label=-1, open=partial(open_image, path))
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    ]
-    if not found:
-        raise PotvitError(f"{folder} holds no pictures")
-    return found
-
-
 def open_image(path: Path) -> Image.Image:
     """Decode a picture completely, as it is stored, at 8 bits per channel.
 

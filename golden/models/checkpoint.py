@@ -14,11 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from golden.models import safe_pickle
 from golden.models.weights import StateDict
+from golden.models.weights_file import (
+    EXTRA,
+    IN_FOLDER,
+    LANDMARK,
+    has_landmark,
+    is_number,
+    is_state,
+    read_content,
+    weights_file,
+)
 from golden.support.errors import PotvitError
 
 #: Where frameworks keep the weights, averaged ones first; timm's four stand in timm's order.
@@ -33,14 +41,6 @@ WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 BOOKKEEPING = ("n_averaged", "num_batches_tracked", "initted", "step")
 #: Parts of a training module that are no part of the network.
 TRAINING = re.compile(r"(criterion|loss\w*|\w*metrics?|(train|val|valid|test)_\w+)\.")
-#: Entries of a state dictionary that modules add for themselves.
-EXTRA = "_extra_state"
-#: A key that every vision transformer of timm has.
-LANDMARK = "patch_embed.proj.weight"
-PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
-#: Files that a folder of weights may hold, the first one found is taken.
-IN_FOLDER = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json",
-             "pytorch_model.bin")  # fmt: skip
 #: Other packages' names for the first layer.
 FOREIGN = {
     "embeddings.patch_embeddings.projection.weight": "Hugging Face transformers",
@@ -107,107 +107,43 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         PotvitError: no such file, another kind of file, a damaged one, or no weights in it.
     """
-    path = _file(path)
-    found = _raw(path)
+    path = weights_file(path)
+    found = read_content(path)
     settings, arch = _settings(found, path)
     key, tensors, passed = _choose(found, path)
-    state = {_unwrapped(str(k)): v for k, v in tensors.items() if not str(k).endswith(EXTRA)}
+    state = {
+        _unwrapped(str(k)): v
+        for k, v in tensors.items()
+        if isinstance(v, torch.Tensor) and not str(k).endswith(EXTRA)
+    }
     state, prefix, dropped = _stripped(state, path)
+    noted = (str(k) for k, v in tensors.items() if is_number(v) and not str(k).endswith(EXTRA))
     for name, value in state.items():
         if not value.is_floating_point():
             kind = str(value.dtype).removeprefix("torch.")
             raise PotvitError(f"weights file {path}: tensor {name} is {kind}, not floating point")
     return Checkpoint(
         path=path,
-        state={name: value.detach().float() for name, value in state.items()},
+        state=_floats(state, path),
         key=key,
         prefix=prefix,
         passed=passed,
-        dropped=dropped,
+        dropped=(*dropped, *noted),
         arch=arch,
         settings=settings,
     )
 
 
-def _file(path: Path) -> Path:
-    """The weights file that ``path`` names; ``PotvitError`` where there is none."""
-    if path.is_dir():
-        for name in IN_FOLDER:
-            if (path / name).is_file():
-                return path / name
-        raise PotvitError(f"weights file {path} is a folder without any of {', '.join(IN_FOLDER)}: "
-                          "name the file in it")  # fmt: skip
-    if not path.is_file():
-        raise PotvitError(f"weights file {path} does not exist")
-    return path
-
-
-def _raw(path: Path) -> Any:
-    """The file's content; anything a reader raises becomes one line."""
-    suffix = path.suffix.lower()
+def _floats(state: StateDict, path: Path) -> StateDict:
+    """Every tensor as float32; ``PotvitError`` for one that is larger than the memory."""
     try:
-        _refuse_other_content(path)
-        if suffix == ".json":
-            return _shards(path)
-        if suffix == ".safetensors":
-            return load_file(path)
-        if suffix in PICKLES:
-            return safe_pickle.load(path)
-        if suffix in (".npz", ".npy"):
-            raise PotvitError(f"weights file {path} is NumPy's: load it with timm and save the "
-                              "state_dict() as .safetensors")  # fmt: skip
-        raise PotvitError(f"weights file {path} is neither .safetensors nor .pth "
-                          f"(nor {', '.join(PICKLES[1:])})")  # fmt: skip
-    except PermissionError:
-        raise PotvitError(f"weights file {path} may not be read: check its permissions") from None
-    except SafetensorError as error:
-        raise PotvitError(f"weights file {path} is damaged ({error}): get it again") from None
-    except PotvitError:
-        raise
-    except Exception as error:  # torch.load raises whatever its unpickler meets
-        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
+        return {name: value.detach().float() for name, value in state.items()}
+    except (RuntimeError, MemoryError):
+        name = max(state, key=lambda name: state[name].numel())
+        shape = list(state[name].shape)
         raise PotvitError(
-            f"weights file {path} cannot be read ({reason}): get it again or convert it to "
-            ".safetensors"
+            f"weights file {path}: tensor {name} of shape {shape} does not fit the memory"
         ) from None
-
-
-def _refuse_other_content(path: Path) -> None:
-    """Name the two things that downloads leave in place of weights: a page, or a pointer."""
-    with path.open("rb") as stream:
-        start = stream.read(256).lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise PotvitError(f"weights file {path} is a web page, not weights: download it again")
-    if start.startswith(b"version https://git-lfs"):
-        raise PotvitError(f"weights file {path} is a Git LFS pointer: run `git lfs pull`")
-
-
-def _shards(path: Path) -> StateDict:
-    """All tensors of the files that an index lists."""
-    index = json.loads(path.read_text(encoding="utf-8"))
-    names = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(names, dict) or not names:
-        raise PotvitError(f"weights file {path} is no index of shards: it has no weight_map")
-    found: StateDict = {}
-    for shard in sorted(set(map(str, names.values()))):
-        if Path(shard).name != shard:
-            raise PotvitError(f"weights file {path} lists {shard!r}, not a file beside it")
-        content = _raw(_file(path.parent / shard))
-        if not _is_state(content):
-            raise PotvitError(f"weights file {path.parent / shard} holds no dictionary of tensors")
-        found |= content
-    missing = sorted(set(names) - set(found))
-    if missing:
-        raise PotvitError(f"weights file {path} lists {missing[0]}, which no shard has")
-    return found
-
-
-def _is_state(value: Any) -> bool:
-    """A non-empty dictionary of nothing but tensors by name (and modules' extra state)."""
-    if not isinstance(value, Mapping):
-        return False
-    real = [v for k, v in value.items() if not str(k).endswith(EXTRA)]
-    return bool(real) and all(isinstance(v, torch.Tensor) for v in real)
 
 
 def _choose(found: Any, path: Path) -> tuple[str, Mapping[str, torch.Tensor], tuple[str, ...]]:
@@ -217,7 +153,7 @@ def _choose(found: Any, path: Path) -> tuple[str, Mapping[str, torch.Tensor], tu
         key = next(iter(sets))
         # A file of bare tensors is one set; a nested key is named by its path.
         return key, sets[key], tuple(k for k in sets if k != key)
-    if _is_state(found):
+    if is_state(found):
         return "", found, ()
     if isinstance(found, safe_pickle.Inert):
         raise PotvitError(
@@ -231,7 +167,24 @@ def _choose(found: Any, path: Path) -> tuple[str, Mapping[str, torch.Tensor], tu
                     f"weights file {path} holds a pickled {found[key].origin} under {key!r}, which "
                     "is not loaded: save its state_dict() instead"
                 )
+    _refuse_strangers(found, path)
     raise PotvitError(f"weights file {path} holds no dictionary of tensors")
+
+
+def _refuse_strangers(found: Any, path: Path) -> None:
+    """Name what stands among a transformer's tensors, or is no tensor where one should be."""
+    if not isinstance(found, Mapping):
+        return
+    for key, value in found.items():
+        name, stranger = str(key), not isinstance(value, torch.Tensor) and not is_number(value)
+        if stranger and (has_landmark(found) or f".{name}".endswith(f".{LANDMARK}")):
+            kind = value.origin if isinstance(value, safe_pickle.Inert) else type(value).__name__
+            raise PotvitError(
+                f"weights file {path} holds a {kind} as {name}, no plain tensor: save a "
+                "state_dict() of floating-point tensors"
+            )
+    for key in (*AVERAGED, *RAW):
+        _refuse_strangers(found.get(key), path)
 
 
 def _sets(found: Any) -> Iterator[tuple[str, Mapping[str, torch.Tensor]]]:
@@ -240,7 +193,7 @@ def _sets(found: Any) -> Iterator[tuple[str, Mapping[str, torch.Tensor]]]:
         return
     for key in (*AVERAGED, *RAW):
         value = found.get(key)
-        if isinstance(value, Mapping) and _is_state(value):
+        if isinstance(value, Mapping) and is_state(value):
             yield key, value
         elif isinstance(value, Mapping):
             for inner, tensors in _sets(value):
@@ -308,7 +261,7 @@ def _settings(found: Any, path: Path) -> tuple[dict[str, Any], str | None]:
             raise PotvitError(f"{config} is no readable JSON ({error})") from None
         if isinstance(read, dict):
             settings = read
-    elif isinstance(found, Mapping) and not _is_state(found):
+    elif isinstance(found, Mapping) and not is_state(found):
         args = found.get("args")
         args = found.get("hyper_parameters") if args is None else args
         settings = dict(args) if isinstance(args, Mapping) else dict(getattr(args, "__dict__", {}))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from golden.catalogue.models import MODELS
-from golden.models.checkpoint import PICKLES
+from golden.models.weights_file import PICKLES
 from golden.support.errors import PotvitError
 
 TIMM = "timm:"

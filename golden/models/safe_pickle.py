@@ -67,7 +67,7 @@ class InertDict(dict[Any, Any]):
 
 def _rebuilders() -> dict[str, Any]:
     """Names that tensors need; storages are torch's own business."""
-    names = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter",
+    names = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter",
              "_rebuild_parameter_with_state")  # fmt: skip
     found = {f"torch._utils.{name}": getattr(torch._utils, name) for name in names}
     dtypes = {f"torch.{name}": value for name, value in vars(torch).items()
@@ -79,6 +79,7 @@ _REAL: dict[str, Any] = {
     **_rebuilders(),
     "torch.Size": torch.Size,
     "torch.device": torch.device,
+    "torch.storage.UntypedStorage": torch.UntypedStorage,
     "torch.nn.parameter.Parameter": torch.nn.Parameter,
     "collections.OrderedDict": collections.OrderedDict,
     "collections.defaultdict": InertDict,
@@ -124,4 +125,6 @@ def load(path: Path) -> Any:
             reader = torch._C.PyTorchFileReader(str(path))
             if "constants.pkl" in reader.get_all_records():
                 raise ValueError("it is a TorchScript program")
-    return torch.load(path, map_location="cpu", pickle_module=_MODULE, weights_only=False)
+        stream.seek(0)
+        # Given a path, torch would go by its suffix.
+        return torch.load(stream, map_location="cpu", pickle_module=_MODULE, weights_only=False)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.data.pictures import Sample, picture_folder
+from golden.data.datasets import picture_folder
+from golden.data.pictures import Sample
 from golden.models.load import LoadedModel
 from golden.quant.learn.options import LearnOptions
 from golden.quant.options import QuantOptions

@@ -168,6 +168,7 @@ def test_transparency_is_dropped_without_a_warning(tmp_path, recwarn):
         ("pfm", "floating-point pixels have no known full scale"),
         ("32-bit tiff", "pixels of 32 bits, or of 16 with a sign, have no known full scale"),
         ("signed tiff", "pixels of 32 bits, or of 16 with a sign, have no known full scale"),
+        ("signed bytes", "pixels with a sign have no known full scale"),
         ("array I", "pixels of 32 bits"),
         ("array F", "floating-point"),
     ],
@@ -185,6 +186,8 @@ def test_values_without_a_full_scale_are_refused(tmp_path, kind, reason):
         written(path, Image.fromarray(GREY.astype(np.int32)))
     elif kind == "signed tiff":
         tiff(path, GREY.astype("<i2"), 16, sample_format=2)
+    elif kind == "signed bytes":
+        tiff(path, (GREY.astype(np.int16) - 128).astype(np.int8), 8, sample_format=2)
     else:
         path = written(tmp_path / "x.pfm", Image.fromarray(GREY.astype(np.float32)))
     with pytest.raises(PotvitError, match=rf"{path.name} is no readable picture \({reason}"):

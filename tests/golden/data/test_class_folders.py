@@ -7,12 +7,14 @@ import pytest
 from PIL import Image
 
 from golden.catalogue.models import MODELS
-from golden.data.datasets import FOLDER_CALIBRATION, open_dataset
+from golden.data.datasets import FOLDER_CALIBRATION, open_dataset, picture_folder
 from golden.data.pictures import open_image
 from golden.support.errors import PotvitError
 
 DEIT, DIGITS = MODELS["deit_tiny"], MODELS["vit_digits"]
 TEN = replace(DEIT, name="ten", num_classes=10)  # a fine-tuned head: its classes have no names
+# Not in sorted order: a misspelled folder must not bring that order in.
+PETS = replace(DEIT, name="pets", num_classes=3, labels=("owl", "cat", "dog"))
 GOLDFISH, LAST = "n01443537", "n15075141"  # labels 1 and 999
 
 
@@ -114,6 +116,12 @@ def test_identifiers_are_but_names_to_another_head(tmp_path):
         (["0/1", "0/2"], DEIT, r"is val/0/1/x\.png of class 0 or 1"),
         ([f"{LAST}/{GOLDFISH}"], DEIT, f"of class {LAST} or {GOLDFISH}"),
         (["goldfish", "Goldfish"], DEIT, "are both class 1"),
+        (
+            ["ant", "bee", "zzz"],
+            DEIT,
+            r"are class names \(ant, bee\) but also zzz, which is no class",
+        ),
+        (["catt", "dog", "owl"], PETS, r"are class names \(dog, owl\) but also catt, which"),
     ],
 )
 def test_contradictions_are_refused_by_name(tmp_path, names, spec, message):
@@ -128,9 +136,9 @@ def test_contradictions_are_refused_by_name(tmp_path, names, spec, message):
     ("names", "spec", "message"),
     [
         (
-            ["ant", "bee", "zzz"],
+            ["pets", "zzz"],
             DEIT,
-            "zzz is no class of deit_tiny, and 1000 classes cannot be told from 3 folders",
+            "pets, zzz is no class of deit_tiny, and 1000 classes cannot be told from 2 folders",
         ),
         (
             ["animals/n01443537"],
@@ -202,6 +210,17 @@ def test_splits(tmp_path):
         open_dataset(tmp_path, DEIT)
 
 
+def test_splits_in_any_case(tmp_path):
+    """Else both would be one plain folder, and its evaluation pictures would calibrate."""
+    pictures(tmp_path, "Train/1", "VAL/2")
+    found = open_dataset(tmp_path, DEIT)
+    assert [s.label for s in found.calib()] == [1]
+    assert [s.label for s in found.eval_samples()] == [2]
+    pictures(tmp_path, "val/3")
+    with pytest.raises(PotvitError, match="has both VAL/ and val/: keep one"):
+        open_dataset(tmp_path, DEIT)
+
+
 def test_splits_share_one_labelling(tmp_path):
     pictures(tmp_path, "train/1", f"val/{GOLDFISH}")
     with pytest.raises(PotvitError, match="but also"):
@@ -251,6 +270,15 @@ def test_a_plain_folder_calibrates(tmp_path):
     )
     with pytest.raises(PotvitError, match=r"accuracy needs labels\.csv or val/ with a folder"):
         found.eval_samples()
+
+
+def test_pictures_to_learn_from_have_sidecars_as_well(tmp_path):
+    pictures(tmp_path, "a", "@eaDir", ".cache")
+    (tmp_path / "a" / "._x.png").write_bytes(b"\0")
+    assert [s.name for s in picture_folder(tmp_path)] == ["a/x.png"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(PotvitError, match="holds no pictures"):
+        picture_folder(tmp_path / "none")
 
 
 def test_a_data_set_further_down_is_not_taken_for_pictures(tmp_path):

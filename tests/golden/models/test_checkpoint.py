@@ -196,7 +196,9 @@ def test_parameters_and_extra_state(clean, tmp_path):
     assert taken(tmp_path / "w.pth", clean) == 1
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn]
+)
 def test_other_precisions(clean, tmp_path, dtype):
     torch.save({n: v.to(dtype) for n, v in clean.items()}, tmp_path / "w.pth")
     state = read_checkpoint(tmp_path / "w.pth").state
@@ -299,6 +301,54 @@ def test_integers_among_the_tensors(clean, tmp_path):
     torch.save(clean | {"norm.bias": clean["norm.bias"].int()}, tmp_path / "w.pth")
     with pytest.raises(PotvitError, match=r"tensor norm.bias is int32, not floating point"):
         read_checkpoint(tmp_path / "w.pth")
+
+
+def test_notes_of_the_run_among_the_tensors(clean, tmp_path):
+    notes = {"epoch": 5, "best": np.float64(0.5), "name": "mine", "seed": None}
+    torch.save(shifted(clean, 1) | notes, tmp_path / "w.pth")
+    assert taken(tmp_path / "w.pth", clean) == 1
+    assert read_checkpoint(tmp_path / "w.pth").dropped == tuple(notes)
+    torch.save({"model": shifted(clean, 2) | notes, "epoch": 5}, tmp_path / "w.pth")
+    assert taken(tmp_path / "w.pth", clean) == 2
+    torch.save({"epoch": 5, "losses": torch.ones(3)}, tmp_path / "w.pth")
+    with pytest.raises(PotvitError, match="holds no dictionary of tensors"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "stranger", "kind"),
+    [
+        ("head.weight", lambda t: t.numpy(), "numpy"),
+        ("head.weight", lambda t: t.to_sparse(), "_rebuild_sparse_tensor"),
+        ("patch_embed.proj.weight", lambda t: t.to("meta"), "_rebuild_meta_tensor"),
+        ("head.weight", lambda t: t.tolist(), "list"),
+        ("patch_embed.proj.weight", lambda t: t.numpy(), "numpy"),
+    ],
+)
+@pytest.mark.parametrize("key", ["", "state_dict"])
+def test_what_is_no_plain_tensor_is_named(clean, tmp_path, name, stranger, kind, key):
+    state = clean | {name: stranger(clean[name])}
+    torch.save({key: state} if key else state, tmp_path / "w.pth")
+    with pytest.raises(PotvitError, match=rf"holds a [\w.]*{kind}[\w.]* as {name}, no") as refusal:
+        read_checkpoint(tmp_path / "w.pth")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_tensor_of_a_shape_beyond_all_memory(clean, tmp_path):
+    """A few bytes that claim to be terabytes."""
+    bomb = torch.ones(1, dtype=torch.float16).expand(1 << 24, 1 << 24)
+    torch.save(clean | {"norm.bias": bomb}, tmp_path / "w.pth")
+    with pytest.raises(PotvitError, match=r"tensor norm.bias .* does not fit the memory"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_contents_count_and_not_suffixes(clean, tmp_path, new_format):
+    save_file(shifted(clean, 1), tmp_path / "w.bin")
+    assert taken(tmp_path / "w.bin", clean) == 1
+    torch.save(shifted(clean, 2), tmp_path / "w.pth", _use_new_zipfile_serialization=new_format)
+    (tmp_path / "w.pth").rename(tmp_path / "w.safetensors")
+    assert taken(tmp_path / "w.safetensors", clean) == 2
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"epoch": 3}, torch.ones(3), {"model": {}}])
