@@ -29,6 +29,7 @@ option-TARGET  := --target##  synth: generic, xcup or ecp5 (generic); search: le
 option-UNIT    := --unit##    only this unit
 option-LIBERTY := --liberty## cell library of your own, for TARGET=generic
 option-WORKERS := --jobs##    processes at a time (2)
+option-DETAILS := --verbose## 1: what was compared, cycles and stalls as well
 option-TESTS   :=##           file or folder of tests to run (all)
 option-PYTHON  :=##           interpreter to set up with (the first of at least 3.11)
 
@@ -44,7 +45,7 @@ takes-sim          := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWA
 takes-report       := MODEL CONFIG SET BITS ATTN MHZ OUT
 takes-explore      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA CONFIRM WORKERS OUT
 takes-search       := MODEL CONFIG ATTN DATA WEIGHTS SEED BUDGET TARGET WORKERS
-takes-classify     := IMAGE MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA
+takes-classify     := IMAGE MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA DETAILS
 takes-synth        := CONFIG SET TARGET UNIT LIBERTY WORKERS OUT
 takes-formal       := UNIT OUT
 takes-train-digits := MODEL SEED OUT
@@ -69,12 +70,18 @@ $(error name a picture: make classify IMAGE=photo.jpg)
 endif
 endif
 
+# Variables that say yes (1) or no (0); their options have no value.
+FLAGS := DETAILS
+$(foreach v,$(filter $(FLAGS),$(taken)),$(if $(filter-out 0 1,$(value $v)),$(error \
+	$v is 1 or 0, not $(value $v))))
+
 # The text of variable $1 as one word for the shell, whatever it holds.
 quoted = '$(subst ','\'',$(value $1))'
 # The same, or nothing if it is not given.
 given-word = $(if $(value $1),$(call quoted,$1))
 # The options of the variables $1, those that are given.
-options = $(foreach v,$1,$(if $(value $v),$(option-$v)=$(call quoted,$v)))
+options = $(foreach v,$(filter-out $(FLAGS),$1),$(if $(value $v),$(option-$v)=$(call quoted,$v))) \
+	$(foreach v,$(filter $(FLAGS),$1),$(if $(filter 1,$(value $v)),$(option-$v)))
 
 # The first Python of at least 3.11; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \

@@ -19,6 +19,8 @@ TAKES = {
     target: words.split()
     for target, words in re.findall(r"^takes-([a-z-]+)\s*:= (.*)$", TEXT, re.MULTILINE)
 }
+#: Variables that say yes or no.
+FLAGS = set(re.findall(r"^FLAGS := (.*)$", TEXT, re.MULTILINE)[0].split())
 #: Python's own `-m NAME` with a command behind it: the packages with commands.
 PACKAGES = ("formal", "golden", "hw", "sim", "synth")
 #: Nothing is set up and nothing is run; no variable of ours comes from the caller's shell.
@@ -66,8 +68,10 @@ def required(target):
 @pytest.mark.parametrize("target", TAKES)
 def test_every_variable_reaches_the_command(target):
     """As one word, whatever it holds; and the command knows its option."""
-    awkward = {v: f'{v} it\'s "$x" $(y `z` #{v}' for v in TAKES[target]}
-    words = command(target, *(f"{name}={value}" for name, value in awkward.items()))
+    awkward = {v: f'{v} it\'s "$x" $(y `z` #{v}' for v in TAKES[target] if v not in FLAGS}
+    flags = sorted(FLAGS & set(TAKES[target]))
+    words = command(target, *(f"{name}={value}" for name, value in awkward.items()),
+                    *(f"{name}=1" for name in flags))  # fmt: skip
     parser = parser_of(words)
     for name, value in awkward.items():
         if value in words:
@@ -76,6 +80,21 @@ def test_every_variable_reaches_the_command(target):
             assert f"{OPTIONS[name]}={value}" in words
             assert parser is not None
             assert OPTIONS[name] in parser._option_string_actions
+    for name in flags:
+        assert OPTIONS[name] in words
+        assert parser is not None
+        assert parser._option_string_actions[OPTIONS[name]].nargs == 0
+
+
+@pytest.mark.parametrize("target", [t for t in TAKES if FLAGS & set(TAKES[t])])
+def test_a_yes_or_no_is_1_or_0_and_nothing_else(target):
+    for name in sorted(FLAGS & set(TAKES[target])):
+        assert OPTIONS[name] not in command(target, *required(target), f"{name}=0")
+        for done in (make(target, *required(target), f"{name}=yes"),
+                     make(target, *required(target), **{name: "2 1"})):  # fmt: skip
+            assert done.returncode == 2
+            assert done.stdout == ""
+            assert f"{name} is 1 or 0, not " in done.stderr
 
 
 @pytest.mark.parametrize("target", TAKES)
