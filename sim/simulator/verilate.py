@@ -15,7 +15,7 @@ from pathlib import Path
 import cocotb_tools.config
 from filelock import FileLock
 
-from golden.support.environment import is_plain
+from golden.support.environment import is_plain, require_plain
 from golden.support.errors import PotvitError
 from golden.support.kept import say_broken
 from golden.support.locations import BUILD
@@ -66,7 +66,8 @@ def verilate(
     that match ``hidden`` (a scope with wildcards) and all below them. The result is cached under
     ``build/verilated`` by everything that goes in, compiler and processor included; a broken one is
     built again and standard error says so; concurrent callers wait for one another. Raises
-    ``PotvitError`` for a missing tool, or with the first error line of one that fails.
+    ``PotvitError`` for a missing tool, for one in a folder that make takes apart, or with the first
+    error line of one that fails.
     """
     tool = verilator()
     require("simulation")
@@ -83,6 +84,8 @@ def verilate(
     with FileLock(CACHE / f"{folder.name}.lock"):
         if cached := folder.exists() and _whole(folder):
             return Simulator(folder=folder, toplevel=toplevel, waves=waves, cached=cached)
+        for tools in (Path(tool.command[0]), Path(cocotb_tools.config.libs_dir)):
+            require_plain(tools)  # a checkout may have been moved after its set-up
         keep = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=CACHE)).resolve()
         # make takes a path with a blank apart.
         work = keep if is_plain(keep) else Path(tempfile.mkdtemp(prefix="potvit-")).resolve()

@@ -62,6 +62,18 @@ def test_a_missing_header_for_waves_is_named_before_anything_is_written(
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize("place", ["my checkout", "it's", "größe"])
+def test_tools_in_a_folder_that_make_takes_apart(monkeypatch, tmp_path, place):
+    """A checkout that was moved after its set-up."""
+    tool = verilate.verilator()
+    moved = replace(tool, command=[str(tmp_path / place / "verilator")])
+    monkeypatch.setattr(verilate, "verilator", lambda: moved)
+    monkeypatch.setattr(verilate, "CACHE", tmp_path / "cache")
+    with pytest.raises(PotvitError, match=r"^['\"].*take apart: move the project to a path"):
+        verilate.verilate([("levels.v", LEVELS)], "levels", ["clk"])
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".lock"}
+
+
 def test_an_error_in_the_verilog_is_one_line_and_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(verilate, "CACHE", tmp_path)
     with pytest.raises(PotvitError, match=r"^verilator failed: ") as error:
