@@ -242,7 +242,7 @@ def create(spec: ModelSpec) -> Any:
     assert spec.timm_name is not None
     arguments = dict(spec.arguments)
     try:
-        module = timm.create_model(spec.timm_name.partition(".")[0], pretrained=False, **arguments)
+        module = timm.create_model(spec.timm_name, pretrained=False, **arguments)
     except (TypeError, ValueError, AssertionError, RuntimeError, KeyError) as error:
         said = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -50,7 +50,7 @@ def chosen_config(args: argparse.Namespace, default: str = "base") -> Config:
         PotvitError: no such preset or file, unknown parameters, values of another type, or a
             combination that `Config` refuses.
     """
-    config = named_config(args.config or default)
+    config = named_config(default if args.config is None else args.config)
     changes: dict[str, Any] = {}
     for word in (part for text in args.set for part in re.split(r"[\s,]+(?=\w+=)", text.strip())):
         name, equals, text = word.partition("=")
@@ -93,8 +93,7 @@ def read_config(path: Path) -> Config:
         PotvitError: as `chosen_config`; every message names the file.
     """
     try:
-        with path.open("rb") as stream:
-            read = tomllib.load(stream)
+        read = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors put a mark in front
     except FileNotFoundError:
         raise PotvitError(f"configuration file {path} does not exist") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

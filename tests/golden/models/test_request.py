@@ -64,6 +64,7 @@ def test_a_model_of_timm():
     assert (tagged.name, tagged.preprocess.size) == (
         "vit_small_patch16_384.augreg_in21k_ft_in1k", 384,
     )  # fmt: skip
+    assert found("timm:vit_tiny_patch16_224.augreg_in21k").spec.num_classes == 21843
 
 
 def test_names_that_timm_does_not_know():

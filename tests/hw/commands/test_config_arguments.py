@@ -46,6 +46,17 @@ def test_a_preset_and_changes(tmp_path):
     assert config == wanted
 
 
+def test_a_byte_order_mark_in_front(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('preset = "tiny"\nrows = 3\n', encoding="utf-8-sig")
+    assert read_config(path).rows == 3
+
+
+def test_an_empty_name_is_not_the_default():
+    with pytest.raises(PotvitError, match="configuration file"):
+        chosen("--config", "")
+
+
 def test_all_parameters(tmp_path):
     values = asdict(preset("edge")) | {"name": "mine"}
     text = "\n".join(
