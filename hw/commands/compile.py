@@ -11,6 +11,7 @@ from golden.support.errors import PotvitError
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 from hw.compiler.build import compile_graph
 from hw.config import Config
+from hw.program.file import save_program
 from hw.program.program import Program
 
 
@@ -28,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--explain", action="store_true", help="say what was compared and where tensors live"
     )
     offer_json(parser)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the program there")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the program there (NAME.potvit)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.explain:
         print("\n".join(["", *program.reasons]))
     if args.out is not None:
-        program.save(args.out)
+        save_program(program, args.out)
         print(f"written to {args.out}")
     return 0
 

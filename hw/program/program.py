@@ -1,12 +1,9 @@
-"""A compiled program: DRAM image, regions, predictions; saved as one folder."""
+"""A compiled program: DRAM image, regions, predictions (`hw.program.file` has it as a file)."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +14,6 @@ from hw.formats.memories import Access
 from hw.isa.instruction import INSTR_BYTES, Instr
 from hw.lib.numbers import Array
 from hw.program.regions import Extent, Region, Regions
-
-IMAGE_FILE, DESCRIPTION_FILE = "image.bin", "program.json"
-FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,60 +170,10 @@ class Program:
                 return checkpoint.layout.unpack(dram)
         raise PotvitError(f"the program stores no tensor {name!r}: compile it with checkpoints")
 
-    def save(self, folder: Path) -> None:
-        """Write ``image.bin`` and ``program.json`` into ``folder``, each whole or not at all."""
-        description = {
-            k: v for k, v in self.description().items() if k not in ("image", "accesses")
-        }
-        files = {IMAGE_FILE: self.image, DESCRIPTION_FILE: json.dumps(description).encode()}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, content in files.items():
-                partial = folder / (name + ".partial")
-                try:
-                    partial.write_bytes(content)
-                    os.replace(partial, folder / name)
-                finally:
-                    partial.unlink(missing_ok=True)
-        except OSError as error:
-            raise PotvitError(f"cannot write the program to {folder}: {error.strerror}") from None
-
     def description(self) -> dict[str, Any]:
         """Everything but the image and the accesses, as JSON has it."""
         plain = {k: v for k, v in self.__dict__.items() if k not in ("image", "accesses")}
         plain |= {"logits": asdict(self.logits), "layers": [asdict(x) for x in self.layers]}
         plain["checkpoints"] = [asdict(c) for c in self.checkpoints]
         plain["regions"] = {name: asdict(extent) for name, extent in self.regions.items()}
-        return {"format": FORMAT} | plain
-
-    @staticmethod
-    def load(folder: Path) -> Program:
-        """Read what ``save`` wrote; ``PotvitError`` for anything else."""
-        try:
-            description = json.loads((folder / DESCRIPTION_FILE).read_bytes())
-            image = (folder / IMAGE_FILE).read_bytes()
-            if description.pop("format") != FORMAT:
-                raise PotvitError(f"{folder} holds a program of another format: compile it again")
-            description["input_shape"] = tuple(description["input_shape"])
-            description["memory"] = {k: tuple(v) for k, v in description["memory"].items()}
-            description["reasons"] = tuple(description["reasons"])
-            description["timeline"] = tuple(tuple(x) for x in description["timeline"])
-            description["layers"] = tuple(LayerCycles(**x) for x in description["layers"])
-            description["regions"] = {
-                Region(name): Extent(**extent) for name, extent in description["regions"].items()
-            }
-            description["logits"] = _layout(description["logits"])
-            description["checkpoints"] = tuple(
-                Checkpoint(name=c["name"], layout=_layout(c["layout"]))
-                for c in description["checkpoints"]
-            )
-            return Program(image=image, **description)
-        except OSError as error:
-            raise PotvitError(f"cannot read a program from {folder}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise PotvitError(f"{folder} holds no compiled program: compile it again") from None
-
-
-def _layout(plain: dict[str, Any]) -> Layout:
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-    return Layout(**fields)
+        return plain

@@ -19,10 +19,11 @@ from hw.bus.axi import ADDR_BITS
 from hw.host.register_map import Error
 from hw.isa.instruction import INSTR_BYTES, Instr, Op, Unit
 from hw.isa.payload import Load, Norm
+from hw.program.file import load_program
 from hw.program.program import Program
 from sim.benches.network import FILL, check, finish, one, start
 from sim.system.host import Host, RunError
-from sim.system.job import load_expected
+from sim.system.job import load_expected, program_file
 
 SEQUENCER = len(Unit)
 SLVERR, DECERR = 2, 3
@@ -37,7 +38,7 @@ class Faulty:
         self.plan = json.loads((self.folder / "job.json").read_text())
         self.host = Host(dut, self.plan["registers"], self.plan["bus"])
         self.item = self.plan["runs"][0]
-        self.program = Program.load(self.folder / f"program-{self.item['program']}")
+        self.program = load_program(self.folder / program_file(self.item["program"]))
         self.picture = load_expected(self.folder, self.item["picture"])["image"]
         self.host.window = self.item["window"]
 

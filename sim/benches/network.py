@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from golden.support.errors import PotvitError
+from hw.program.file import load_program
 from hw.program.program import Program
 from hw.program.regions import Region
 from sim.system.compare import Compared, compare
 from sim.system.host import Host, RunError
-from sim.system.job import load_expected
+from sim.system.job import load_expected, program_file
 from sim.system.trace import TRACE, last_run
 
 FILL = 0xAA
@@ -47,7 +48,7 @@ async def one(
     host: Host, folder: Path, counters: dict[str, int], item: dict[str, Any]
 ) -> dict[str, Any]:
     """One start of the accelerator: its answer as a dictionary, the first difference included."""
-    program = Program.load(folder / f"program-{item['program']}")
+    program = load_program(folder / program_file(item["program"]))
     expected = load_expected(folder, item["picture"])
     host.window = item["window"]
     host.dut.stall_rate.value = item["stall_rate"]

@@ -1,6 +1,6 @@
 """Whole-network runs: what the cocotb side is told, and what it answers, in one folder.
 
-``job.json`` lists the runs in order; ``program-<name>`` are compiled programs and
+``job.json`` lists the runs in order; ``program-<name>.potvit`` are compiled programs and
 ``expected-<i>.safetensors`` hold a uint8 picture (``image``) and every stored tensor of the golden
 model. The simulation leaves ``results.json``.
 """
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
 from hw.config import Config
+from hw.program.file import SUFFIX, save_program
 from hw.program.program import Program
 from sim.simulator.generated import generated
 from sim.simulator.runner import run
@@ -56,7 +57,7 @@ class Job:
     def add_program(self, name: str, program: Program) -> None:
         """Store a compiled program under ``name``."""
         self._cycles[name] = program.cycles
-        program.save(self.folder / f"program-{name}")
+        save_program(program, self.folder / program_file(name))
 
     def add_picture(
         self, index: int, pixels: npt.NDArray[np.uint8], expected: Mapping[str, npt.NDArray[Any]]
@@ -101,6 +102,11 @@ class Job:
         if len(answers) != len(runs) and not ended:
             raise AssertionError(f"{len(answers)} of {len(runs)} runs answered")
         return answers
+
+
+def program_file(name: str) -> str:
+    """Name of the file of `Job.add_program`."""
+    return f"program-{name}{SUFFIX}"
 
 
 def load_expected(folder: Path, index: int) -> dict[str, npt.NDArray[Any]]:
