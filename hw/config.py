@@ -13,6 +13,9 @@ from hw.isa.payload import Attend, Matmul, Norm
 
 CODE_BITS = 5
 
+#: Parameters that only say how the accelerator appears on its bus: programs do not depend on them.
+BUS_ONLY = ("axi_prot", "axi_cache", "axi_id_bits", "axi_addr_bits")
+
 #: What an instruction's field can count, by the parameter that it limits.
 FIELD_BITS = {
     "act_words": Matmul.width("a_addr"),
@@ -49,7 +52,9 @@ class Config:
     Control and bus: ``queue_depth`` instructions a unit's queue holds; ``fetch_depth``
     instructions fetched ahead; ``axi_bytes`` data bus width; ``burst_beats`` beats of the longest
     burst; ``outstanding`` read bursts asked for and not yet answered; ``axi_prot`` and
-    ``axi_cache`` are what AxPROT and AxCACHE say.
+    ``axi_cache`` are what AxPROT and AxCACHE say; ``axi_id_bits`` and ``axi_addr_bits`` are the
+    widths of IDs and addresses on the bus: IDs are 0, and no byte beyond the narrower of the bus's
+    and the accelerator's own 40 bits is touched.
 
     Raises ``PotvitError`` for an illegal combination, with the rule it breaks.
     """
@@ -80,6 +85,8 @@ class Config:
     exp_form: ExpForm = ExpForm.BASE2
     axi_prot: int = 0b000
     axi_cache: int = 0b0010
+    axi_id_bits: int = 1
+    axi_addr_bits: int = 40
 
     def __post_init__(self) -> None:
         def require(ok: bool, rule: str) -> None:
@@ -88,7 +95,7 @@ class Config:
 
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name in ("axi_prot", "axi_cache"):
+            if f.name in BUS_ONLY:
                 continue
             if isinstance(value, int) and not isinstance(value, bool) and value < 1:
                 require(False, f"{f.name} must be at least 1, got {value}")
@@ -114,6 +121,11 @@ class Config:
         require(self.const_rows >= 2 * self.rows, "const_rows must hold two row groups")
         require(0 <= self.axi_prot < 8, f"axi_prot must be 0..7, got {self.axi_prot}")
         require(0 <= self.axi_cache < 16, f"axi_cache must be 0..15, got {self.axi_cache}")
+        require(1 <= self.axi_id_bits <= 32, f"axi_id_bits must be 1..32, got {self.axi_id_bits}")
+        require(
+            32 <= self.axi_addr_bits <= 64,
+            f"axi_addr_bits must be 32..64, got {self.axi_addr_bits}",
+        )
         require(self.burst_beats * self.axi_bytes <= 4096, "a burst must stay within 4 KB")
         require(self.burst_beats <= 256, "burst_beats must be at most 256")
         require(
@@ -191,7 +203,7 @@ class Config:
         Its name and what it tells the bus about itself are not part of it. A program runs only
         where the digest is that of the configuration it was compiled for.
         """
-        names = [f.name for f in fields(self) if f.name not in ("name", "axi_prot", "axi_cache")]
+        names = [f.name for f in fields(self) if f.name not in ("name", *BUS_ONLY)]
         parameters = [(name, str(getattr(self, name))) for name in names]
         return zlib.crc32(repr((parameters, HEADER, PAYLOAD)).encode())
 

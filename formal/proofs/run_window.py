@@ -17,7 +17,7 @@ class RunWindowProof(Proof):
     target = RunWindow
     variants: ClassVar = {f"bus of {n}": {"bus": n} for n in (4, 64)}
     mutants = (
-        Mutant(old="end > 1 << ADDR_BITS", new="end >= 1 << ADDR_BITS"),
+        Mutant(old="end > 1 << space", new="end >= 1 << space"),
         Mutant(old="end = Signal(ADDR_BITS + 1)", new="end = Signal(ADDR_BITS)"),
         Mutant(old="| self.base[:size].any()", new=""),
         Mutant(old="with m.If(self.take):", new="with m.If(1):"),

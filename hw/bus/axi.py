@@ -1,8 +1,8 @@
 """AXI4 and AXI4-Lite interfaces as bundles of streams (one stream per AXI channel).
 
-Only what the accelerator issues is represented: one ID (0), INCR bursts of the full bus width, no
-locks or QoS; AxPROT and AxCACHE are constants of the configuration. Addresses are 40 bits. AMBA
-AXI4, ARM IHI 0022.
+Only what the accelerator issues is represented: one ID (0), INCR bursts of the full bus width.
+Addresses are 40 bits. What the pins have besides (`CONSTANTS`, IDs and addresses of other widths)
+is the top's business. AMBA AXI4, ARM IHI 0022.
 """
 
 from amaranth.lib import data, stream
@@ -15,8 +15,9 @@ RESP_OKAY = 0
 RESP_SLVERR = 2
 RESP_DECERR = 3
 PAGE_BYTES = 4096
-PROT_BITS = 3
-CACHE_BITS = 4
+#: Attributes of an address that never change, and their widths: AxPROT and AxCACHE are constants of
+#: the configuration, nothing is exclusive (AxLOCK), and no burst is better than another (AxQOS).
+CONSTANTS = {"prot": 3, "cache": 4, "lock": 1, "qos": 4}
 
 
 def address_layout() -> data.StructLayout:

@@ -55,6 +55,8 @@ PARAMETERS = {
     "exp_form": 0x0D8,
     "axi_prot": 0x0DC,
     "axi_cache": 0x0E0,
+    "axi_id_bits": 0x0E4,
+    "axi_addr_bits": 0x0E8,
 }
 
 
@@ -157,7 +159,8 @@ def _control(config: Config) -> list[Register]:
                        doc=f"address bits {ADDR_BITS - 1}..32"),)),
         r(name="WINDOW_SIZE", offset=0x28, access="rw", doc="bytes of the window",
           fields=_whole("window_size", "no transfer touches a byte beyond it; error 9 if the "
-                                       f"window ends beyond 2^{ADDR_BITS}")),
+                                       "window ends beyond 2^PARAM_AXI_ADDR_BITS or "
+                                       f"2^{ADDR_BITS}")),
         r(name="PROGRAM_OFFSET", offset=0x2C, access="rw", doc="where the program starts",
           fields=_whole("program_offset", "bytes from the window's base, a multiple of the "
                                           "bus width, else error 10")),

@@ -23,7 +23,8 @@ class RunWindow(wiring.Component):
     window_base, window_size, program_offset : as written.
     base, limit : first byte and size in bytes of the window of the run.
     illegal_window : the base is no multiple of the bus width, or the window ends beyond the
-        address space (base + size > 2**40; a sum that wraps would let a burst start at address 0).
+        address space (base + size > 2**40, or of the bus if that is narrower; a sum that wraps
+        would let a burst start at address 0).
     illegal_program : the program's offset is no multiple of the bus width.
     """
 
@@ -47,6 +48,7 @@ class RunWindow(wiring.Component):
         size = (self.config.axi_bytes - 1).bit_length()
         ragged = Signal(size)
         end = Signal(ADDR_BITS + 1)
+        space = min(ADDR_BITS, self.config.axi_addr_bits)
         with m.If(self.take):
             m.d.sync += [
                 self.base.eq(self.window_base),
@@ -55,7 +57,7 @@ class RunWindow(wiring.Component):
             ]
         m.d.comb += [
             end.eq(self.base + self.limit),
-            self.illegal_window.eq((end > 1 << ADDR_BITS) | self.base[:size].any()),
+            self.illegal_window.eq((end > 1 << space) | self.base[:size].any()),
             self.illegal_program.eq(ragged.any()),
         ]
         return m

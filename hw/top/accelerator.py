@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, R
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus.axi import CACHE_BITS, PROT_BITS, AxiLite, AxiRead, AxiWrite
+from hw.bus.axi import CONSTANTS, AxiLite, AxiRead, AxiWrite
 from hw.config import Config
 from hw.host.counters import Counters
 from hw.host.register_map import Error
@@ -24,7 +24,8 @@ class Potvit(wiring.Component):
     -------
     s_axil_* : AXI4-Lite slave (registers). m_axi_* : AXI4 master. irq : interrupt, level high.
     The names are those of the AXI specification, so they survive as the Verilog ports.
-    m_axi_arprot, m_axi_awprot, m_axi_arcache, m_axi_awcache : constants of ``config``.
+    m_axi_ar*, m_axi_aw* with prot, cache : constants of ``config``; with lock, qos : 0. IDs and
+        addresses of m_axi are as wide as ``config`` says.
     trace_start, trace_done : for a logic analyser; bit u pulses when unit u accepts, finishes an
         instruction, bit 5 in the cycle before the run's first, in its last (END reached).
     trace_start_tag, trace_done_tag : byte u is the tag of that instruction (layer + 1).
@@ -53,8 +54,10 @@ class Potvit(wiring.Component):
             for signature in signatures:
                 flat |= _flat(prefix, signature)
         for channel in ("ar", "aw"):
-            flat[f"m_axi_{channel}prot"] = Out(PROT_BITS)
-            flat[f"m_axi_{channel}cache"] = Out(CACHE_BITS)
+            flat |= {f"m_axi_{channel}{name}": Out(bits) for name, bits in CONSTANTS.items()}
+            flat[f"m_axi_{channel}addr"] = Out(config.axi_addr_bits)
+            flat[f"m_axi_{channel}id"] = Out(config.axi_id_bits)
+        flat |= {f"m_axi_{channel}id": In(config.axi_id_bits) for channel in ("r", "b")}
         super().__init__(flat)
 
     def elaborate(self, platform: Any) -> Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from hw.bus.axi import CONSTANTS
 from hw.config import Config
 from sim.simulator.generated import generated
 from sim.simulator.verilate import Simulator, verilate
@@ -28,7 +29,7 @@ _CONTROLS = (
 # The DRAM answers in order and knows neither IDs nor kinds of memory.
 _UNUSED = (
     "m_axi_arid", "m_axi_rid", "m_axi_awid", "m_axi_bid",
-    "m_axi_arprot", "m_axi_arcache", "m_axi_awprot", "m_axi_awcache",
+    *(f"m_axi_{channel}{name}" for channel in ("ar", "aw") for name in CONSTANTS),
 )  # fmt: skip
 
 
@@ -72,6 +73,7 @@ def _top(
     outer.append("    output wire [7:0] violation")
     memory += [f"        .{name}({name})" for name in ("clk", "violation")]
     memory += [f"        .{name}({name})" for name, _ in _CONTROLS]
+    sizes = f".BYTES({config.axi_bytes}), .ADDR({config.axi_addr_bits})"
     joined = ",\n"
     return f"""module {TOPLEVEL} (
 {joined.join(outer)}
@@ -83,7 +85,7 @@ def _top(
     {design} accelerator (
 {joined.join(inner)}
     );
-    potvit_dram #(.BYTES({config.axi_bytes}), .WORDS({memory_bytes // config.axi_bytes})) dram (
+    potvit_dram #({sizes}, .WORDS({memory_bytes // config.axi_bytes})) dram (
 {joined.join(memory)}
     );
 {monitor()}endmodule

@@ -43,6 +43,19 @@ def test_verdicts(simulate, axi_bytes):
     simulate(dut, bench)
 
 
+def test_a_narrow_bus_has_a_small_space(simulate):
+    dut = RunWindow(preset("tiny").change(axi_addr_bits=33))
+
+    async def bench(ctx):
+        for base, size, illegal in (
+            ((1 << 33) - 4096, 4096, 0), ((1 << 33) - 4096, 4097, 1), (1 << 33, 8, 1),
+        ):  # fmt: skip
+            await take(ctx, dut, base, size, 0)
+            assert ctx.get(dut.illegal_window) == illegal
+
+    simulate(dut, bench)
+
+
 def test_the_window_of_a_run_stays(simulate):
     dut = RunWindow(preset("tiny"))
 
