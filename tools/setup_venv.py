@@ -1,8 +1,8 @@
-"""Set up the virtual environment from the pins in pyproject.toml.
+"""Set up the virtual environment: what pyproject.toml asks for, as requirements.lock pins it.
 
 ``python setup_venv.py VENV STAMP`` checks the system's tools, creates VENV where it is missing
 or was left half-made, installs the pins and writes STAMP last. STAMP holds a digest of the
-pins: when pyproject.toml changed elsewhere, nothing is installed again. Runs on the standard
+two: when pyproject.toml changed elsewhere, nothing is installed again. Runs on the standard
 library alone, because nothing else is there yet.
 """
 
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 #: Copied into the virtual environment: it makes ``import timm`` work there.
 SHIM = Path(__file__).resolve().parents[1] / "golden" / "catalogue" / "torchvision_shim.py"
+LOCK = Path("requirements.lock")
 _INSTALLED = "from importlib.metadata import version; version('torch'); version('potvit')"
 
 
@@ -54,6 +55,7 @@ def pins_digest(table: dict[str, Any]) -> str:
         project["dependencies"],
         project["optional-dependencies"],
         project["version"],
+        LOCK.read_text(encoding="utf-8"),
         SHIM.read_text(encoding="utf-8"),
     ]
     return hashlib.sha256(json.dumps(pins).encode()).hexdigest()
@@ -111,8 +113,10 @@ def main() -> None:
         marker.touch()
     # torch by itself first: an index that has a CPU build of this version is then asked
     # for exactly it, before anything that only requires "torch" is resolved.
-    torch_pin = next(p for p in table["project"]["dependencies"] if p.startswith("torch=="))
+    lock = LOCK.read_text(encoding="utf-8").splitlines()
+    torch_pin = next(line.split()[0] for line in lock if line.startswith("torch=="))
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-user"]
+    pip += ["--constraint", str(LOCK)]
     if not sys.stdout.isatty():
         pip.append("--quiet")
     print("installing the pinned packages (minutes the first time)", file=sys.stderr)

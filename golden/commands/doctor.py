@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import re
-import tomllib
 from pathlib import Path
 
 from golden.support.command_line import offer_json
@@ -57,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
 def _pinned_packages() -> str:
     """One line on the packages that pip brings: how many of the pins this Python has."""
     pins = _pins()
+    if not pins:
+        return "Python packages: as pip chose them (only a checkout pins releases)"
     lacking = [name for name, release in pins.items() if _installed(name) != release]
     if not lacking:
         return f"{len(pins)} pinned Python packages: there"
@@ -67,14 +68,11 @@ def _pinned_packages() -> str:
 
 
 def _pins() -> dict[str, str]:
-    """Package to release, from the checkout's pyproject.toml or the installed package."""
-    pyproject = Path(__file__).parents[2] / "pyproject.toml"
-    if pyproject.exists():
-        listed = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["dependencies"]
-    else:
-        listed = importlib.metadata.requires("potvit") or []
-    found = (re.match(r"([\w-]+)==([\w.]+)$", pin) for pin in listed)
-    return {pin[1]: pin[2] for pin in found if pin}
+    """Package to release, from the checkout's lock file; empty where there is no checkout."""
+    lock = Path(__file__).parents[2] / "requirements.lock"
+    if not lock.exists():
+        return {}
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def _installed(name: str) -> str | None:

@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from golden.support.environment import forget_foreign
 from golden.support.errors import PotvitError
 from golden.support.notes import detail, set_verbosity
+from golden.support.packages import cure
 
 #: What the user can cure about a path: full, not writable, or something else in its place.
 _CURABLE = {
@@ -92,6 +93,12 @@ def main(
     except PotvitError as error:
         # A file's name may hold anything, a line break too.
         print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        line = cure(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output has left, and so do we
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
