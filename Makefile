@@ -1,5 +1,5 @@
 # PoTViT: `make help` lists the targets and the variables they take. Every target sets up .venv
-# itself, from the pins in pyproject.toml, and sets it up again only when they change.
+# itself, from the pins in requirements.lock, and sets it up again only when they change.
 
 # The variables: the option that each becomes, and what it says. One that is not given becomes no
 # option, so defaults are the commands' own.
@@ -42,6 +42,7 @@ takes-bench        := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWA
 takes-export       := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED TENSORS OUT
 takes-verilog      := CONFIG SET OUT
 takes-sim          := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA IMAGES STALLS SEED WAVES OUT
+takes-package      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA OUT
 takes-report       := MODEL CONFIG SET BITS ATTN MHZ OUT
 takes-explore      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA CONFIRM WORKERS OUT
 takes-search       := MODEL CONFIG ATTN DATA WEIGHTS SEED BUDGET TARGET WORKERS
@@ -100,7 +101,7 @@ unexport $(VARIABLES) $(filter PYTHON% PYTEST_% MYPY% RUFF_%,$(filter-out \
 	PYTHONHASHSEED PYTHONUNBUFFERED,$(.VARIABLES))) MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor lint format test test-all coverage eval bench export verilog sim report explore search classify \
+.PHONY: help setup doctor lint format test test-all coverage eval bench export verilog package sim report explore search classify \
 	synth formal train-digits record readme clean
 
 help: ## list the targets and their variables
@@ -114,7 +115,7 @@ help: ## list the targets and their variables
 		END { print "\nvariables (default):"; for (i = 1; i <= count; i++) print text[i] }' \
 		$(firstword $(MAKEFILE_LIST))
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml requirements.lock
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "error: Python 3.11 or newer is missing (Debian package: python3)" >&2; exit 2; fi
 	@"$(PYTHON)" tools/setup_venv.py $(VENV) $(READY)
@@ -165,6 +166,9 @@ export: $(READY) ## the integer network as a bundle
 
 verilog: $(READY) ## the accelerator's Verilog, in build/verilog/<config>
 	$(PY) -m hw verilog $(call options,$(takes-$@))
+
+package: $(READY) ## a folder for a hardware project: RTL, FuseSoC, IP-XACT, registers, driver
+	$(PY) -m potvit package $(call options,$(takes-$@))
 
 sim: $(READY) ## a whole network in RTL, every tensor compared
 	$(PY) -m sim run $(call options,$(takes-$@))

@@ -18,6 +18,7 @@ from synth.__main__ import COMMANDS as SYNTH
 COMMANDS = {
     **{name: GOLDEN[name] for name in ("eval", "export", "study", "bench", "train-digits")},
     **HW,
+    "package": ("potvit.commands.package", "a folder that drops into a hardware project"),
     "synth": SYNTH["run"],
     "prove": FORMAL["prove"],
     "sim": SIM["run"],
@@ -27,7 +28,7 @@ COMMANDS = {
 
 GROUPS = {
     "networks": ("eval", "export", "study", "bench", "train-digits"),
-    "hardware": ("verilog", "compile", "synth", "prove"),
+    "hardware": ("verilog", "compile", "package", "synth", "prove"),
     "networks in hardware": ("sim", "classify", "report", "explore", "search"),
     "this machine": ("doctor",),
 }

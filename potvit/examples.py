@@ -29,6 +29,10 @@ EXAMPLES = {
         "potvit verilog --config tiny",
         "potvit verilog --config edge --set rows=8 --out rtl",
     ),
+    "package": (
+        "potvit package --config tiny",
+        "potvit package --config edge --set axi_id_bits=4 --model vit_digits --out ip/potvit",
+    ),
     "synth": (
         "potvit synth --config tiny",
         "potvit synth --config edge --target ecp5",

@@ -36,7 +36,7 @@ FLOORS = {
         "program bus norm",
         "array attention dma buffers sequencer host rules",
         "operators top",
-        "compiler interpreter",
+        "compiler interpreter package driver",
         "commands",
         "__main__",
     ),
@@ -57,7 +57,7 @@ FLOORS = {
         "__main__",
     ),
     "potvit": (
-        "examples",
+        "examples commands",
         "__main__",
     ),
 }
@@ -69,6 +69,7 @@ PACKAGES = ("golden", "hw", "formal", "sim", "synth", "potvit", "tools")
 FORBIDDEN = {
     "hw.compiler": ("amaranth", "hw.interpreter", "hw.lib.memory"),
     "hw.interpreter": ("amaranth", "hw.compiler"),
+    "hw.driver": ("amaranth", "hw.compiler", "sim"),
     "golden": ("amaranth", "cocotb", "hw", "sim", "synth", "potvit"),
 }
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from amaranth.hdl import Signal
 
 from formal.kit.proof import Bench, Mutant, Proof
-from hw.bus.axi import ADDR_BITS
+from hw.bus.widths import ADDR_BITS
 from hw.config import preset
 from hw.host.run_window import RunWindow
 

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 from amaranth.hdl import Signal
 
 from formal.kit.proof import Bench, Mutant, Proof
-from hw.bus.axi import ADDR_BITS, RESP_OKAY
+from hw.bus.axi import RESP_OKAY
+from hw.bus.widths import ADDR_BITS
 from hw.config import preset
 from hw.dma.store_unit import StoreUnit
 from hw.rules.axi_write_rules import AxiWriteRules

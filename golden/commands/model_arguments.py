@@ -44,9 +44,11 @@ def add_named(
     parser.add_argument(f"--{name}", default=default, help="the same" if position else text, **word)
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, *, position: bool = True) -> None:
+def add_model_arguments(
+    parser: argparse.ArgumentParser, *, position: bool = True, default: str | None = DEFAULT
+) -> None:
     """Add the model itself (``--model``, and as an argument with ``position``) and the rest."""
-    add_named(parser, "model", text=HELP, default=DEFAULT, position=position)
+    add_named(parser, "model", text=HELP, default=default, position=position)
     group = parser.add_argument_group("model", "what a model's name does not say; named as in timm")
     group.add_argument(
         "--weights", type=Path, metavar="FILE",

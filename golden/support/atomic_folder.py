@@ -77,9 +77,10 @@ class AtomicFolder:
             raise error
 
     def _swap(self, work: Path) -> None:
-        for path in work.iterdir():
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
+        for path in work.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as stream:
+                    os.fsync(stream.fileno())
         if not self._folder.exists():
             work.rename(self._folder)
             return

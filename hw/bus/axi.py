@@ -8,8 +8,8 @@ is the top's business. AMBA AXI4, ARM IHI 0022.
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
-ADDR_BITS = 40
-LITE_ADDR_BITS = 12
+from hw.bus.widths import ADDR_BITS, LITE_ADDR_BITS
+
 BURST_INCR = 1
 RESP_OKAY = 0
 RESP_SLVERR = 2

@@ -6,7 +6,8 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus.axi import ADDR_BITS, BURST_INCR, PAGE_BYTES, address_layout
+from hw.bus.axi import BURST_INCR, PAGE_BYTES, address_layout
+from hw.bus.widths import ADDR_BITS
 from hw.config import Config
 
 LIMIT_BITS = 32

@@ -29,7 +29,7 @@ from hw.config import Config
 from hw.isa.instruction import INSTR_BYTES, Instr, Unit
 from hw.isa.payload import End, Load, Op
 from hw.lib.numbers import ceil_div
-from hw.program.program import LayerCycles, Layout, Program
+from hw.program.program import LayerCycles, Program
 from hw.program.regions import PAGE, Extent, Region, Regions, lay_out, window_bytes
 
 
@@ -191,7 +191,7 @@ def _assemble(
         count=len(code),
         input_offset=regions[Region.PICTURE].offset,
         input_shape=network.image_shape,
-        logits=Layout(**(logits.__dict__ | {"offset": logits.offset + output_base})),
+        logits=logits.moved(logits.offset + output_base),
         checkpoints=chosen.outputs.checkpoints(output_base) if chosen.outputs.enabled else (),
         window=window_bytes(regions),
         regions=regions,

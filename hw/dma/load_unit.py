@@ -6,8 +6,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus.axi import ADDR_BITS, AxiRead
+from hw.bus.axi import AxiRead
 from hw.bus.burst import LIMIT_BITS
+from hw.bus.widths import ADDR_BITS
 from hw.config import Config
 from hw.dma.load_writer import (
     CONST,

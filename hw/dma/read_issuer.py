@@ -6,9 +6,10 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus.axi import ADDR_BITS, address_layout
+from hw.bus.axi import address_layout
 from hw.bus.burst import LIMIT_BITS, BurstSplitter
 from hw.bus.ranges import RangeWalk, ranges_layout
+from hw.bus.widths import ADDR_BITS
 from hw.config import Config
 from hw.isa.payload import Load
 

@@ -6,9 +6,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus.axi import ADDR_BITS, RESP_OKAY, AxiWrite
+from hw.bus.axi import RESP_OKAY, AxiWrite
 from hw.bus.burst import LIMIT_BITS, BurstSplitter
 from hw.bus.ranges import RangeWalk
+from hw.bus.widths import ADDR_BITS
 from hw.config import Config
 from hw.dma.store_reader import SOURCES, StoreReader, beats_per_word, read_members
 from hw.dma.token_walk import run_legal

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from enum import Enum, IntEnum
 from typing import Any
 
-from hw.bus.axi import ADDR_BITS, LITE_ADDR_BITS
+from hw.bus.widths import ADDR_BITS, LITE_ADDR_BITS
 from hw.config import Config
+from hw.isa.instruction import Unit
 
 _PREFACE = """# Registers
 
@@ -75,6 +76,15 @@ class Error(IntEnum):
     ILLEGAL_WINDOW = 9
     ILLEGAL_PROGRAM = 10
 
+    @property
+    def text(self) -> str:
+        """The name for people."""
+        return self.name.lower().replace("_", " ")
+
+
+#: Names of the numbers that ERROR has in ``unit``.
+UNIT_NAMES = (*(unit.name for unit in Unit), "sequencer")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
@@ -102,6 +112,11 @@ class Register:
     value: int | None = None
 
 
+def field_masks(found: Sequence[Register]) -> dict[str, int]:
+    """The bits of every field, by ``REGISTER.field``."""
+    return {f"{r.name}.{f.name}": (1 << f.bits) - 1 << f.at for r in found for f in r.fields}
+
+
 def _whole(name: str, doc: str) -> tuple[Field, ...]:
     return (Field(name=name, at=0, bits=32, doc=doc),)
 
@@ -111,8 +126,8 @@ def _control(config: Config) -> list[Register]:
         return Field(name=name, at=at, bits=1, doc=doc)
 
     def error(what: str) -> tuple[Field, ...]:
-        codes = ", ".join(f"{e.value} {e.name.lower().replace('_', ' ')}" for e in Error)
-        units = "0 LOAD, 1 ARRAY, 2 NORM, 3 ATTN, 4 STORE, 5 sequencer"
+        codes = ", ".join(f"{e.value} {e.text}" for e in Error)
+        units = ", ".join(f"{number} {name}" for number, name in enumerate(UNIT_NAMES))
         return tuple(
             Field(name=name, at=at, bits=8, doc=doc)
             for name, at, doc in (

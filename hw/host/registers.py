@@ -7,7 +7,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus.axi import ADDR_BITS, RESP_OKAY, RESP_SLVERR, AxiLite
+from hw.bus.axi import RESP_OKAY, RESP_SLVERR, AxiLite
+from hw.bus.widths import ADDR_BITS
 from hw.config import Config
 from hw.host.counters import TOTAL_BITS
 from hw.host.register_map import COUNTERS, Register, registers

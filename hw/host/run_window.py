@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus.axi import ADDR_BITS
 from hw.bus.burst import LIMIT_BITS
+from hw.bus.widths import ADDR_BITS
 from hw.config import Config
 
 

@@ -74,9 +74,9 @@ def from_bytes(raw: bytes, name: str = "the program file") -> Program:
     if len(raw) < HEAD_BYTES:
         raise PotvitError(f"{name} is cut in its head: copy or compile it again")
     head = unpack(raw)
-    if head["version"] != VERSION:
+    if (version := _number(head, "version")) != VERSION:
         raise PotvitError(
-            f"{name} is of format {head['version']}, this release reads {VERSION}: compile it again"
+            f"{name} is of format {version}, this release reads {VERSION}: compile it again"
         )
     parts = {}
     for part in ("image", "text"):

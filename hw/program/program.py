@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from hw.formats.memories import Access
 from hw.isa.instruction import INSTR_BYTES, Instr
 from hw.lib.numbers import Array
 from hw.program.regions import Extent, Region, Regions
+
+#: A run is ended after so many times its predicted cycles, and so many more: a slow bus must fit.
+WATCHDOG_TIMES, WATCHDOG_MORE = 10, 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,10 @@ class Layout:
     def nbytes(self) -> int:
         """Bytes that the stores write."""
         return self.words * self.pitch
+
+    def moved(self, offset: int) -> Layout:
+        """The same words at ``offset``."""
+        return replace(self, offset=offset)
 
     def unpack(self, dram: bytes | Array) -> Array:
         """The logical tensor in a copy of the DRAM window."""
@@ -124,6 +131,11 @@ class Program:
         return math.prod(self.input_shape)
 
     @property
+    def watchdog(self) -> int:
+        """Cycles after which a run hangs for certain: what drivers write to WATCHDOG."""
+        return min(WATCHDOG_TIMES * self.cycles + WATCHDOG_MORE, 0xFFFF_FFFF)
+
+    @property
     def writable(self) -> Extent:
         """The part of the window that a run may write."""
         first = self.regions[Region.SPILL].offset
@@ -148,14 +160,18 @@ class Program:
         at = range(self.entry, self.entry + self.count * INSTR_BYTES, INSTR_BYTES)
         return [Instr.unpack(self.image[i : i + INSTR_BYTES]) for i in at]
 
-    def dram(self, picture: Array, fill: int = 0xAA) -> Array:
-        """A DRAM window ready to run: image, picture, the rest filled with ``fill``."""
-        picture = np.asarray(picture)
+    def check_picture(self, picture: Array) -> None:
+        """Raise ``PotvitError`` unless ``picture`` is uint8 of the network's shape."""
         if picture.shape != self.input_shape or picture.dtype != np.uint8:
             raise PotvitError(
                 f"the program wants a uint8 picture {self.input_shape}, got {picture.dtype} "
                 f"{picture.shape}"
             )
+
+    def dram(self, picture: Array, fill: int = 0xAA) -> Array:
+        """A DRAM window ready to run: image, picture, the rest filled with ``fill``."""
+        picture = np.asarray(picture)
+        self.check_picture(picture)
         dram = np.full(self.window, fill, np.uint8)
         dram[: len(self.image)] = np.frombuffer(self.image, np.uint8)
         dram[self.input_offset : self.input_offset + self.input_bytes] = picture.reshape(-1)

@@ -6,7 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus.axi import ADDR_BITS, BURST_INCR, RESP_OKAY, AxiRead
+from hw.bus.axi import BURST_INCR, RESP_OKAY, AxiRead
+from hw.bus.widths import ADDR_BITS
 from hw.config import Config
 from hw.isa.instruction import INSTR_BYTES
 from hw.lib.fifo import Fifo

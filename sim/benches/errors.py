@@ -15,7 +15,7 @@ import pytest
 from cocotb.triggers import FallingEdge
 
 from golden.support.errors import PotvitError
-from hw.bus.axi import ADDR_BITS
+from hw.bus.widths import ADDR_BITS
 from hw.host.register_map import Error
 from hw.isa.instruction import INSTR_BYTES, Instr, Op, Unit
 from hw.isa.payload import Load, Norm

@@ -19,7 +19,7 @@ from golden.support.progress import progress
 from golden.support.report_file import require_writable, write_json
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 from hw.config import Config
-from sim.analysis.performance import performance
+from sim.analysis.figures import figures
 from sim.system.bundles import Network, network
 from sim.system.harness import WAVES
 from sim.system.whole import Outcome, simulate
@@ -93,38 +93,12 @@ def report_stem(model: str, bits: str, attn: str, config: str, stalls: str = "no
 
 
 def summary(net: Network, config: Config, outcome: Outcome) -> dict[str, Any]:
-    """The figures of the report; cycles and counters are the first plain run's."""
-    plain, full = outcome.of("plain"), outcome.of("checkpointed")
-    counters = plain[0]["counters"]
-    names = [t.name for t in net.graph.stored()]
-    checked = min((_checked(a, set(names)) for a in full), default=0)
-    cycles = counters["cycles"]
-    total = sum(a["counters"]["cycles"] for a in outcome.answers)
-    seconds = sum(a["seconds"] for a in outcome.answers)
-    exact = not outcome.failure and bool(full) and checked == len(names)
+    """The figures of the report, with the network's weights and classes."""
     return {
-        "bit_exact": exact,
-        "failure": outcome.failure,
-        "tensors_checked": checked,
-        "tensors_expected": len(names),
-        "elements_checked": sum(c["elements"] for a in outcome.answers for c in a["compared"]),
-        "cycles": cycles,
-        "predicted_cycles": outcome.programs["plain"].cycles,
-        "checkpoint_cycles": full[0]["counters"]["cycles"] if full else None,
-        "macs": counters["macs"],
-        **performance(outcome.programs["plain"], config, plain[0]),
-        "stalls": {k: v for k, v in counters.items() if "stall" in k or "wait" in k},
-        "counters": counters,
-        "sim_seconds": round(seconds, 3),
-        "build_seconds": round(outcome.build_seconds, 3),
-        "cycles_per_second": round(total / seconds) if seconds else 0,
+        **figures(net.graph, config, outcome),
         "weights": net.model.weights_source,
-        "top5": [_top5(net, a) for a in plain],
+        "top5": [_top5(net, a) for a in outcome.of("plain")],
     }
-
-
-def _checked(answer: dict[str, Any], names: set[str]) -> int:
-    return len({c["tensor"] for c in answer["compared"] if not c["different"]} & names)
 
 
 def _top5(net: Network, answer: dict[str, Any]) -> list[dict[str, Any]]:

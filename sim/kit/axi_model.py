@@ -8,7 +8,8 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from hw.bus.axi import ADDR_BITS, BURST_INCR, PAGE_BYTES
+from hw.bus.axi import BURST_INCR, PAGE_BYTES
+from hw.bus.widths import ADDR_BITS
 from sim.kit.bench import Pauses, Port, serve
 
 #: Slaves by what their AWREADY and WREADY wait for; AXI4 allows every one of them.

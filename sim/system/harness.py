@@ -39,16 +39,24 @@ def dram_bytes(needed: int) -> int:
 
 
 def system(
-    config: Config, *, waves: str | None = None, memory_bytes: int = DRAM_BYTES
+    config: Config,
+    *,
+    waves: str | None = None,
+    memory_bytes: int = DRAM_BYTES,
+    accelerator: tuple[str, list[tuple[str, str]]] | None = None,
 ) -> Simulator:
-    """The compiled model of ``config`` with its DRAM, cached by content; ``waves``: see `WAVES`."""
+    """The compiled model of ``config`` with its DRAM, cached by content; ``waves``: see `WAVES`.
+
+    ``accelerator`` is a module of the same ports to put in the accelerator's place, and its sources
+    (name and text of each file).
+    """
     design = generated(config)
     ports = [(p["name"], p["width"], p["direction"]) for p in design.description["ports"]]
-    text = _top(config, design.description["name"], ports, memory_bytes)
+    name, files = accelerator or (design.description["name"], [("potvit.v", design.verilog)])
     sources = [
-        ("potvit.v", design.verilog),
+        *files,
         ("potvit_dram.sv", DRAM_SOURCE.read_text()),
-        ("potvit_system.sv", text),
+        ("potvit_system.sv", _top(config, name, ports, memory_bytes)),
     ]
     host = [name for name, _, _ in ports if name.startswith("s_axil_")]
     visible = ["clk", "irq", "violation", *(n for n, _ in _CONTROLS), *host]

@@ -41,8 +41,12 @@ class Host:
 
     async def write(self, name: str, value: int) -> None:
         """Write a 32-bit register; fails on an error response."""
+        await self.write_at(self.registers[name], value)
+
+    async def write_at(self, offset: int, value: int) -> None:
+        """Write the register at byte ``offset``; fails on an error response."""
         dut = self.dut
-        dut.s_axil_awaddr.value, dut.s_axil_wdata.value = self.registers[name], value
+        dut.s_axil_awaddr.value, dut.s_axil_wdata.value = offset, value
         dut.s_axil_wstrb.value = 15
         waiting = {"awvalid": "awready", "wvalid": "wready"}
         for valid in waiting:
@@ -58,19 +62,20 @@ class Host:
                 del waiting[valid]
             if answer:
                 dut.s_axil_bready.value = 0
-                assert answer == 1, f"write of {name}: response {answer - 1}"
+                assert answer == 1, f"write of 0x{offset:03x}: response {answer - 1}"
                 return
 
     async def read(self, name: str) -> int:
         """Read a 32-bit register."""
-        return await self._read(self.registers[name])
+        return await self.read_at(self.registers[name])
 
     async def counter(self, offset: int) -> int:
         """Read the 64-bit counter at byte ``offset`` (the low half latches the high one)."""
-        low = await self._read(offset)
-        return low | await self._read(offset + 4) << 32
+        low = await self.read_at(offset)
+        return low | await self.read_at(offset + 4) << 32
 
-    async def _read(self, offset: int) -> int:
+    async def read_at(self, offset: int) -> int:
+        """Read the register at byte ``offset``; fails on an error response."""
         dut = self.dut
         dut.s_axil_araddr.value = offset
         dut.s_axil_arvalid.value = dut.s_axil_rready.value = 1

@@ -83,6 +83,15 @@ def test_examples_are_shown_and_parse(name, capsys):
         parser.parse_args(words)
 
 
+def test_the_page_names_every_command_with_json():
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith("| `--json`"))
+    for name, (module, _) in COMMANDS.items():
+        parser = argparse.ArgumentParser()
+        importlib.import_module(module).add_arguments(parser)
+        assert ("--json" in parser._option_string_actions) == (f"`{name}`" in row), name
+
+
 def test_examples_name_no_command_that_is_gone():
     assert EXAMPLES.keys() == COMMANDS.keys()
 

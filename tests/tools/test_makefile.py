@@ -22,7 +22,7 @@ TAKES = {
 #: Variables that say yes or no.
 FLAGS = set(re.findall(r"^FLAGS := (.*)$", TEXT, re.MULTILINE)[0].split())
 #: Python's own `-m NAME` with a command behind it: the packages with commands.
-PACKAGES = ("formal", "golden", "hw", "sim", "synth")
+PACKAGES = ("formal", "golden", "hw", "potvit", "sim", "synth")
 #: Nothing is set up and nothing is run; no variable of ours comes from the caller's shell.
 SHELL = {k: v for k, v in os.environ.items() if k not in {*OPTIONS, "MAKEFLAGS", "MAKELEVEL"}}
 

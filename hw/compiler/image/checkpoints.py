@@ -31,8 +31,7 @@ class Outputs:
         for tensor in self.graph.stored():
             if tensor.name in self.layouts:
                 layout = self.layouts[tensor.name]
-                moved = Layout(**(layout.__dict__ | {"offset": layout.offset + base}))
-                made.append(Checkpoint(name=tensor.name, layout=moved))
+                made.append(Checkpoint(name=tensor.name, layout=layout.moved(layout.offset + base)))
         return tuple(made)
 
     def layout(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hw.bus.axi import ADDR_BITS
+from hw.bus.widths import ADDR_BITS
 from hw.config import preset
 from hw.host.run_window import RunWindow
 

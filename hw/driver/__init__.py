@@ -1,0 +1,1 @@
+"""The drivers: C sources for a project of one's own, and the same verbs in Python."""

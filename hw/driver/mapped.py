@@ -1,0 +1,108 @@
+"""A port over mapped memory: ``/dev/mem``, UIO, a DMA buffer, or any file that stands for them."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+from pathlib import Path
+
+import numpy as np
+
+from golden.support.errors import PotvitError
+from hw.bus.widths import LITE_ADDR_BITS
+
+#: Seconds between two looks at STATUS where nothing interrupts.
+TICK = 0.001
+
+
+class MappedPort:
+    """Registers in one mapped file, DRAM in another; a context manager.
+
+    ``registers`` and ``dram`` are paths, each with the byte offset to map from; the mapping of
+    ``dram`` (``dram_bytes`` of it) is the accelerator's DRAM from ``address`` on. With
+    ``interrupt`` the registers' file is a UIO device whose reads wait for the interrupt.
+
+    The mapping must be uncached or coherent: nothing is flushed here.
+    """
+
+    def __init__(
+        self,
+        registers: Path,
+        dram: Path,
+        *,
+        address: int,
+        dram_bytes: int,
+        registers_at: int = 0,
+        dram_at: int = 0,
+        interrupt: bool = False,
+    ) -> None:
+        self._files: list[int] = []
+        self._maps: list[mmap.mmap] = []
+        self._interrupt = interrupt
+        self.address, self.dram_bytes = address, dram_bytes
+        try:
+            self._words = np.frombuffer(
+                self._map(registers, registers_at, 1 << LITE_ADDR_BITS), np.uint32
+            )
+            self._dram = self._map(dram, dram_at, dram_bytes)
+        except (OSError, ValueError) as error:
+            self.close()
+            raise PotvitError(f"{registers}, {dram}: no mapping of that size ({error})") from None
+
+    def _map(self, path: Path, at: int, size: int) -> mmap.mmap:
+        handle = os.open(path, os.O_RDWR | os.O_SYNC)
+        self._files.append(handle)
+        self._maps.append(mmap.mmap(handle, size, offset=at))
+        return self._maps[-1]
+
+    def __enter__(self) -> MappedPort:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Unmap."""
+        self._words = np.zeros(0, np.uint32)  # the last view of the mapping
+        for mapping in self._maps:
+            mapping.close()
+        for handle in self._files:
+            os.close(handle)
+        self._maps, self._files = [], []
+
+    def read(self, offset: int) -> int:
+        """One 32-bit access."""
+        return int(self._words[offset // 4])
+
+    def write(self, offset: int, value: int) -> None:
+        """One 32-bit access."""
+        self._words[offset // 4] = value
+
+    def put(self, address: int, data: bytes) -> None:
+        """Copy to DRAM; ``PotvitError`` outside the mapping."""
+        at = self._place(address, len(data))
+        self._dram[at : at + len(data)] = data
+
+    def get(self, address: int, size: int) -> bytes:
+        """Copy from DRAM; ``PotvitError`` outside the mapping."""
+        at = self._place(address, size)
+        return self._dram[at : at + size]
+
+    def pause(self) -> None:
+        """Sleep until the interrupt, or a tick where there is none."""
+        if self._interrupt:
+            os.write(self._files[0], (1).to_bytes(4, "little"))  # let it come again
+            if select.select([self._files[0]], [], [], 1.0)[0]:
+                os.read(self._files[0], 4)
+        else:
+            select.select([], [], [], TICK)
+
+    def _place(self, address: int, size: int) -> int:
+        at = address - self.address
+        if at < 0 or at + size > self.dram_bytes:
+            raise PotvitError(
+                f"{size} bytes at {address:#x} lie outside the mapped DRAM "
+                f"({self.dram_bytes} bytes from {self.address:#x})"
+            )
+        return at
