@@ -32,6 +32,9 @@ class BurstSplitter(wiring.Component):
 
     def __init__(self, config: Config, beats_bits: int = 16) -> None:
         self.config = config
+        most = min(config.burst_beats, PAGE_BYTES // config.axi_bytes)
+        #: Bits of AxLEN that a burst may set; the upper ones are zero.
+        self.len_bits = max(1, (most - 1).bit_length())
         beats = data.StructLayout({"offset": LIMIT_BITS + 1, "beats": beats_bits})
         burst = data.StructLayout({"address": address_layout(), "last": 1})
         super().__init__(
@@ -50,10 +53,11 @@ class BurstSplitter(wiring.Component):
         m = Module()
         size = (self.config.axi_bytes - 1).bit_length()
         page_beats = PAGE_BYTES >> size
-        addr, left = Signal(ADDR_BITS), Signal.like(self.i.p.beats)
+        addr = Signal(ADDR_BITS, reset_less=True)
+        left = Signal.like(self.i.p.beats, reset_less=True)
         # Registers of the burst on offer: beats up to the page's end, and its own.
-        to_page = Signal(range(page_beats + 1))
-        count = Signal(range(min(self.config.burst_beats, page_beats) + 1))
+        to_page = Signal(range(page_beats + 1), reset_less=True)
+        count = Signal(range(min(self.config.burst_beats, page_beats) + 1), reset_less=True)
         burst = self.o.p.address
 
         def begin(beats: Value, room: Value) -> list[Any]:
@@ -98,8 +102,8 @@ class BurstSplitter(wiring.Component):
 
         m.d.comb += [
             self.o.p.last.eq(count == left),
-            burst.addr.eq(addr),
-            burst.len.eq(count - 1),
+            burst.addr.eq(Cat(C(0, size), addr[size:])),
+            burst.len.eq((count - 1)[: self.len_bits]),
             burst.size.eq(size),
             burst.burst.eq(BURST_INCR),
         ]

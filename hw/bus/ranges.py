@@ -26,7 +26,9 @@ class RangeWalk(wiring.Component):
     """Hands on the ranges of a job, the first in the cycle in which the job comes.
 
     The offset has a bit more than the window has, so that none comes round to its beginning:
-    what lies behind 2^32 is outside, and then no further range follows.
+    what lies behind 2^32 is outside, and then no further range follows. Nor does one behind an
+    offset that is no multiple of ``beat_bytes``: the splitter refuses that one. So what is kept
+    and added has no bits below a beat.
 
     Members
     -------
@@ -35,7 +37,8 @@ class RangeWalk(wiring.Component):
     more : of the job at hand, further ranges follow.
     """
 
-    def __init__(self, beats_bits: int) -> None:
+    def __init__(self, beats_bits: int, beat_bytes: int) -> None:
+        self.grid = (beat_bytes - 1).bit_length()
         range_ = data.StructLayout({"offset": LIMIT_BITS + 1, "beats": beats_bits})
         super().__init__(
             {
@@ -47,26 +50,34 @@ class RangeWalk(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        job, at = Signal.like(self.i.p), Signal.like(self.o.p.offset)
-        left = Signal.like(job.runs)
-        pitch = Signal.like(job.pitch)
+        grid, new = self.grid, self.i.p
+        left = Signal.like(new.runs)
+        beats = Signal.like(new.beats, reset_less=True)
+        # In beats.
+        at = Signal(len(self.o.p.offset) - grid, reset_less=True)
+        kept = Signal(len(new.pitch) - grid, reset_less=True)
+        pitch = Signal.like(kept)
         m.d.comb += [
             self.more.eq(left != 0),
             self.o.valid.eq(self.more | self.i.valid),
             self.i.ready.eq(self.o.ready & ~self.more),
         ]
         with m.If(self.more):
-            m.d.comb += [self.o.p.offset.eq(at), self.o.p.beats.eq(job.beats), pitch.eq(job.pitch)]
+            m.d.comb += [
+                self.o.p.offset.eq(at << grid), self.o.p.beats.eq(beats), pitch.eq(kept),
+            ]  # fmt: skip
         with m.Else():
             m.d.comb += [
-                self.o.p.offset.eq(self.i.p.offset),
-                self.o.p.beats.eq(self.i.p.beats),
-                pitch.eq(self.i.p.pitch),
+                self.o.p.offset.eq(new.offset),
+                self.o.p.beats.eq(new.beats),
+                pitch.eq(new.pitch[grid:]),
             ]
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += at.eq(self.o.p.offset + pitch)
+            m.d.sync += at.eq(self.o.p.offset[grid:] + pitch)
             with m.If(self.more):
                 m.d.sync += left.eq(left - 1)
             with m.Else():
-                m.d.sync += [job.eq(self.i.p), left.eq(self.i.p.runs - 1)]
+                m.d.sync += [
+                    beats.eq(new.beats), kept.eq(new.pitch[grid:]), left.eq(new.runs - 1),
+                ]  # fmt: skip
         return m

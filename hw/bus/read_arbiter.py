@@ -27,7 +27,7 @@ class ReadArbiter(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.owners = owners = RegisterQueue(1, self.config.outstanding + 1)
-        valid, payload = Signal(), Signal.like(self.bus.ar.p)
+        valid, payload = Signal(), Signal.like(self.bus.ar.p, reset_less=True)
         room, take, ending = Signal(), Signal(), Signal()
         fetch, load, bus = self.fetch, self.load, self.bus
         m.d.comb += [

@@ -78,7 +78,8 @@ class LoadWriter(wiring.Component):
         for name in gather_members(config):
             wiring.connect(m, getattr(gather, name), wiring.flipped(getattr(self, name)))
 
-        unit, addr, words = Signal(range(5)), Signal(16), Signal(16)
+        unit = Signal(range(5))
+        addr, words = Signal(16, reset_less=True), Signal(16, reset_less=True)
         gathers, ok, pop = Signal(), Signal(), Signal()
         m.d.comb += [
             gathers.eq(unit == GATHER),
@@ -110,7 +111,7 @@ class LoadWriter(wiring.Component):
         ok: Signal, last_word: Any,
     ) -> Any:  # fmt: skip
         """Count the beats of runs (LOAD: of its one run); return when the next job starts."""
-        run_beats, beats = Signal(16), Signal(16)
+        run_beats, beats = Signal(16, reset_less=True), Signal(16, reset_less=True)
         # Of the run at hand all words are written; of the job.
         ended, complete = Signal(), Signal()
         dropping, done, run_done, again, finish = (Signal() for _ in range(5))

@@ -59,7 +59,7 @@ class ReadIssuer(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
-        m.submodules.ranges = ranges = RangeWalk(BEATS_BITS)
+        m.submodules.ranges = ranges = RangeWalk(BEATS_BITS, config.axi_bytes)
         m.submodules.splitter = splitter = BurstSplitter(config, BEATS_BITS)
         wiring.connect(m, ranges.o, splitter.i)
         constant = Signal()
@@ -101,6 +101,8 @@ class ReadIssuer(wiring.Component):
                 - Mux(freed, max(units_per_row, units_per_beat), 0)
             ),
         ]
+        address = Signal.like(self.ar.p, reset_less=True)
+        m.d.comb += self.ar.p.eq(address)
         with m.If(taken):
-            m.d.sync += [self.ar.valid.eq(fire), self.ar.p.eq(splitter.o.p.address)]
+            m.d.sync += [self.ar.valid.eq(fire), address.eq(splitter.o.p.address)]
         return m

@@ -41,14 +41,14 @@ class _Packing:
     """What StoreReader knows about the run at hand.
 
     ``slot`` words of RESIDUAL are in the beat that is being made; ``alone``: it has one word,
-    ``full``: with the word that arrives it is whole. ``word_end``: the last beat of a word leaves.
-    ``pads``: words of the run are all there and zero beats follow. ``spent``: no beat is left.
+    ``full``: with what arrives it is whole. ``pads``: words of the run are all there and zero
+    beats follow. ``spent``: no beat is left.
     """
 
     def __init__(self, config: Config) -> None:
         self.slots = max(1, config.axi_bytes // word_sizes(config)[Mem.RESIDUAL])
         self.slot = Signal(range(max(2, self.slots)))
-        self.alone, self.full, self.word_end = Signal(), Signal(), Signal()
+        self.alone, self.full = Signal(), Signal()
         self.pads, self.spent = Signal(), Signal()
 
 
@@ -57,8 +57,10 @@ class StoreReader(wiring.Component):
 
     STORE reads ``words`` consecutive words of one source and gives each whole beats, the last one
     padded with zeros. SCATTER reads the words of its segments in RESIDUAL, as `TokenWalk` finds
-    them, and packs them; what is left of a run's beats is zero. One beat per cycle, or one word
-    where several share a beat, while reads are granted; two cycles between jobs.
+    them, and packs them; what is left of a run's beats is zero. A word of several beats is read
+    once for each of them: to keep it would cost a register as wide as the widest word. One beat per
+    cycle, or one word where several share a beat, while reads are granted; two cycles between
+    jobs.
 
     Members
     -------
@@ -94,24 +96,26 @@ class StoreReader(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         bus, counts = 8 * self.config.axi_bytes, list(beats_per_word(self.config).values())
-        most = max(counts)
+        parts = range(max(2, *counts))
         m.submodules.walk = walk = TokenWalk(self.config, banked=False)
-        source, addr, unread = Signal(range(len(SOURCES))), Signal(16), Signal(16)
+        source, unread = Signal(range(len(SOURCES))), Signal(16)
+        addr = Signal(16, reset_less=True)
         scatter, granted, taken = Signal(), Signal(), Signal()
-        arriving, held, index = Signal(), Signal(), Signal(range(max(2, most)))
-        wire, word = Signal(bus * most), Signal(bus * most, reset_less=True)
-        last_index = Array(Const(n - 1, range(most)) for n in counts)[source]
+        # The beat of its word that is asked for, and the one that arrives.
+        index, shown, word_end = Signal(parts), Signal(parts), Signal()
+        arriving, held = Signal(), Signal()
+        wire, beat = Signal(bus), Signal(bus, reset_less=True)
         have, send, finish, want = Signal(), Signal(), Signal(), Signal()
-        run = self._runs(m, walk, taken & scatter, send & scatter, arriving)
+        word_taken = taken & word_end
+        run = self._runs(m, walk, taken & scatter, word_end, send & scatter, arriving)
         m.d.comb += [
             self.active.eq((unread != 0) | have),
             have.eq((arriving & run.full) | held),
             self.o.valid.eq(have & ~run.spent),
-            # A word arrives when its first beat is due.
-            self.o.p.eq(Mux(arriving, wire[:bus], word.word_select(index, bus))),
+            self.o.p.eq(Mux(arriving, wire, beat)),
             send.eq(self.o.valid & self.o.ready),
-            run.word_end.eq(send & (index == last_index)),
-            finish.eq(run.word_end & ~run.pads),
+            finish.eq(send & ~run.pads),
+            word_end.eq(index == Array(Const(n - 1, len(index)) for n in counts)[source]),
             # Once true it stays true until the transfer: nothing arrives in between.
             want.eq((unread != 0) & (~have | finish) & ~self.illegal),
             self.illegal.eq((unread != 0) & scatter & walk.outside | run.spent),
@@ -121,12 +125,15 @@ class StoreReader(wiring.Component):
             taken.eq(want & granted),
         ]
         with m.Switch(source):
-            for i, name in enumerate(SOURCES):
+            for i, (name, count) in enumerate(zip(SOURCES, counts, strict=True)):
                 port = getattr(self, f"{name}_read")
                 at, value = addr, port.data.as_value()
                 if SOURCES[name] is Mem.RESIDUAL:
                     at = Mux(scatter, walk.addr, addr)
-                    value = self._packed(value, word, run.slot)
+                    value = self._packed(value, beat, run.slot)
+                if count > 1:
+                    whole = Cat(value, C(0, count * bus - len(value)))
+                    value = whole.word_select(shown[: (count - 1).bit_length()], bus)
                 m.d.comb += port.req.p.eq(at)
                 with m.Case(i):
                     m.d.comb += [
@@ -136,12 +143,12 @@ class StoreReader(wiring.Component):
                     ]
         m.d.sync += [arriving.eq(taken), held.eq(have & ~finish)]
         with m.If(arriving):
-            m.d.sync += word.eq(wire)
-        with m.If(send):
-            m.d.sync += index.eq(Mux(finish, 0, Mux(run.word_end, index, index + 1)))
-        with m.If(run.word_end & run.pads):
-            m.d.sync += word.eq(0)
+            m.d.sync += beat.eq(wire)
+        with m.If(send & run.pads):
+            m.d.sync += beat.eq(0)
         with m.If(taken):
+            m.d.sync += [index.eq(Mux(word_end, 0, index + 1)), shown.eq(index)]
+        with m.If(word_taken):
             m.d.sync += [addr.eq(addr + 1), unread.eq(unread - (~scatter | walk.last))]
         with m.If(self.job.valid & self.job.ready):
             new = self.job.p
@@ -153,25 +160,28 @@ class StoreReader(wiring.Component):
         return m
 
     def _runs(
-        self, m: Module, walk: TokenWalk, taken: Any, sent: Any, arriving: Signal
+        self, m: Module, walk: TokenWalk, taken: Any, word_end: Signal, sent: Any, arriving: Signal
     ) -> _Packing:
-        """Count the words of a beat and the beats of a run; STORE is one run of full beats."""
+        """Count the words of a beat and the beats of a run; STORE is one run of full beats.
+
+        ``taken``: a beat is asked for, its word's last one with ``word_end``; ``sent``: one leaves.
+        """
         run, new = _Packing(self.config), self.job.p
         beats, whole = Signal.like(new.run.beats, init=1), Signal.like(new.run.beats)
         closing = Signal()
         m.d.comb += [
             walk.run.eq(new.run),
-            walk.step.eq(taken),
+            walk.step.eq(taken & word_end),
             run.full.eq(run.alone | closing | (run.slot == run.slots - 1)),
             run.pads.eq(closing & (beats != 1)),
             run.spent.eq(beats == 0),
         ]
         with m.If(taken):
-            m.d.sync += closing.eq(walk.run_end)
+            m.d.sync += closing.eq(walk.run_end & word_end)
         with m.If(arriving):
             m.d.sync += run.slot.eq(Mux(run.full, 0, run.slot + 1))
         with m.If(sent):
-            m.d.sync += beats.eq(Mux(closing & run.word_end & ~run.pads, whole, beats - 1))
+            m.d.sync += beats.eq(Mux(closing & ~run.pads, whole, beats - 1))
         with m.If(self.job.valid & self.job.ready):
             m.d.sync += [
                 run.alone.eq(~new.scatter), closing.eq(0), run.slot.eq(0),
@@ -179,11 +189,11 @@ class StoreReader(wiring.Component):
             ]  # fmt: skip
         return run
 
-    def _packed(self, value: Any, word: Signal, slot: Signal) -> Any:
+    def _packed(self, value: Any, beat: Signal, slot: Signal) -> Any:
         """``value`` behind the ``slot`` words of the beat that are there, zeros behind it."""
         size, slots = len(value), _Packing(self.config).slots
         if slots == 1:
             return value
-        before = [word.word_select(n, size) for n in range(slots - 1)]
+        before = [beat.word_select(n, size) for n in range(slots - 1)]
         kept = [part & (slot > n).replicate(size) for n, part in enumerate(before)]
         return Cat(Mux(slot == n, value, part) for n, part in enumerate([*kept, C(0, size)]))

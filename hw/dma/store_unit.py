@@ -71,7 +71,7 @@ class StoreUnit(wiring.Component):
         store = data.View(payload_layout(Op.STORE), instr.payload)
         run = data.View(payload_layout(Op.SCATTER), instr.payload)
         beats_bits = len(store.words) + max(beats_per_word(config).values()).bit_length()
-        m.submodules.ranges = ranges = RangeWalk(beats_bits)
+        m.submodules.ranges = ranges = RangeWalk(beats_bits, config.axi_bytes)
         m.submodules.splitter = splitter = BurstSplitter(config, beats_bits)
         m.submodules.reader = reader = StoreReader(config)
         for name in read_members(config):
@@ -145,15 +145,16 @@ class StoreUnit(wiring.Component):
     ) -> Signal:  # fmt: skip
         """Addresses, data and responses; return whether any burst lacks its response."""
         config, axi = self.config, self.axi
-        m.submodules.lengths = lengths = RegisterQueue(8, config.outstanding)
+        # Addresses are at most so many bursts ahead of data: the next one must be known in time.
+        m.submodules.lengths = lengths = RegisterQueue(splitter.len_bits, 2)
         m.submodules.finals = finals = RegisterQueue(1, config.outstanding)
         waiting = Signal(range(config.outstanding + 1))
         room, fire, final = Signal(), Signal(), Signal()
         m.d.comb += [
             room.eq(~axi.aw.valid | axi.aw.ready),
-            splitter.o.ready.eq(room & (waiting != config.outstanding) & ~halted),
+            splitter.o.ready.eq(room & lengths.i.ready & (waiting != config.outstanding) & ~halted),
             fire.eq(splitter.o.valid & splitter.o.ready),
-            # Never full: both queues hold at most the bursts that `waiting` counts.
+            # `finals` is never full: it holds the bursts that `waiting` counts.
             lengths.i.valid.eq(fire),
             lengths.i.p.eq(splitter.o.p.address.len),
             finals.i.valid.eq(fire),
@@ -162,8 +163,10 @@ class StoreUnit(wiring.Component):
             axi.b.ready.eq(1),
             final.eq(axi.b.valid & finals.o.p),
         ]
+        address = Signal.like(axi.aw.p, reset_less=True)
+        m.d.comb += axi.aw.p.eq(address)
         with m.If(room):
-            m.d.sync += [axi.aw.valid.eq(fire), axi.aw.p.eq(splitter.o.p.address)]
+            m.d.sync += [axi.aw.valid.eq(fire), address.eq(splitter.o.p.address)]
         m.d.sync += [
             waiting.eq(waiting + fire - axi.b.valid),
             self.done.eq(final & ~halted & (axi.b.p.resp == RESP_OKAY)),
@@ -171,7 +174,8 @@ class StoreUnit(wiring.Component):
         with m.If(axi.b.valid & (axi.b.p.resp != RESP_OKAY)):
             m.d.sync += broken.eq(1)
 
-        index, free, load, last = Signal(8), Signal(), Signal(), Signal()
+        index = Signal(splitter.len_bits)
+        free, load, last = Signal(), Signal(), Signal()
         beat = Signal.like(axi.w.p, reset_less=True)
         m.d.comb += [
             axi.w.p.eq(beat),

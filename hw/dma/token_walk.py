@@ -24,8 +24,9 @@ class TokenWalk(wiring.Component):
     """Walks a GATHER or SCATTER: runs, lines, segments, words (docs/homes.md, Token runs).
 
     Two registers, bank and address, hold the beginning of the line, two that of the segment; the
-    address of the word at hand is a register too, as others wait for what it decides. With
-    ``banked`` false the walk knows RESIDUAL only, which behaves as one bank.
+    address of the word at hand is a register too, as others wait for what it decides. Nothing here
+    has a reset: before the first ``start`` all outputs are undefined. With ``banked`` false the
+    walk knows RESIDUAL only, which behaves as one bank.
 
     Members
     -------
@@ -58,13 +59,16 @@ class TokenWalk(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         run = self.run
-        act = Signal()
+        act = Signal(reset_less=True)
         end_segment, end_line = Signal(), Signal()
         left, segs, rows, runs = (
-            Signal.like(run[name], name=f"{name}_left")
+            Signal.like(run[name], name=f"{name}_left", reset_less=True)
             for name in ("seg_bytes", "segs", "rows", "runs")
         )
-        whole = {name: Signal.like(run[name], name=name) for name in ("seg_bytes", "segs", "rows")}
+        whole = {
+            name: Signal.like(run[name], name=name, reset_less=True)
+            for name in ("seg_bytes", "segs", "rows")
+        }
         word = Mux(act, self.sizes.get(Mem.ACT, 0), self.sizes[Mem.RESIDUAL])
         m.d.comb += [
             end_segment.eq(left <= word),
@@ -96,8 +100,11 @@ class TokenWalk(wiring.Component):
     def _address(self, m: Module, act: Signal, end_segment: Signal, end_line: Signal) -> None:
         """Bank and address of the line, the segment and the word at hand."""
         run, banks = self.run, self.config.rows
-        line, segment = Signal(ADDR_BITS), Signal(ADDR_BITS)
-        stride, line_step = Signal.like(run.stride), Signal.like(run.line_addr)
+        at, line, segment = (
+            Signal(ADDR_BITS, name=name, reset_less=True) for name in ("at", "line", "segment")
+        )
+        stride = Signal.like(run.stride, reset_less=True)
+        line_step = Signal.like(run.line_addr, reset_less=True)
         from_line, to = Signal(ADDR_BITS), Signal(ADDR_BITS)
         wrap = Signal()
         m.d.comb += [
@@ -105,35 +112,40 @@ class TokenWalk(wiring.Component):
             to.eq(Mux(end_line, from_line, segment) + Mux(wrap, stride, 0)),
             # RESIDUAL: every segment wraps, no line does.
             wrap.eq(~end_line),
+            self.addr.eq(at),
         ]
         with m.If(self.step):
-            m.d.sync += self.addr.eq(Mux(end_segment, to, self.addr + 1))
+            m.d.sync += at.eq(Mux(end_segment, to, at + 1))
             with m.If(end_segment):
                 m.d.sync += segment.eq(to)
             with m.If(end_line):
                 m.d.sync += line.eq(to)
         with m.If(self.start):
             m.d.sync += [
-                line.eq(run.addr), segment.eq(run.addr), self.addr.eq(run.addr),
+                line.eq(run.addr), segment.eq(run.addr), at.eq(run.addr),
                 stride.eq(run.stride), line_step.eq(run.line_addr),
             ]  # fmt: skip
         if not self.banked:
             return
-        line_bank, bank_step = Signal(range(banks)), Signal(range(banks))
+        bank, line_bank, bank_step = (
+            Signal(range(banks), name=name, reset_less=True)
+            for name in ("bank", "line_bank", "bank_step")
+        )
         behind, to_bank = Signal(range(2 * banks)), Signal(range(banks))
         m.d.comb += [
-            behind.eq(Mux(end_line, line_bank + bank_step, self.bank + 1)),
+            self.bank.eq(bank),
+            behind.eq(Mux(end_line, line_bank + bank_step, bank + 1)),
             to_bank.eq(Mux(behind >= banks, behind - banks, behind)),
         ]
         with m.If(act):
             m.d.comb += wrap.eq(behind >= banks)
         with m.If(self.step & end_segment):
-            m.d.sync += self.bank.eq(to_bank)
+            m.d.sync += bank.eq(to_bank)
         with m.If(self.step & end_line):
             m.d.sync += line_bank.eq(to_bank)
         with m.If(self.start):
             m.d.sync += [
-                self.bank.eq(run.bank), line_bank.eq(run.bank), bank_step.eq(run.line_bank),
+                bank.eq(run.bank), line_bank.eq(run.bank), bank_step.eq(run.line_bank),
             ]  # fmt: skip
 
 

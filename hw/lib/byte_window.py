@@ -11,7 +11,7 @@ class ByteWindow(wiring.Component):
     """Cuts the bytes of successive beats into words of 1 to ``word_bytes`` bytes.
 
     The beat at hand stands elsewhere (a `Gearbox` holds it); the window keeps the last bytes of the
-    one before, once they no longer fill a word. So each word needs at most one new beat, and a
+    one before, once they fill no more than a word. So each word needs at most one new beat, and a
     word leaves every cycle. One rotator of ``word_bytes`` bytes over ``beat_bytes`` positions.
     Sizes are powers of two, ``word_bytes`` at most ``beat_bytes``. A beat may come in parts.
 
@@ -71,9 +71,9 @@ class ByteWindow(wiring.Component):
             ]
         with m.Else():
             m.d.comb += self.valid.eq(end <= kept * part)
-        # What does not fill another word makes room for the next beat.
+        # What fills no more than another word makes room for the next beat.
         m.d.comb += [
-            move.eq(self.step & in_beat & (rest > beat - word)),
+            move.eq(self.step & in_beat & (rest >= beat - word)),
             self.freed.eq(move | (self.step & self.restart)),
         ]
         with m.If(self.step):
@@ -102,5 +102,7 @@ class ByteWindow(wiring.Component):
             lanes[lane] = Mux(old, tail.word_select(n, 8), lanes[lane])
         ring: Any = Cat(lanes)
         for bit in reversed(range(len(at))):
-            ring = Mux(at[bit], ring.rotate_right(8 << bit), ring)
+            # Of two words in a beat, the second one has always been kept when its turn comes.
+            far = keeps if beat == 2 * word and 8 << bit == 4 * beat else at[bit]
+            ring = Mux(far, ring.rotate_right(8 << bit), ring)
         return ring[: 8 * word]

@@ -14,6 +14,7 @@ from hw.config import Config
 from hw.isa.payload import Gather, Mem
 from sim.benches.dma import WINDOWS
 from sim.benches.load import Model, payload_of, set_up
+from sim.benches.token_faults import broken_rules, ends_before, good_run
 from sim.benches.token_runs import Home, beats_of, moves, random_run, segments_of, word_bytes
 from sim.kit.bench_config import bench_config, bench_stalls
 
@@ -110,34 +111,9 @@ async def one_word_a_cycle(dut: Any, mem: str, runs: int) -> None:
     assert cycles <= work + 20, f"{cycles} cycles for {work}"
 
 
-def good_run(config: Config) -> Gather:
+def good_gather(config: Config) -> Gather:
     """Two runs of two tokens each, of which everything is right."""
-    size = 2 * config.act_bytes
-    beats = beats_of(2 * size, config)
-    return Gather(
-        mem=Mem.ACT, stride=2, seg_bytes=size, segs=2, rows=1, runs=2, line_addr=4, beats=beats,
-        pitch=beats * config.axi_bytes,
-    )  # fmt: skip
-
-
-def broken_rules(config: Config) -> dict[str, Gather]:
-    """A run for every rule that a GATHER can break at once."""
-    good = good_run(config)
-    residual = replace(good, mem=Mem.RESIDUAL)
-    empty: dict[str, Any] = dict.fromkeys(("seg_bytes", "segs", "rows", "runs"), 0)
-    found = {name: replace(good, **{name: empty[name]}) for name in empty}
-    return found | {
-        "beats": replace(good, beats=0),
-        "dram": replace(good, dram=config.axi_bytes // 2),
-        "pitch": replace(good, pitch=good.pitch + 1),
-        "bank": replace(good, bank=config.rows),
-        "line_bank": replace(good, line_bank=config.rows),
-        "mem": replace(good, mem=Mem.STREAM),
-        "act addr": replace(good, addr=config.act_words),
-        "residual bank": replace(residual, bank=1),
-        "residual line_bank": replace(residual, line_bank=1),
-        "residual addr": replace(residual, addr=config.residual_words),
-    }
+    return good_run(Gather, Mem.ACT, 2, config)
 
 
 @cocotb.test()
@@ -147,8 +123,17 @@ async def illegal_runs(dut: Any) -> None:
     model = Model(config, 6)
     model.image = bytearray(8192)
     unit = await set_up(dut, model, 0.0, 1)
-    rules = broken_rules(config)
-    assert len(rules) == 14
+    good = good_gather(config)
+    residual = replace(good, mem=Mem.RESIDUAL)
+    rules = broken_rules(good, config) | {
+        "bank": replace(good, bank=config.rows),
+        "line_bank": replace(good, line_bank=config.rows),
+        "mem": replace(good, mem=Mem.STREAM),
+        "act addr": replace(good, addr=config.act_words),
+        "residual bank": replace(residual, bank=1),
+        "residual line_bank": replace(residual, line_bank=1),
+        "residual addr": replace(residual, addr=config.residual_words),
+    }
     await unit.refuses(
         map(payload_of, rules.values()), lambda: not model.got["act"] + model.got["residual"]
     )
@@ -156,7 +141,7 @@ async def illegal_runs(dut: Any) -> None:
 
 def faulty_run(case: str, mem: Mem, config: Config) -> Gather:
     """A legal run but for something that shows on the way."""
-    good = replace(good_run(config), mem=mem)
+    good = replace(good_gather(config), mem=mem)
     depth = config.act_words if mem is Mem.ACT else config.residual_words
     changes: dict[str, dict[str, Any]] = {
         "addr": {"addr": depth - 3, "stride": 2},
@@ -203,13 +188,11 @@ async def faults_on_the_way(dut: Any, mem: str, case: str) -> None:
 async def a_run_outside_the_window(dut: Any) -> None:
     """The third of three runs ends a byte outside: the others are moved, it is not asked for."""
     model = Model(bench_config(), 5)
-    run = replace(good_run(model.config), runs=3)
+    run = replace(good_gather(model.config), runs=3)
     model.gather(run, segments_of(run, model.config))
     end = len(model.image)
     unit = await set_up(dut, model, 0.0, 1, limit=end - 1)
-    await unit.ends_in("window_fault")
-    third = unit.base + end - run.beats * model.config.axi_bytes
-    assert max(at + n * model.config.axi_bytes for at, n in unit.memory.bursts) == third
+    await ends_before(unit, run, end)
     model.wanted["act"] = model.wanted["act"][: len(model.wanted["act"]) * 2 // 3]
     assert model.got["act"] == model.wanted["act"][: len(model.got["act"])]
 

@@ -15,6 +15,7 @@ from hw.config import Config
 from hw.isa.payload import Mem, Scatter
 from sim.benches.dma import WINDOWS
 from sim.benches.store import UNTOUCHED, Model, payload_of, set_up
+from sim.benches.token_faults import broken_rules, ends_before, good_run
 from sim.benches.token_runs import Home, beats_of, moves, segments_of
 from sim.kit.axi_model import ORDERS
 from sim.kit.bench_config import bench_config, bench_stalls
@@ -129,31 +130,9 @@ async def one_word_a_cycle(dut: Any, runs: int) -> None:
     assert cycles <= work + gaps + 20, f"{cycles} cycles for {work}"
 
 
-def good_run(config: Config) -> Scatter:
+def good_scatter(config: Config) -> Scatter:
     """Two runs of two tokens each, of which everything is right."""
-    size = 4 * config.cols
-    beats = beats_of(2 * size, config)
-    return Scatter(
-        mem=Mem.RESIDUAL, stride=4, seg_bytes=size, segs=2, rows=1, runs=2, line_addr=8,
-        beats=beats, pitch=beats * config.axi_bytes,
-    )  # fmt: skip
-
-
-def broken_rules(config: Config) -> dict[str, Scatter]:
-    """A run for every rule that a SCATTER can break at once."""
-    good = good_run(config)
-    empty: dict[str, Any] = dict.fromkeys(("seg_bytes", "segs", "rows", "runs"), 0)
-    found = {name: replace(good, **{name: empty[name]}) for name in empty}
-    return found | {
-        "beats": replace(good, beats=0),
-        "dram": replace(good, dram=config.axi_bytes // 2),
-        "pitch": replace(good, pitch=good.pitch + 1),
-        "bank": replace(good, bank=1),
-        "line_bank": replace(good, line_bank=1),
-        "mem": replace(good, mem=Mem.ACT),
-        "flip": replace(good, flip=True),
-        "part of a word": replace(good, seg_bytes=good.seg_bytes - 1),
-    }
+    return good_run(Scatter, Mem.RESIDUAL, 4, config)
 
 
 @cocotb.test()
@@ -163,8 +142,14 @@ async def illegal_runs(dut: Any) -> None:
     model = Model(config, 6)
     model.image = bytearray(8192)
     unit = await set_up(dut, model, 0.0, 1)
-    rules = broken_rules(config)
-    assert len(rules) == 12
+    good = good_scatter(config)
+    rules = broken_rules(good, config) | {
+        "bank": replace(good, bank=1),
+        "line_bank": replace(good, line_bank=1),
+        "mem": replace(good, mem=Mem.ACT),
+        "flip": replace(good, flip=True),
+        "part of a word": replace(good, seg_bytes=good.seg_bytes - 1),
+    }
     await unit.refuses(map(payload_of, rules.values()), lambda: not unit.memory.bursts)
 
 
@@ -173,7 +158,7 @@ async def illegal_runs(dut: Any) -> None:
 async def faults_on_the_way(dut: Any, case: str) -> None:
     """A word outside, or beats that run out: nothing but right bytes of words before is written."""
     config = bench_config()
-    good, depth = good_run(config), config.residual_words
+    good, depth = good_scatter(config), config.residual_words
     beats = max(1, good.beats - 1)
     run = {
         "first_word": replace(good, addr=depth),
@@ -205,13 +190,11 @@ async def faults_on_the_way(dut: Any, case: str) -> None:
 async def a_run_outside_the_window(dut: Any) -> None:
     """The third of three runs ends a byte outside: it is not asked for."""
     model = Model(bench_config(), 5)
-    run = replace(good_run(model.config), runs=3)
+    run = replace(good_scatter(model.config), runs=3)
     model.scatter(run, segments_of(run, model.config))
     end = len(model.image)
     unit = await set_up(dut, model, 0.0, 1, limit=end - 1)
-    await unit.ends_in("window_fault")
-    third = unit.base + end - run.beats * model.config.axi_bytes
-    assert max(at + n * model.config.axi_bytes for at, n in unit.memory.bursts) == third
+    await ends_before(unit, run, end)
 
 
 @cocotb.test()

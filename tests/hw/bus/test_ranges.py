@@ -9,13 +9,14 @@ from hw.bus.ranges import RangeWalk
 from hw.config import PRESETS
 
 
-def test_every_range_in_its_order(simulate):
-    unit = RangeWalk(16)
+@pytest.mark.parametrize("beat", [4, 64])
+def test_every_range_in_its_order(simulate, beat):
+    unit = RangeWalk(16, beat)
     rng = random.Random(1)
     jobs = [
         {
-            "offset": rng.randrange(1 << 32), "beats": rng.randrange(1 << 16),
-            "runs": rng.choice([1, 1, 2, 7]), "pitch": rng.randrange(1 << 24),
+            "offset": rng.randrange(0, 1 << 32, beat), "beats": rng.randrange(1 << 16),
+            "runs": rng.choice([1, 1, 2, 7]), "pitch": rng.randrange(0, 1 << 24, beat),
         }
         for _ in range(40)
     ]  # fmt: skip

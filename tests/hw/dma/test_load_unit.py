@@ -2,9 +2,15 @@
 
 import pytest
 
+from formal.kit.mutate import mutated
+from formal.kit.proof import Mutant
+from hw.config import PRESETS
+from hw.dma.load_unit import LoadUnit
+from hw.dma.load_writer import LoadWriter
+from hw.dma.read_issuer import ReadIssuer
 from sim.benches.network_tensors import loaded
 from sim.kit.bench_config import config_env
-from sim.kit.units import units
+from sim.kit.units import compile_parts, units
 from sim.simulator.runner import run
 
 BENCH = "sim.benches.load"
@@ -31,3 +37,21 @@ def test_network_tensors(unit_config, model, quantized, handed):
     )
     model = units(unit_config, *PARTS)
     assert run(model, BENCH, testcase="network_tensors/.*", env=env) == NETWORK
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new", "found"),
+    [
+        (ReadIssuer, "~constant |", "1 |", "a row came into the full FIFO"),
+        (LoadWriter, "beats != 0) & dropping)", "0))", "of 25 instructions done"),
+    ],
+    ids=["no credits", "what is left of a beat stays"],
+)
+def test_a_fault_is_caught(monkeypatch, part, old, new, found):
+    """Constants asked for without room; beats behind the last word that nobody takes."""
+    faulty = mutated(part, Mutant(old=old, new=new))
+    monkeypatch.setattr(f"{LoadUnit.__module__}.{part.__name__}", faulty)
+    simulator = compile_parts({"load": LoadUnit(PRESETS["tiny"])}, "potvit_units")
+    env = config_env(PRESETS["tiny"])
+    with pytest.raises(AssertionError, match=found):
+        run(simulator, BENCH, testcase="every_destination", env=env)
