@@ -22,7 +22,7 @@ from hw.compiler.order.depend import Ordering
 from hw.compiler.order.merge import merge
 from hw.compiler.order.schedule import program_order
 from hw.compiler.plan.allocate import Plan, block_counts, make_plan
-from hw.compiler.predict.cycles import Simulation
+from hw.compiler.predict.cycles import Run
 from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
 from hw.config import Config
@@ -43,7 +43,7 @@ class _Candidate:
     steps: list[Step]
     order: list[int]
     ordering: Ordering
-    run: Simulation
+    run: Run
     regions: Regions
 
 
@@ -203,7 +203,7 @@ def _assemble(
         busy={unit.name.lower(): run.busy[unit] for unit in Unit},
         waits={f"{u.name.lower()} for {c}": n for (u, c), n in sorted(run.waited.items())},
         timeline=tuple(
-            (steps[n].unit.name.lower(), steps[n].layer, int(run.start[n]), int(run.done[n]))
+            (steps[n].unit.name.lower(), steps[n].layer, run.start[n], run.done[n])
             for n in chosen.order
         ),
         memory=chosen.plan.used,
@@ -230,7 +230,7 @@ def _layers(chosen: _Candidate, config: Config) -> tuple[LayerCycles, ...]:
     for number in chosen.order:
         step = chosen.steps[number]
         if step.op is Op.MATMUL:
-            end = int(chosen.run.done[number])
+            end = chosen.run.done[number]
             cycles[step.layer] += end - last
             last = end
             made = step.footprint(config)

@@ -19,9 +19,8 @@ class Step:
 
     ``region`` is what its window offset counts from until ``locate`` has placed the regions.
     ``needs`` are the loads that must precede it. ``tile`` is the load whose ring address fills
-    ``w_addr`` and ``p_addr`` (offset by ``tile_word`` words) once it is known; ``rows`` counts
-    position constants it takes or brings. ``reads`` and ``writes`` are known once ``declare`` has
-    been told that every address is in place.
+    ``w_addr`` and ``p_addr`` (offset by ``tile_word`` words) once it is known. ``reads`` and
+    ``writes`` are known once ``declare`` has been told that every address is in place.
     """
 
     layer: int
@@ -30,7 +29,6 @@ class Step:
     needs: list[Demand] = field(default_factory=list)
     tile: Demand | None = None
     tile_word: int = 0
-    rows: int = 0
     reads: tuple[Access, ...] = ()
     writes: tuple[Access, ...] = ()
     _made: tuple[Payload, Footprint] | None = field(default=None, repr=False)

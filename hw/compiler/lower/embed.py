@@ -192,7 +192,6 @@ class EmbedLowering:
         rows = emitter.demand(Mem.CONST, count, offset, consumer=step)
         bands = ceil_div(max(0, first + count - 1), self.patches) * self._pieces
         step.needs += [rows, *self._band_loads[:bands]]
-        step.rows = count
         self._pacer.work(count, part.groups)
 
 

@@ -69,8 +69,7 @@ class Steps:
             beats=moved_beats(Space(mem), words, self.config, packed=True),
             dram=offset,
         )
-        rows = words if mem is Mem.CONST else 0
-        step = self.make(body, rows=rows)
+        step = self.make(body)
         demand = Demand(step=step, ring=mem is Mem.STREAM, words=words, **parts)
         self.loads.append(demand)
         return demand

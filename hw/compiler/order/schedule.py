@@ -8,7 +8,7 @@ sequential order, and position constants come before any later load can block th
 from __future__ import annotations
 
 from hw.compiler.order.depend import Ordering, check_semaphores, order_units
-from hw.compiler.predict.cycles import Simulation
+from hw.compiler.predict.cycles import Run, predict
 from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
 from hw.config import Config
@@ -18,19 +18,20 @@ from hw.program.regions import Extent
 
 def program_order(
     steps: list[Step], config: Config, timing: Timing, dram: Extent | None = None
-) -> tuple[list[int], Ordering, Simulation]:
+) -> tuple[list[int], Ordering, Run]:
     """Order of step numbers, their waits and signals, and the predicted run.
 
     ``dram`` is the part of the window that steps may write.
     """
     ordering = order_units(steps, config, dram)
     canonical = list(range(len(steps)))
-    ideal = Simulation(steps, ordering, canonical, config, timing, queued=False)
-    keys = [int(start) for start in ideal.start]
-    loads = [n for n in canonical if steps[n].rows and steps[n].unit is Unit.LOAD]
-    takers = [n for n in canonical if steps[n].rows and steps[n].unit is Unit.ARRAY]
+    ideal = predict(steps, ordering, canonical, config, timing, queued=False)
+    keys = list(ideal.start)
+    constants = [n for n in canonical if steps[n].footprint(config).const_rows]
+    loads = [n for n in constants if steps[n].unit is Unit.LOAD]
+    takers = [n for n in constants if steps[n].unit is Unit.ARRAY]
     for load, taker in zip(loads, takers, strict=True):  # no semaphore orders these two
         keys[taker] = max(keys[taker], keys[load])
     order = sorted(canonical, key=lambda n: (keys[n], n))
     check_semaphores(order, steps, ordering, config)
-    return order, ordering, Simulation(steps, ordering, order, config, timing, queued=True)
+    return order, ordering, predict(steps, ordering, order, config, timing, queued=True)

@@ -13,16 +13,19 @@ class Timing:
 
     ``fetch``: start register to first instruction; ``dispatch``: dispatch to start; ``drain``
     (plus R): last chunk to done; ``param_gap``: least chunks of a tile that fetches parameters;
-    ``read``: AXI read latency; ``norm_token``, ``norm``: least cycles of a token, last step to
-    done; ``attend``, ``code``: cycles of the summing and the coding pass beyond one per key;
-    ``sweep``: cycles of a sweep over the values beyond one per P keys, ``attend_end`` behind the
-    last; ``write``: last beat to done; ``finish``: last done to interrupt.
+    ``constant``: a position constant in the FIFO to the chunk that waits for it; ``read``: AXI
+    read latency; ``load``: last beat to done; ``norm_token``, ``norm``: least cycles of a token,
+    last step to done; ``attend``, ``code``: cycles of the summing and the coding pass beyond one
+    per key; ``sweep``: cycles of a sweep over the values beyond one per P keys, ``attend_end``
+    behind the last; ``write``: last beat to done; ``finish``: last done to interrupt.
     """
 
     fetch: int = 37
     dispatch: int = 3
     drain: int = 11
+    constant: int = 2
     read: int = 32
+    load: int = 4
     norm_token: int = 20
     norm: int = 41
     attend: int = 4

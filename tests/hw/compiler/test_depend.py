@@ -5,7 +5,7 @@ import pytest
 from golden.support.errors import PotvitError
 from hw.compiler.order.depend import check_semaphores, order_units
 from hw.compiler.order.merge import StreamRing
-from hw.compiler.predict.cycles import Simulation
+from hw.compiler.predict.cycles import predict
 from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Demand, Step
 from hw.config import preset
@@ -99,16 +99,14 @@ def test_ring_never_overlaps_live_words():
     assert not StreamRing(20).place(demand(21))
 
 
-def matmul(rows=0, **fields):
-    made = step(Op.MATMUL, chunks=8, groups=4, tiles=2, **fields)
-    made.rows = rows
-    return made
+def matmul(**fields):
+    return step(Op.MATMUL, chunks=8, groups=4, tiles=2, **fields)
 
 
 def simulate(steps, **options):
     ordering = order_units(steps, CONFIG)
     order = list(range(len(steps)))
-    return Simulation(steps, ordering, order, CONFIG, Timing(), queued=False, **options)
+    return predict(steps, ordering, order, CONFIG, Timing(), queued=False, **options)
 
 
 def test_array_time_is_tiles_and_parameters():
@@ -121,9 +119,7 @@ def test_array_time_is_tiles_and_parameters():
 def test_constants_hold_array_and_load_together():
     """Rows beyond the FIFO wait for the array, the array waits for rows."""
     load = step(Op.LOAD, dest=Mem.CONST, words=200, beats=200, dram=0)
-    load.rows = 200
-    taker = step(Op.MATMUL, chunks=50, groups=100, tiles=1, rows_last=2)
-    taker.rows = 200
+    taker = step(Op.MATMUL, chunks=50, groups=100, tiles=1, rows_last=2, const_old=1)
     later = step(Op.LOAD, dest=Mem.STREAM, words=1, beats=2, dram=0)
     run = simulate([load, taker, later])
     assert run.start[1] == 0
@@ -133,8 +129,7 @@ def test_constants_hold_array_and_load_together():
 
 
 def test_deadlock_is_an_error_of_the_compiler():
-    taker = step(Op.MATMUL, chunks=4, groups=1, tiles=1)
-    taker.rows = 2
+    taker = step(Op.MATMUL, chunks=4, groups=1, tiles=1, rows_last=2, const_old=1)
     with pytest.raises(PotvitError, match="deadlocks"):
         simulate([taker])
 
