@@ -11,6 +11,7 @@ import torch
 
 from golden.execute.steps import StepBuilder
 from golden.graph import ir
+from golden.quant.layer import LayerRules, fitted, rounded, whole_bias
 from golden.quant.options import QuantOptions
 from golden.quant.search import statistics, weights
 from golden.quant.search.linear import LinearParameters, in_chunks
@@ -23,8 +24,6 @@ Floats = npt.NDArray[np.float64]
 SHIFT_MIN, SHIFT_MAX = -32, 31
 #: Values that an observer sees; more are thinned to every n-th picture.
 OBSERVED_VALUES = 1 << 21
-#: Tokens' worth of trust in the float bias.
-BIAS_PRIOR = 250
 
 
 def ints(values: npt.ArrayLike) -> npt.NDArray[np.int32]:
@@ -130,46 +129,31 @@ class Calibrator:
         stands in for the source's values (patches instead of an image). Weight exponents span at
         most ``span`` bits.
         """
-        options, x_exp = self.options, int(self.exponent(source)[0])
-        bits = options.bits.bits(name)
-        rounding = options.rounding if bits == 8 else options.rounding4
-        inputs = self.values[source] if x is None else x
-        bias = layer.bias
-        if options.refit or options.bias_correction or rounding == "compensated":
-            if source not in self._moments:
-                self._moments[source] = statistics.second_moments(inputs)
-            # Rounding to 4 bits takes so much from the statistics that it would learn the few
-            # class tokens by heart.
-            weight = self.class_weight if bits == 8 else options.class_weight
-            seen = statistics.moments(inputs, x_exp, target, self._moments[source], weight)
-            # Too few tokens say little about a large layer, which also costs the most.
-            enough = seen.tokens >= 2 * inputs.shape[-1]
-            if options.refit and (enough or bits == 4):
-                layer = statistics.refit(seen, layer, options.prior)
-            if rounding == "compensated" and (enough or bits == 4):
-                made = weights.round_compensated(layer.weight, bits, seen.cov_xx, span)
-            else:
-                made = weights.round_nearest(layer.weight, bits, np.diag(seen.cov_xx), span)
-        else:
-            made = weights.round_nearest(layer.weight, bits, span=span)
-        self.wanted[name] = layer.weight
-        # The table's offset folds into the bias exactly: zero * sum(W).
-        bias = bias + zero * 2.0**x_exp * made.real.sum(1)
-        if options.refit or options.bias_correction:
-            trust = seen.tokens / (seen.tokens + BIAS_PRIOR)
-            bias = bias + trust * (statistics.centred_bias(seen, made.real) - bias)
-        whole = np.floor(np.ldexp(bias, -(x_exp + made.exponent)) + 0.5)
-        if np.abs(whole).max() >= 2.0**31:
-            raise PotvitError(
-                f"{name}: a bias exceeds 32 bits at its layer's scale: "
-                "are the weights those of a trained network?"
-            )
+        exponent = int(self.exponent(source)[0])
+        rules = LayerRules.of(self.options, name, span)
+        seen = self._seen(source, target, rules, x) if rules.needs_moments else None
+        wanted = fitted(layer, seen, rules)
+        made = rounded(wanted.weight, seen, rules)
+        self.wanted[name] = wanted.weight
         return ir.Linear(
             name=name,
             inputs=(source,),
             output=output or name,
             weight=made.values,
-            bias=whole.astype(np.int32),
+            bias=whole_bias(layer.bias, made, seen, rules, exponent=exponent, zero=zero),
             weight_exp=made.exponent,
-            bits=bits,
+            bits=rules.bits,
         )
+
+    def _seen(
+        self, source: str, target: torch.Tensor, rules: LayerRules, x: torch.Tensor | None
+    ) -> statistics.Moments:
+        """Moments of a layer's inputs (``x`` in place of the source's) and float targets."""
+        inputs = self.values[source] if x is None else x
+        if source not in self._moments:
+            self._moments[source] = statistics.second_moments(inputs)
+        # Rounding to 4 bits takes so much from the statistics that it would learn the few class
+        # tokens by heart.
+        weight = self.class_weight if rules.bits == 8 else self.options.class_weight
+        exponent = int(self.exponent(source)[0])
+        return statistics.moments(inputs, exponent, target, self._moments[source], weight)
