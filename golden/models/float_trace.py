@@ -23,15 +23,7 @@ def float_trace(module: Any, normalized: torch.Tensor) -> Trace:
         return swin_trace(module, normalized)
     with Recorder() as recorder:
         for i, block in enumerate(module.blocks):
-            prefix = f"blocks.{i}"
-            recorder.output(block.norm1, f"{prefix}.ln1")
-            recorder.output(block.attn.qkv, f"{prefix}.qkv")
-            recorder.input(block.attn.proj, f"{prefix}.attn")
-            recorder.input(block.norm2, f"{prefix}.res1")
-            recorder.output(block.norm2, f"{prefix}.ln2")
-            recorder.output(block.mlp.fc1, f"{prefix}.fc1")
-            recorder.output(block.mlp.act, f"{prefix}.gelu")
-            recorder.output(block, f"{prefix}.res2")
+            recorder.block(block, f"blocks.{i}")
         recorder.input(module.blocks[0], "embed")
         recorder.output(final_norm(module), "norm")
         result = module(normalized)

@@ -33,6 +33,20 @@ class Recorder:
 
         self._handles.append(module.register_forward_pre_hook(hook))
 
+    def block(self, block: Any, name: str) -> None:
+        """Keep what timm's transformer blocks have in common, under the names of the graph.
+
+        ``qkv`` is the fused projection, from which the caller makes the tensors of attention.
+        """
+        self.output(block.norm1, f"{name}.ln1")
+        self.output(block.attn.qkv, f"{name}.qkv")
+        self.input(block.attn.proj, f"{name}.attn")
+        self.input(block.norm2, f"{name}.res1")
+        self.output(block.norm2, f"{name}.ln2")
+        self.output(block.mlp.fc1, f"{name}.fc1")
+        self.output(block.mlp.act, f"{name}.gelu")
+        self.output(block, f"{name}.res2")
+
     def __enter__(self) -> Recorder:
         return self
 

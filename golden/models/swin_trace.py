@@ -30,15 +30,7 @@ def swin_trace(module: Any, normalized: torch.Tensor) -> Trace:
                 recorder.output(stage.downsample, f"blocks.{first}.res0")
             first += len(stage.blocks)
         for i, block in enumerate(blocks):
-            prefix = f"blocks.{i}"
-            recorder.output(block.norm1, f"{prefix}.ln1")
-            recorder.output(block.attn.qkv, f"{prefix}.qkv")
-            recorder.input(block.attn.proj, f"{prefix}.attn")
-            recorder.input(block.norm2, f"{prefix}.res1")
-            recorder.output(block.norm2, f"{prefix}.ln2")
-            recorder.output(block.mlp.fc1, f"{prefix}.fc1")
-            recorder.output(block.mlp.act, f"{prefix}.gelu")
-            recorder.output(block, f"{prefix}.res2")
+            recorder.block(block, f"blocks.{i}")
         recorder.output(module.norm, "norm")
         logits = module(normalized)
     trace, count = recorder.trace, len(normalized)

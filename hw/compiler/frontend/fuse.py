@@ -81,9 +81,7 @@ def _embed(node: ir.Node, edges: Edges) -> Kernel | None:
     patch = edges.maker(node.inputs[0], ir.PatchEmbed)
     if patch is None or node.constant is None:
         return None
-    return Embed(
-        inputs=patch.inputs, output=node.output, nodes=(patch, node), patch=patch, add=node
-    )
+    return Embed(patch=patch, add=node)
 
 
 @pattern(ir.Residual)
@@ -92,21 +90,14 @@ def _add(node: ir.Node, edges: Edges) -> Kernel | None:
     linear = edges.maker(node.inputs[0], ir.Linear)
     if linear is None or len(node.inputs) != 2 or linear.shift is not None:
         return None
-    return Add(
-        inputs=(*linear.inputs, node.inputs[1]), output=node.output, nodes=(linear, node),
-        linear=linear, add=node,
-    )  # fmt: skip
+    return Add(linear=linear, add=node)
 
 
 @pattern(ir.Gelu)
 def _hidden(node: ir.Node, edges: Edges) -> Kernel | None:
     assert isinstance(node, ir.Gelu)
     linear = edges.maker(node.inputs[0], ir.Linear)
-    if linear is None:
-        return None
-    return Hidden(
-        inputs=linear.inputs, output=node.output, nodes=(linear, node), linear=linear, gelu=node
-    )
+    return None if linear is None else Hidden(linear=linear, gelu=node)
 
 
 @pattern(ir.AttnValue)
@@ -121,25 +112,22 @@ def _attend(node: ir.Node, edges: Edges) -> Kernel | None:
     v = edges.maker(node.inputs[1], ir.Linear)
     if q is None or k is None or v is None or not q.inputs == k.inputs == v.inputs:
         return None
-    return Attend(
-        inputs=q.inputs, output=node.output, nodes=(q, k, v, scores, softmax, node),
-        q=q, k=k, v=v, scores=scores, softmax=softmax, attn=node,
-    )  # fmt: skip
+    return Attend(q=q, k=k, v=v, scores=scores, softmax=softmax, attn=node)
 
 
 @pattern(ir.LayerNorm)
 def _normalise(node: ir.Node, edges: Edges) -> Kernel | None:
     assert isinstance(node, ir.LayerNorm)
-    return Normalise(inputs=node.inputs, output=node.output, nodes=(node,), node=node)
+    return Normalise(node=node)
 
 
 @pattern(ir.Select)
 def _keep(node: ir.Node, edges: Edges) -> Kernel | None:
     assert isinstance(node, ir.Select)
-    return Keep(inputs=node.inputs, output=node.output, nodes=(node,), node=node)
+    return Keep(node=node)
 
 
 @pattern(ir.Head)
 def _classify(node: ir.Node, edges: Edges) -> Kernel | None:
     assert isinstance(node, ir.Head)
-    return Classify(inputs=node.inputs, output=node.output, nodes=(node,), node=node)
+    return Classify(node=node)

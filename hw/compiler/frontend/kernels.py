@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from golden.graph import ir
@@ -12,14 +12,28 @@ from golden.graph import ir
 class Kernel:
     """Some nodes that run together; edges between them exist in no memory of their own.
 
-    ``inputs`` are the edges that it reads, ``output`` the one that it leaves, ``nodes`` in order.
+    The fields of a kernel are its nodes, in the order in which they depend on one another.
     """
 
-    inputs: tuple[str, ...]
-    output: str
-    nodes: tuple[ir.Node, ...]
     #: What a reader calls it.
     what: ClassVar[str] = ""
+
+    @property
+    def nodes(self) -> tuple[ir.Node, ...]:
+        """The nodes in order."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The edges that it reads, each once, in the order of the nodes that read them."""
+        read = [name for node in self.nodes for name in node.inputs]
+        made = {node.output for node in self.nodes}
+        return tuple(dict.fromkeys(name for name in read if name not in made))
+
+    @property
+    def output(self) -> str:
+        """The edge that it leaves."""
+        return self.nodes[-1].output
 
 
 @dataclass(frozen=True, kw_only=True)
