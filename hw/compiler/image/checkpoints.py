@@ -69,97 +69,76 @@ class Outputs:
         offset = layout.offset + first * layout.pitch
         self.emitter.store(space, addr, words, offset)
 
-    def act(self, name: str, region: Region, part: Part, heads: int = 1) -> None:
-        """Row groups of a token-major activation tensor of ``heads`` equally padded heads."""
-        if not self.enabled and name != self.graph.output:
-            return
-        config, groups = self.emitter.config, ceil_div(self._rows(name), self.emitter.config.rows)
+    def _heads_in_groups(self, name: str, words: int, heads: int) -> Layout:
+        """Activations by row group: ``words`` words of one head after the other."""
+        rows, bytes_ = memories(self.emitter.config)[Space.ACT].shape
         tokens, channels = self.graph.tensors[name].shape
-        dim = channels // heads
-        words = region.stride // heads
-        layout = self.layout(
+        groups = ceil_div(tokens, rows)
+        return self.layout(
             name,
             Space.ACT,
-            (groups, heads, words, config.rows, config.act_bytes),
+            (groups, heads, words, rows, bytes_),
             (0, 3, 1, 2, 4),
-            (groups * config.rows, heads, words * config.act_bytes),
-            (tokens, heads, dim),
+            (groups * rows, heads, words * bytes_),
+            (tokens, heads, channels // heads),
         )
-        addr = region.base + part.first * region.stride
-        count = part.groups * region.stride
-        self._store(layout, Space.ACT, addr, count, part.first * region.stride)
+
+    def act(self, name: str, region: Region, part: Part, heads: int = 1) -> None:
+        """Row groups of a token-major activation tensor of ``heads`` equally padded heads."""
+        if self.enabled or name == self.graph.output:
+            layout = self._heads_in_groups(name, region.stride // heads, heads)
+            first, count = part.first * region.stride, part.groups * region.stride
+            self._store(layout, Space.ACT, region.base + first, count, first)
 
     def head_rows(
         self, name: str, addr: int, words: int, head: int, heads: int, group: int
     ) -> None:
         """One head and row group of a token-major activation tensor of ``heads`` heads."""
+        if self.enabled:
+            layout = self._heads_in_groups(name, words, heads)
+            self._store(layout, Space.ACT, addr, words, (group * heads + head) * words)
+
+    def _head(
+        self, name: str, space: Space, base: int, words: int, head: int, heads: int,
+        word: tuple[int, int],
+    ) -> None:  # fmt: skip
+        """One of ``heads`` heads, each apart, from ``base``.
+
+        ``words`` words hold a group of tokens; ``word`` is the tokens and the bytes of one.
+        """
         if not self.enabled:
             return
-        config, groups = self.emitter.config, self.emitter.plan.groups
+        rows, bytes_ = word
         tokens, channels = self.graph.tensors[name].shape
+        groups = ceil_div(tokens, rows)
         layout = self.layout(
             name,
-            Space.ACT,
-            (groups, heads, words, config.rows, config.act_bytes),
-            (0, 3, 1, 2, 4),
-            (groups * config.rows, heads, words * config.act_bytes),
+            space,
+            (heads, groups, words, rows, bytes_),
+            (1, 3, 0, 2, 4),
+            (groups * rows, heads, words * bytes_),
             (tokens, heads, channels // heads),
         )
-        self._store(layout, Space.ACT, addr, words, (group * heads + head) * words)
-
-    def _rows(self, name: str) -> int:
-        return self.graph.tensors[name].shape[0]
+        count = layout.words // heads
+        self._store(layout, space, base, count, head * count)
 
     def head_act(self, name: str, region: Region, words: int, head: int, heads: int) -> None:
         """The queries of one head: ``words`` words per row group."""
-        if not self.enabled:
-            return
-        config, groups = self.emitter.config, self.emitter.plan.groups
-        tokens, channels = self.graph.tensors[name].shape
-        layout = self.layout(
-            name,
-            Space.ACT,
-            (heads, groups, words, config.rows, config.act_bytes),
-            (1, 3, 0, 2, 4),
-            (groups * config.rows, heads, words * config.act_bytes),
-            (tokens, heads, channels // heads),
-        )
-        self._store(layout, Space.ACT, region.base, groups * words, head * groups * words)
+        config = self.emitter.config
+        word = (config.rows, config.act_bytes)
+        self._head(name, Space.ACT, region.base, words, head, heads, word)
 
     def keys(self, name: str, base: int, stride: int, head: int, heads: int) -> None:
         """The keys of one head in the stream buffer: ``stride`` words per Cn keys."""
-        if not self.enabled:
-            return
-        config, tiles = self.emitter.config, self.emitter.plan.key_tiles
-        tokens, channels = self.graph.tensors[name].shape
-        layout = self.layout(
-            name,
-            Space.STREAM,
-            (heads, tiles, stride, config.cols, config.lanes),
-            (1, 3, 0, 2, 4),
-            (tiles * config.cols, heads, stride * config.lanes),
-            (tokens, heads, channels // heads),
-        )
-        self._store(layout, Space.STREAM, base, tiles * stride, head * tiles * stride)
+        config = self.emitter.config
+        self._head(name, Space.STREAM, base, stride, head, heads, (config.cols, config.lanes))
 
     def values(self, name: str, base: int, head: int, heads: int) -> None:
         """The values of one head: a stored word holds P tokens, 2K channels of each."""
-        if not self.enabled:
-            return
         config = self.emitter.config
-        tokens, channels = self.graph.tensors[name].shape
         together = config.keys_per_cycle
-        steps = ceil_div(tokens, together)
-        layout = self.layout(
-            name,
-            Space.VALUE,
-            (heads, steps, together, together, config.act_bytes),
-            (1, 3, 0, 2, 4),
-            (steps * together, heads, config.head_lanes),
-            (tokens, heads, channels // heads),
-        )
-        words = steps * together
-        self._store(layout, Space.VALUE, base, words, head * words)
+        word = (together, config.act_bytes)
+        self._head(name, Space.VALUE, base, together, head, heads, word)
 
     def scores(self, name: str, addr: int, head: int, group: int) -> None:
         """Logits or codes of one head and row group."""
