@@ -102,5 +102,7 @@ def test_the_bias_has_the_offset_and_the_mean_error():
 def test_a_bias_of_more_than_32_bits_is_refused_by_name():
     rules = LayerRules.of(PLAIN, "blocks.3.fc1")
     made = rounded(layer().weight, None, rules)
+    largest = 2.0**31 * np.ldexp(1.0, -5 + made.exponent)
     with pytest.raises(PotvitError, match=r"blocks\.3\.fc1: a bias exceeds 32 bits"):
-        whole_bias(np.full(3, 1e9), made, None, rules, exponent=-5, zero=0)
+        whole_bias(largest, made, None, rules, exponent=-5, zero=0)
+    assert whole_bias(largest * (1 - 2**-31), made, None, rules, exponent=-5, zero=0).min() > 0

@@ -70,13 +70,15 @@ def test_norm_tokens_have_a_least_time():
     assert long.done[0] - long.issue_end[0] == TIMING.norm
 
 
-def test_attention_hands_on_while_values_are_read():
-    """Three row groups: each pass is held by the slowest, and the last one by its sweeps alone."""
-    body = Attend(keys=40, d_words=2)
+@pytest.mark.parametrize("words", [2, 5])
+def test_attention_hands_on_while_values_are_read(words):
+    """Three row groups: each pass is held by the slowest of the three."""
+    body = Attend(keys=40, d_words=words)
     made = run(*[body] * 3)
-    sweep = 2 * (40 // CONFIG.keys_per_cycle + TIMING.sweep)
+    sweep = words * (40 // CONFIG.keys_per_cycle + TIMING.sweep)
     assert made.issue_end[0] == 40 + TIMING.attend
     assert made.start[1] == made.issue_end[0]
+    assert made.issue_end[2] == max(3 * made.issue_end[0], made.done[0] - TIMING.attend_end)
     apart = made.done[2] - made.done[1]
     assert apart == max(40 + max(TIMING.code, TIMING.attend), sweep)
     assert made.done[0] == 40 + TIMING.attend + 40 + TIMING.code + sweep + TIMING.attend_end
