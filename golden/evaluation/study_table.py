@@ -22,7 +22,7 @@ def document(
     subsets: list[tuple[Row, list[dict[str, Any]]]],
 ) -> str:
     """Return the whole document: what was measured and how, one table a section."""
-    parts = [_introduction(facts, bool(matrix))]
+    parts = [_introduction(facts, bool(matrix)) + _machines([found for _, found in rows])]
     for section, entries in groupby(rows, key=lambda entry: entry[0].section):
         lines = "".join(_line(row, found) for row, found in entries)
         parts.append(f"## {section}\n{_HEADER}{lines}")
@@ -55,6 +55,16 @@ data set `{facts["data"]}`.
 Every row changes the defaults (first section) only in what it names; a section's title says which
 default it starts from. Observers that end in the same exponents give equal rows: each is only
 where the search for the power of two of least error begins.
+"""
+
+
+def _machines(rows: list[dict[str, Any]]) -> str:
+    """Where the rows were made, and what that means."""
+    machines = dict.fromkeys(found.get("machine", "not recorded") for found in rows)
+    return f"""
+Integers can differ between machines: calibration ends in floating-point solves, and where a weight
+lies near the middle of two integers their last bit decides. Rows of one machine compare; between
+two, agreement has moved by up to two points. Machine: {", ".join(machines)}.
 """
 
 

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from golden.commands import study
+from golden.commands import study as command
+from golden.evaluation import measures, study
 from golden.evaluation.study_rows import ROWS, select
 from golden.graph import ir
 from golden.quant import QuantOptions, quantize_pixels
@@ -18,9 +19,9 @@ def run(tmp_path, *words):
     import argparse
 
     parser = argparse.ArgumentParser()
-    study.add_arguments(parser)
+    command.add_arguments(parser)
     out = tmp_path / "accuracy.md"
-    return study.run(parser.parse_args([*words, *ARGUMENTS, "--out", str(out)])), out
+    return command.run(parser.parse_args([*words, *ARGUMENTS, "--out", str(out)])), out
 
 
 def test_rows_are_kept_and_listed(tmp_path, monkeypatch):
@@ -31,10 +32,13 @@ def test_rows_are_kept_and_listed(tmp_path, monkeypatch):
     found = json.loads(row.read_text())
     assert found["agreement"] >= 85
     assert f"| w8a8, 4-bit codes | {found['top1']:.2f} |" in out.read_text()
+    assert f"Machine: {found['machine']}.\n\n## Defaults" in out.read_text()
     found["top1"] = 12.5
+    del found["machine"]
     row.write_text(json.dumps(found))
     run(tmp_path, "defaults-w8a8-4-bit")
     assert "| w8a8, 4-bit codes | 12.50 |" in out.read_text()
+    assert "Machine: not recorded." in out.read_text()
     run(tmp_path, "defaults-w8a8-4-bit", "--fresh")
     assert "| 12.50 |" not in out.read_text()
 
@@ -52,7 +56,7 @@ def test_rows_of_other_pictures_or_other_sources_are_told_apart(tmp_path, monkey
     run(tmp_path, *words)
     assert len(made) == once > 0
     assert "other sources" not in capsys.readouterr().err
-    monkeypatch.setattr(study, "sources", lambda: "another")
+    monkeypatch.setattr(command, "sources", lambda: "another")
     run(tmp_path, *words)
     assert len(made) == once
     assert capsys.readouterr().err.startswith("1 of them were made by other sources")
@@ -92,14 +96,14 @@ def test_codes_off_counts_a_wrong_exponential(monkeypatch):
 
     graph = random_graph(depth=1)
     image = random_image(graph, 0)[None]
-    base = study.codes_off(graph, image)
+    base = measures.codes_off(graph, image)
     assert base is not None
     assert base < 3
     wrong = [
         node if not isinstance(node, ir.Softmax) else _with(node, logit_exp=node.logit_exp - 1)
         for node in graph.nodes
     ]
-    traced = study.Executor(graph).trace
+    traced = measures.Executor(graph).trace
 
     class Stuck:
         def __init__(self, _graph):
@@ -107,8 +111,8 @@ def test_codes_off_counts_a_wrong_exponential(monkeypatch):
 
         trace = staticmethod(traced)
 
-    monkeypatch.setattr(study, "Executor", Stuck)
-    off = study.codes_off(_with(graph, nodes=tuple(wrong)), image)
+    monkeypatch.setattr(measures, "Executor", Stuck)
+    off = measures.codes_off(_with(graph, nodes=tuple(wrong)), image)
     assert off is not None
     assert off > 10
 
@@ -121,7 +125,7 @@ def _with(value, **changes):
 
 def test_sqnr_is_power_over_error():
     wanted = np.array([[3.0, 4.0]])
-    assert study.sqnr(np.array([[3.5, 4.0]]), wanted) == pytest.approx(20)
+    assert measures.sqnr(np.array([[3.5, 4.0]]), wanted) == pytest.approx(20)
 
 
 def test_a_document_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from golden.commands import study
 from golden.data.datasets import open_dataset
+from golden.evaluation import measures
 from golden.graph import ir
 from golden.models.load import load_model
 from golden.ops import ShiftAttention
@@ -55,15 +55,15 @@ def test_octaves_are_half_the_ratio_and_bounded():
 
 def test_equalization_undoes_uneven_channels():
     model = load_model("vit_digits")
-    pixels = study.pixels_of(model, open_dataset("digits", model.spec).calib(24))
-    wanted = study.float_logits(model, pixels)
+    pixels = measures.pixels_of(model, open_dataset("digits", model.spec).calib(24))
+    wanted = measures.float_logits(model, pixels)
     with torch.no_grad():
         for block in model.module.blocks:
             _make_uneven(block.attn)
-    assert study.sqnr(study.float_logits(model, pixels), wanted) > 60
+    assert measures.sqnr(measures.float_logits(model, pixels), wanted) > 60
     quality = {
-        equalize: study.sqnr(
-            study.integer_logits(
+        equalize: measures.sqnr(
+            measures.integer_logits(
                 quantize_pixels(model, pixels, QuantOptions(attn="half", equalize=equalize)), pixels
             ),
             wanted,
@@ -75,7 +75,7 @@ def test_equalization_undoes_uneven_channels():
 
 def test_read_weight_acts_in_the_last_block_on_what_only_the_class_token_needs():
     model = load_model("vit_digits")
-    pixels = study.pixels_of(model, open_dataset("digits", model.spec).calib(24))
+    pixels = measures.pixels_of(model, open_dataset("digits", model.spec).calib(24))
     one, other = (
         {
             node.name: [a.tobytes() for a in ir.constants(node).values()]

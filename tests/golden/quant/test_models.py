@@ -3,8 +3,8 @@
 import pytest
 
 from golden.catalogue.models import MODELS
-from golden.commands.study import float_logits, integer_logits, pixels_of, sqnr
 from golden.data.datasets import open_dataset
+from golden.evaluation.measures import float_logits, integer_logits, pixels_of, sqnr
 from golden.models.load import load_model
 from golden.quant import QuantOptions, quantize_pixels
 from golden.quant.search.observers import METHODS

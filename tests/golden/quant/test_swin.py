@@ -8,10 +8,10 @@ from torch import nn
 from golden.catalogue.models import MODELS, ModelSpec
 from golden.catalogue.preprocess import Preprocess
 from golden.catalogue.torchvision_shim import ensure_torchvision
-from golden.commands.study import codes_off, float_logits, integer_logits, pixels_of, sqnr
 from golden.data.datasets import open_dataset
 from golden.data.pictures import sample_photos
 from golden.evaluation.ledger import ledger
+from golden.evaluation.measures import codes_off, float_logits, integer_logits, pixels_of, sqnr
 from golden.execute.batched import Executor
 from golden.execute.reference import run_reference
 from golden.graph import ir
