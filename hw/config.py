@@ -16,6 +16,9 @@ CODE_BITS = 5
 #: Parameters that only say how the accelerator appears on its bus: programs do not depend on them.
 BUS_ONLY = ("axi_prot", "axi_cache", "axi_id_bits", "axi_addr_bits")
 
+#: Bytes of an output channel's parameters, and of a LayerNorm channel's; `hw.formats` fills them.
+CHANNEL_BYTES = NORM_CHANNEL_BYTES = 8
+
 #: What an instruction's field can count, by the parameter that it limits.
 FIELD_BITS = {
     "act_words": Matmul.width("a_addr"),
@@ -167,13 +170,13 @@ class Config:
 
     @cached_property
     def norm_bytes(self) -> int:
-        """Bytes of one LayerNorm parameter word: ``K`` channels of 8 bytes."""
-        return 8 * self.lanes
+        """Bytes of one LayerNorm parameter word: ``K`` channels."""
+        return NORM_CHANNEL_BYTES * self.lanes
 
     @cached_property
     def param_words(self) -> int:
-        """Stream words in front of a weight tile: ``Cn`` channels of 8 bytes."""
-        return -(-8 // self.lanes)
+        """Stream words in front of a weight tile: ``Cn`` channels."""
+        return -(-CHANNEL_BYTES // self.lanes)
 
     @cached_property
     def tile_act_granules(self) -> int:

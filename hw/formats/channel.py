@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from golden.ops.layernorm import ALPHA_MAX
 from golden.ops.residual import ResidualAdd
+from hw.config import CHANNEL_BYTES
 from hw.formats.record import Number, Record
 
 _ADD = ResidualAdd()
 
 #: Bias of the sum, right shift of the result, left shifts of sum and old residual, PTF exponent.
 CHANNEL = Record(
-    size=8,
+    size=CHANNEL_BYTES,
     numbers={
         "bias": Number(at=0, bits=32, signed=True),
         "shift": Number(at=4, bits=_ADD.shift_bits, signed=True),

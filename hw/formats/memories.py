@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
-from hw.config import CODE_BITS, Config
+from hw.config import CODE_BITS, NORM_CHANNEL_BYTES, Config
 
 
 class Space(IntEnum):
@@ -79,7 +79,7 @@ def memories(config: Config) -> dict[Space, Memory]:
         Space.LOGIT: row(c.logit_words, c.rows, c.cols, dtype="u1"),
         Space.RESIDUAL: row(c.residual_words, c.cols),
         Space.OUT: row(c.out_words, c.cols, dtype="<i4"),
-        Space.NORM: row(c.norm_words, c.lanes, 8, dtype="u1"),
+        Space.NORM: row(c.norm_words, c.lanes, NORM_CHANNEL_BYTES, dtype="u1"),
         Space.GELU: row(256, c.cols, moved=1),
         Space.CONST: row(c.const_rows, c.cols, dtype="<i2"),
         Space.STATISTICS: row(c.max_tokens, 2, dtype="<i8"),

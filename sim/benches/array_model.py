@@ -1,4 +1,9 @@
-"""What a MATMUL instruction does to the on-chip memories, by the golden operators alone."""
+"""What a MATMUL instruction does to the on-chip memories, by the golden operators alone.
+
+The slow oracle of the array's bench: byte layouts, addresses and loops are written out again here,
+token by token, and kept apart from `hw.formats`, `hw.program` and the interpreter on purpose. An
+error in what those share with the hardware shows as a difference.
+"""
 
 from __future__ import annotations
 
