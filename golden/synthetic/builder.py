@@ -4,41 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from golden.execute.reference import compute_node, split_heads
+from golden.execute.reference import split_heads
 from golden.graph import ir
 from golden.ops.gelu import Gelu
 from golden.ops.softmax import AttnFormat, CodeRule, ExpForm
 from golden.ops.windows import Windows
+from golden.synthetic.growing import Array, Growing, one_exponent
 
-Array = npt.NDArray[Any]
 GAMMA_FRACTION = 10
 GELU_ZERO = 96
 
 
-def _exp(exponent: int) -> Array:
-    return np.array([exponent], np.int32)
-
-
-class GraphBuilder:
-    """Adds nodes one by one and carries sample values along to choose the exponents."""
-
-    def __init__(self, rng: np.random.Generator, samples: list[Array]) -> None:
-        self.rng = rng
-        shape = samples[0].shape
-        pixels = ir.Tensor(name="image", shape=shape, dtype="uint8", exponent=_exp(0))
-        self.tensors = {"image": pixels}
-        self.nodes: list[ir.Node] = []
-        self.values: dict[str, list[Array]] = {"image": samples}
-
-    def trial(self, node: ir.Node) -> list[Array]:
-        """What ``node`` would make on the samples."""
-        columns = zip(*(self.values[name] for name in node.inputs), strict=True)
-        return [compute_node(node, list(column)) for column in columns]
+class GraphBuilder(Growing):
+    """A method for each kind of node, or of nodes that go together; each returns its edge."""
 
     def head(self, source: str, classes: int) -> str:
         """The classifier: random weights, logits at one exponent."""
@@ -55,49 +36,6 @@ class GraphBuilder:
             la=la,
         )
         return self.add(node, self.exponent(source) + weight_exp.min(), "int32")
-
-    def graph(self, meta: dict[str, Any]) -> ir.Graph:
-        """The graph of all nodes so far, from image to the last node's edge."""
-        return ir.Graph(
-            tensors=self.tensors,
-            nodes=tuple(self.nodes),
-            input="image",
-            output=self.nodes[-1].output,
-            meta=meta,
-        )
-
-    def add(self, node: ir.Node, exponent: Array, dtype: str = "int8", wire: bool = False) -> str:
-        """Append a node, its output edge at ``exponent`` and its values; the edge's name."""
-        made = self.trial(node)
-        self.tensors[node.output] = ir.Tensor(
-            name=node.output,
-            shape=made[0].shape,
-            dtype=dtype,
-            exponent=exponent.astype(np.int32),
-            kind=ir.Kind.WIRE if wire else ir.Kind.STORED,
-        )
-        self.nodes.append(node)
-        self.values[node.output] = [value.astype(dtype) for value in made]
-        return node.output
-
-    def exponent(self, tensor: str) -> Array:
-        """Return an edge's exponents."""
-        return self.tensors[tensor].exponent
-
-    def weights(self, rows: int, columns: int, bits: int) -> tuple[Array, Array]:
-        """Int weights whose rows differ in size, and exponents that even most of it out."""
-        limit = 1 << (bits - 1)
-        spread = self.rng.integers(0, 3, rows)
-        sigma = limit / 3 / 2.0**spread
-        raw = np.rint(self.rng.normal(0, 1, (rows, columns)) * sigma[:, None])
-        raw[self.rng.integers(rows), self.rng.integers(columns)] = -limit
-        weight = np.clip(raw, -limit, limit - 1).astype(np.int8)
-        return weight, (spread - bits).astype(np.int32)
-
-    def fit(self, accs: list[Array], exponents: Array, target: float = 44.0) -> int:
-        """The output exponent that gives the real values a deviation of about ``target``."""
-        real = np.concatenate([(a * 2.0**exponents).ravel() for a in accs])
-        return round(math.log2(max(float(real.std()), 1e-9) / target))
 
     def linear(
         self,
@@ -133,7 +71,7 @@ class GraphBuilder:
             fits = [self.fit([a[:, g] for a in accs], exps[g]) for g in groups]
             out_exp: Array = np.repeat(fits, rows // heads)
         else:
-            out_exp = _exp(self.fit(accs, exps))
+            out_exp = one_exponent(self.fit(accs, exps))
         shift = np.broadcast_to(out_exp - exps, (rows,)).astype(np.int32)
         node = replace(node, shift=shift)
         return self.add(node, out_exp, wire=wire)
@@ -165,7 +103,7 @@ class GraphBuilder:
             size = self.fit(accs, acc_exp, 1.0) - constant_exp
             values = self.rng.normal(0, 2.0**size, shape)
             constant = np.clip(np.rint(values), -(1 << 15), (1 << 15) - 1).astype(np.int16)
-            old_exp, olds = _exp(constant_exp), [constant] * len(self.values["image"])
+            old_exp, olds = one_exponent(constant_exp), [constant] * len(self.values["image"])
         else:
             old_exp, olds = self.exponent(old), self.values[old]
         fine = np.minimum(acc_exp, old_exp)
@@ -211,7 +149,7 @@ class GraphBuilder:
         gamma = np.rint(self.rng.normal(1, 0.4, channels) * one).astype(np.int16)
         beta = np.rint(self.rng.normal(0, 0.3, channels) * one * 65536).astype(np.int32)
         out_exp = round(-math.log2(target))
-        made_exp = _exp(out_exp)
+        made_exp = one_exponent(out_exp)
         if stream:
             factors = self.rng.integers(0, 4, channels)
             made_exp = np.asarray(out_exp - 1 + factors)
@@ -248,7 +186,9 @@ class GraphBuilder:
             split_heads(a.astype(np.int64), heads) @ split_heads(b, heads).transpose(0, 2, 1)
             for a, b in zip(self.values[q], self.values[k], strict=True)
         ]
-        shift = np.array([self.fit([a[h] for a in accs], _exp(0)) for h in range(heads)], np.int32)
+        shift = np.array(
+            [self.fit([a[h] for a in accs], one_exponent(0)) for h in range(heads)], np.int32
+        )
         bias, bias_shift = None, None
         if windows is not None:
             bias_shift = np.maximum(shift - self.rng.integers(0, 3, heads), 0).astype(np.int32)
@@ -277,7 +217,7 @@ class GraphBuilder:
                 rule=rule,
                 masked=windows is not None and windows.masks,
             ),
-            _exp(0),
+            one_exponent(0),
             "uint8",
         )
         v_exp = self.exponent(v)[:: channels // heads]
@@ -291,7 +231,7 @@ class GraphBuilder:
                 shift=(out_exp - v_exp).astype(np.int32),
                 fmt=fmt,
             ),
-            _exp(out_exp),
+            one_exponent(out_exp),
         )
 
     def mlp(self, prefix: str, source: str, hidden: int, bits: int) -> str:
@@ -308,7 +248,7 @@ class GraphBuilder:
                 table=table,
                 zero=GELU_ZERO,
             ),
-            _exp(out_exp),
+            one_exponent(out_exp),
         )
         return self.linear(
             f"{prefix}.fc2",
