@@ -2,7 +2,7 @@
 
 The array starts as soon as one row group and one weight tile are there. In the first token block
 bands and tiles alternate so that their product, the work at hand, grows fastest; the other blocks
-find the weights resident, or stream them again. A small model of bus, FIFO and array decides
+find the weights resident, or stream them again. A clock of bus, FIFO and array (`Pace`) decides
 what the LOAD unit does next: constants as long as the FIFO takes them, else the next band or tile.
 """
 
@@ -14,10 +14,9 @@ from hw.compiler.frontend.network import Network
 from hw.compiler.image.checkpoints import Outputs
 from hw.compiler.image.layout import add_tiles, constant_rows, parameters
 from hw.compiler.lower.emitter import Emitter
+from hw.compiler.lower.pace import Pace
 from hw.compiler.plan.allocate import Part
 from hw.compiler.step import Demand, Step
-from hw.formats.memories import Space, moved_beats
-from hw.isa.limits import MIN_TILE
 from hw.isa.payload import Gather, Mem
 from hw.lib.numbers import ceil_div
 from hw.program.regions import Region
@@ -49,7 +48,8 @@ class EmbedLowering:
         self.row_bytes = width * channels
         self._band_loads: list[Demand] = []
         self._tile_loads: dict[int, Demand] = {}
-        self._pacer = _Pacer(emitter, self.tiles.chunks)
+        self._pace = Pace(self.config)
+        self._waiting: deque[tuple[int, Part]] = deque()
         self._resident = self.tiles.count * self.tiles.pitch <= self.plan.ring * 3 // 4
 
     def lower(self, part: Part) -> None:
@@ -81,7 +81,7 @@ class EmbedLowering:
         groups = max(groups, min(self._groups_ready(), part.end))
         bands = tiles = 0
         while groups < part.end or count < self.tiles.count:
-            held = count if groups < part.end else len(self._pacer.tiles_waiting())
+            held = count if groups < part.end else len({tile for tile, _ in self._waiting})
             more = count < self.tiles.count and groups > part.first
             if more and held < room and (tiles <= bands or groups == part.end):
                 tiles += self._load_tile(count)
@@ -94,7 +94,7 @@ class EmbedLowering:
                     self._work(tile, Part(groups, ready - groups))
                 groups = max(groups, ready)
             else:
-                self._issue(len(self._pacer.waiting) - 1)
+                self._issue(len(self._waiting) - 1)
 
     def _groups_ready(self) -> int:
         """Row groups whose patches the bands so far have brought."""
@@ -123,7 +123,7 @@ class EmbedLowering:
         size = rows * self.row_bytes
         first = 1 + len(self._band_loads) // self._pieces * self.patches
         group = first // config.rows
-        cycles = size // min(config.axi_bytes, config.act_bytes)
+        cycles = 0
         for piece in range(self._pieces):
             body = Gather(
                 mem=Mem.ACT,
@@ -143,32 +143,30 @@ class EmbedLowering:
             self._constants_first()
             self._band_loads.append(demand)
             self.emitter.loads.append(demand)
-            self._pacer.load(cycles)
-        return cycles * self._pieces
+            cycles += self._pace.load(demand)
+        return cycles
 
     def _load_tile(self, tile: int) -> int:
         """Load one weight tile; returns the cycles it takes."""
         self._constants_first()
         self._tile_loads[tile] = self.emitter.demand_tiles(self.tiles, tile, 1)
-        cycles = moved_beats(Space.STREAM, self.tiles.pitch, self.config, packed=True)
-        self._pacer.load(cycles)
-        return cycles
+        return self._pace.load(self._tile_loads[tile])
 
     def _work(self, tile: int, part: Part) -> None:
         """Queue the MATMULs of one tile and some row groups, in pieces that the FIFO holds."""
         most = max(1, self.config.const_rows // (2 * self.config.rows))
         for first in range(part.first, part.end, most):
-            self._pacer.waiting.append((tile, Part(first, min(most, part.end - first))))
+            self._waiting.append((tile, Part(first, min(most, part.end - first))))
 
     def _constants_first(self) -> None:
         """Bring constants of waiting work while the FIFO would take them at once."""
-        while self._pacer.waiting and self._pacer.fits(self._rows(self._pacer.waiting[0][1])):
-            self._matmul(*self._pacer.waiting.popleft())
+        while self._waiting and self._pace.takes(self._rows(self._waiting[0][1])):
+            self._matmul(*self._waiting.popleft())
 
     def _issue(self, left: int) -> None:
         """Bring constants, waiting for the FIFO if need be, until ``left`` pieces wait."""
-        while len(self._pacer.waiting) > left:
-            self._matmul(*self._pacer.waiting.popleft())
+        while len(self._waiting) > left:
+            self._matmul(*self._waiting.popleft())
 
     def _rows(self, part: Part) -> int:
         return self.plan.token_range(part)[1]
@@ -192,40 +190,4 @@ class EmbedLowering:
         rows = emitter.demand(Mem.CONST, count, offset, consumer=step)
         bands = ceil_div(max(0, first + count - 1), self.patches) * self._pieces
         step.needs += [rows, *self._band_loads[:bands]]
-        self._pacer.work(count, part.groups)
-
-
-class _Pacer:
-    """Rough clock of the LOAD unit and the array while both work on the patch embedding."""
-
-    def __init__(self, emitter: Emitter, chunks: int) -> None:
-        self._config = emitter.config
-        self._tile = max(chunks, emitter.config.rows, MIN_TILE)
-        self._bus = self._array = 0
-        self._running: list[tuple[int, int, int]] = []
-        self.waiting: deque[tuple[int, Part]] = deque()
-
-    def tiles_waiting(self) -> set[int]:
-        """Tiles that work still waits to use."""
-        return {tile for tile, _ in self.waiting}
-
-    def load(self, cycles: int) -> None:
-        """The bus is taken for ``cycles``."""
-        self._bus += cycles
-
-    def fits(self, rows: int) -> bool:
-        """Would the FIFO take ``rows`` constants now?"""
-        return self._held(self._bus) + rows <= self._config.const_rows * 3 // 4
-
-    def _held(self, time: int) -> float:
-        self._running = [r for r in self._running if r[2] > time]
-        return sum(n * min(1.0, (end - time) / (end - start)) for n, start, end in self._running)
-
-    def work(self, rows: int, groups: int) -> None:
-        """Constants for ``groups`` tiles go to the FIFO and their MATMUL to the array."""
-        while self._running and not self.fits(rows):
-            self._bus = max(self._bus + 1, min(end for _, _, end in self._running))
-        self._bus += ceil_div(rows * self._config.const_bytes, self._config.axi_bytes)
-        start = max(self._bus, self._array)
-        self._array = start + groups * self._tile
-        self._running.append((rows, start, self._array))
+        self._pace.work(step, rows)
