@@ -43,7 +43,13 @@ def test_rows_are_kept_and_listed(tmp_path, monkeypatch):
     assert "| 12.50 |" not in out.read_text()
 
 
-def test_rows_of_other_pictures_or_other_sources_are_told_apart(tmp_path, monkeypatch, capsys):
+def test_rows_of_other_pictures_or_other_sources_are_told_apart(
+    tmp_path, monkeypatch, capsys, caplog
+):
+    def told():
+        """Notes so far, whichever way this process shows them."""
+        return capsys.readouterr().err + caplog.text
+
     monkeypatch.setattr(study, "FOLDER", tmp_path / "study")
     made = []
     monkeypatch.setattr(study, "quantize_pixels", lambda *a: made.append(1) or graph)
@@ -55,11 +61,11 @@ def test_rows_of_other_pictures_or_other_sources_are_told_apart(tmp_path, monkey
     once = len(made)
     run(tmp_path, *words)
     assert len(made) == once > 0
-    assert "other sources" not in capsys.readouterr().err
+    assert "other sources" not in told()
     monkeypatch.setattr(command, "sources", lambda: "another")
     run(tmp_path, *words)
     assert len(made) == once
-    assert capsys.readouterr().err.startswith("1 of them were made by other sources")
+    assert "1 of them were made by other sources" in told()
     pixels_of = study.pixels_of
     monkeypatch.setattr(study, "pixels_of", lambda *a: pixels_of(*a) ^ 1)
     run(tmp_path, *words)
