@@ -42,7 +42,7 @@ def test_network_tensors(unit_config, quantized, handed):
     ("name", "value", "bench"),
     [
         ("hw.dma.gather_writer.SIGN_FLIP", 0, "every_move"),
-        ("hw.dma.token_walk.ADDR_BITS", 10, "faults_on_the_way/mem=ACT/case=addr"),
+        ("hw.dma.token_walk.ADDR_BITS", 10, "faults_on_the_way/mem=ACT/case=0"),
     ],
 )
 def test_a_fault_is_caught(monkeypatch, name, value, bench):
