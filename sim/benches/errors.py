@@ -91,12 +91,13 @@ class Faulty:
             return
         raise AssertionError("a failed run reads as done")
 
-    async def recovers(self) -> None:
-        """A normal run right afterwards is bit-exact, without any reset."""
+    async def recovers(self) -> dict[str, Any]:
+        """A normal run right afterwards is bit-exact, without any reset; return its answer."""
         answer = await one(self.host, self.folder, self.plan["counters"], self.item)
         assert not answer["error"], answer["error"]
         assert not answer["difference"], answer["difference"]
         assert answer["compared"]
+        return answer
 
 
 async def system(dut: Any) -> Faulty:

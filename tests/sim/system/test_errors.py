@@ -17,6 +17,7 @@ CASES = (
     "illegal_instructions",
     "illegal_addresses",
     "outside_the_window",
+    "another_configuration",
     "watchdog_and_abort",
     "starving_program",
     "illegal_places",
@@ -26,11 +27,9 @@ CASES = (
 )
 
 
-@pytest.fixture(scope="module")
-def job(tmp_path_factory):
+def job_of(folder, graph):
     config = PRESETS["tiny"]
-    graph = random_graph(seed=7, depth=1, patch=8)
-    job = Job(tmp_path_factory.mktemp("job"), config)
+    job = Job(folder, config)
     picture = random_image(graph, 1)
     job.add_program("plain", compile_graph(graph, config))
     tensors = Executor(graph).trace(picture[np.newaxis])
@@ -39,7 +38,25 @@ def job(tmp_path_factory):
     return job
 
 
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    return job_of(tmp_path_factory.mktemp("job"), random_graph(seed=7, depth=1, patch=8))
+
+
+def spilling_graph():
+    """A network whose residual stream is larger than the RESIDUAL memory of ``tiny``."""
+    return random_graph(
+        seed=7, tokens=50, channels=96, heads=6, depth=1, patch=4, hidden=32, image_channels=2
+    )
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_error(job, case):
     env = {"POTVIT_JOB": str(job.folder.resolve())}
     assert run(system(job.config), BENCH, testcase=case, env=env) == [case]
+
+
+def test_errors_of_spilled_tensors(tmp_path):
+    job = job_of(tmp_path, spilling_graph())
+    env = {"POTVIT_JOB": str(tmp_path.resolve())}
+    assert run(system(job.config), "sim.benches.spill_errors", env=env) == ["spilled_tensors"]
