@@ -1,9 +1,9 @@
 """What the project tells a person besides its results: one logger, ``potvit``.
 
-Notes (random weights, a broken file that is made again) are warnings: a library user sees them on
-standard error as Python shows warnings of any logger, and commands do too unless ``-q`` asks for
-silence. ``-v`` adds what was done and how long it took. This module runs on the standard library
-alone, because the set-up uses it.
+Notes (random weights, a broken file that is made again) are warnings and go to standard error
+unless ``-q`` asks for silence; ``-v`` adds what was done and how long it took. A library user may
+put other handlers in the place of the logger's one. This module runs on the standard library alone,
+because the set-up uses it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ class _Console(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         print(record.getMessage(), file=sys.stderr)
+
+
+LOGGER.addHandler(_Console())
+LOGGER.propagate = False
 
 
 def note(text: str) -> None:
@@ -37,10 +41,7 @@ def quiet() -> bool:
 
 
 def set_verbosity(*, verbose: bool = False, quiet: bool = False) -> None:
-    """Send notes to standard error: none with ``quiet``, details too with ``verbose``."""
-    if not any(isinstance(handler, _Console) for handler in LOGGER.handlers):
-        LOGGER.addHandler(_Console())
-        LOGGER.propagate = False
+    """Let through no notes with ``quiet``, details too with ``verbose``."""
     level = logging.WARNING
     if quiet:
         level = logging.ERROR

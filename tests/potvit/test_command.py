@@ -133,10 +133,10 @@ def test_json_is_all_there_is_on_standard_output(monkeypatch, capsys):
 
 
 def test_a_library_user_may_send_notes_elsewhere():
-    """Any handler of the logger gets them; without a command there is no other."""
+    """Handlers in the place of the logger's one get them."""
     code = (
         "import logging, sys; from golden.support.notes import note\n"
-        "logging.getLogger('potvit').addHandler(logging.StreamHandler(sys.stdout))\n"
+        "logging.getLogger('potvit').handlers = [logging.StreamHandler(sys.stdout)]\n"
         "note('said')"
     )
     done = subprocess.run(
