@@ -119,7 +119,7 @@ class Config:
             self.value_words % keys == 0,
             f"value_words must be a multiple of head_lanes/(2*lanes) = {keys}",
         )
-        require(self.max_keys <= 256, "max_keys above 256 would overflow 24-bit row sums")
+        require(self.max_keys <= 1024, "max_keys above 1024 would overflow 26-bit row sums")
         require(self.max_channels <= 1024, "max_channels above 1024 would overflow LayerNorm sums")
         require(self.const_rows >= 2 * self.rows, "const_rows must hold two row groups")
         require(0 <= self.axi_prot < 8, f"axi_prot must be 0..7, got {self.axi_prot}")
@@ -232,13 +232,11 @@ PRESETS = {
             act_words=1024,
             stream_words=1024,
             residual_words=1024,
-            value_words=128,
+            value_words=256,
             logit_words=256,
             slots=32,
             out_words=16,
             norm_words=64,
-            max_tokens=64,
-            max_keys=64,
             max_channels=256,
         ),
         Config(

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.ops.softmax import E_BITS, ExpForm
 from hw.attention.exponential import T_BITS, Exponential
-from hw.attention.softmax_sum import SUM_BITS
+from hw.attention.softmax_sum import sum_bits
 from hw.lib.rounding import round_shift
 
 PROBABILITY_BITS = 8
@@ -28,6 +28,8 @@ class DividerSoftmax(wiring.Component):
     maximum wait outside. The divider subtracts conditionally, a bit at a time, four bits a pipeline
     stage; its divisor stands still while keys of the row are in it.
 
+    A row has at most ``keys`` keys.
+
     Members
     -------
     load, maximum, frac, sum_valid, sum_logit : In, summing pass.
@@ -36,7 +38,8 @@ class DividerSoftmax(wiring.Component):
     probability : Out(8), three enabled cycles after ``divide_distance``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keys: int = 256) -> None:
+        self.bits = sum_bits(keys)
         super().__init__(
             {
                 "load": In(1),
@@ -54,15 +57,16 @@ class DividerSoftmax(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
+        bits = self.bits
         m.submodules.sum_exp = sum_exp = Exponential(ExpForm.BASE2)
         m.submodules.divide_exp = divide_exp = Exponential(ExpForm.BASE2)
 
-        def register(name: str, bits: int) -> Signal:
-            return Signal(bits, name=name, reset_less=True)
+        def register(name: str, width: int) -> Signal:
+            return Signal(width, name=name, reset_less=True)
 
         maximum, distance = register("maximum", 8), register("distance_register", T_BITS)
         frac, valid, added = register("divide_frac", 3), Signal(), register("added", E_BITS)
-        total, divisor = register("total", SUM_BITS), register("divisor", SUM_BITS)
+        total, divisor = register("total", bits), register("divisor", bits)
         with m.If(self.load):
             m.d.sync += maximum.eq(self.maximum)
         m.d.comb += [
@@ -88,8 +92,8 @@ class DividerSoftmax(wiring.Component):
             m.d.sync += e.eq(divide_exp.mantissa >> divide_exp.shift)
         # E = S leaves S at every step: 255, the largest.
         for bit in reversed(range(PROBABILITY_BITS)):
-            doubled, less = Signal(SUM_BITS + 1, name=f"doubled{bit}"), Signal(name=f"bit{bit}")
-            left = Signal(SUM_BITS, name=f"left{bit}")
+            doubled, less = Signal(bits + 1, name=f"doubled{bit}"), Signal(name=f"bit{bit}")
+            left = Signal(bits, name=f"left{bit}")
             m.d.comb += [
                 doubled.eq(rest << 1),
                 less.eq(doubled >= divisor),
@@ -97,7 +101,7 @@ class DividerSoftmax(wiring.Component):
             ]
             rest, quotient = left, Cat(less, quotient)
             if bit == PROBABILITY_BITS // 2:
-                kept, high = register("kept", SUM_BITS), register("high", len(quotient))
+                kept, high = register("kept", bits), register("high", len(quotient))
                 with m.If(self.en):
                     m.d.sync += [kept.eq(rest), high.eq(quotient)]
                 rest, quotient = kept, high

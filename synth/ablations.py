@@ -48,9 +48,9 @@ def comparisons(config: Config) -> list[dict[str, Any]]:
     return [
         {
             "what": "softmax, one row lane",
-            "ours": SoftmaxUnit(LogIntSoftmax(form=config.exp_form), rows=1),
+            "ours": SoftmaxUnit(LogIntSoftmax(form=config.exp_form), rows=1, keys=config.max_keys),
             "ours_is": "log2 codes, no divider",
-            "ordinary": DividerSoftmax(),
+            "ordinary": DividerSoftmax(config.max_keys),
             "ordinary_is": "8-bit probabilities, pipelined divider",
         },
         {

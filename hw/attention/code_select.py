@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.ops.softmax import E_BITS
-from hw.attention.softmax_sum import SUM_BITS
+from hw.attention.softmax_sum import sum_bits
 from hw.config import CODE_BITS
 
 THRESHOLD_BITS = 10
@@ -44,7 +44,7 @@ class CodeSelect(wiring.Component):
     added and a second compare ``2U <= Q``; equality does not earn code 2, and code 1 also
     needs ``384 * E <= 256 * S``, which the idle even lane tells.
 
-    ``S >= E`` is required (S is a sum that contains E), ``S > 0``.
+    ``S >= E`` is required (S is a sum that contains E, and at most ``keys`` of them), ``S > 0``.
 
     Members
     -------
@@ -55,13 +55,14 @@ class CodeSelect(wiring.Component):
     code : Out(5), 0..15 (15 zero) or 0..31 (31 zero) with ``half``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keys: int) -> None:
+        self.bits = bits = sum_bits(keys)
         super().__init__(
             {
                 "en": In(1),
                 "mantissa": In(E_BITS),
                 "shift": In(range(E_BITS + 1)),
-                "normal": In(SUM_BITS),
+                "normal": In(bits),
                 "exponent": In(5),
                 "rule": In(RULE),
                 "code": Out(CODE_BITS),
@@ -71,16 +72,18 @@ class CodeSelect(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         rule = self.rule
-        # Stage 1: T * E and Q = 4 S + 2 E (the E term for FQ only), leading bit 25 (Q: 25 or 26).
+        # Stage 1: T * E and Q = S + E / 2 (the E term for FQ only) with S's leading bit at 25, that
+        # of a product of 10 x 16 normalised bits; Q's is 25 or 26.
         e = Signal(E_BITS)  # E << shift: the bits that E's own shift drops are zero
         odd = Signal(PRODUCT_BITS, reset_less=True)
         even = Signal(PRODUCT_BITS, reset_less=True)
-        extra, q = Signal(SUM_BITS), Signal(SUM_BITS + 3, reset_less=True)
+        extra, q = Signal(PRODUCT_BITS - 2), Signal(PRODUCT_BITS + 1, reset_less=True)
+        up = PRODUCT_BITS - self.bits
         zero, position = Signal(reset_less=True), Signal(6, reset_less=True)
         m.d.comb += [
             e.eq(self.mantissa & (Const((1 << E_BITS) - 1) << self.shift)),
             extra.eq(
-                (Mux(rule.fq, e, 0) << (SUM_BITS - E_BITS))
+                (Mux(rule.fq, e, 0) << (PRODUCT_BITS - 2 - E_BITS))
                 >> (self.exponent + self.shift - (E_BITS - 1))[:5]
             ),
         ]
@@ -88,7 +91,7 @@ class CodeSelect(wiring.Component):
             m.d.sync += [
                 odd.eq(rule.odd.factor * e),
                 even.eq(rule.even.factor * e),
-                q.eq((self.normal << 2) + (extra << 1)),
+                q.eq((self.normal << up) + (extra << 1)),
                 zero.eq(self.shift[4]),
                 position.eq(self.exponent + self.shift),
             ]
@@ -97,7 +100,7 @@ class CodeSelect(wiring.Component):
             m, odd, rule.odd.bias, position, q, "odd", most=15 + rule.half, twice=True
         )
         count_even, _ = self._count(
-            m, even, rule.even.bias, position, self.normal << 2, "even", most=Const(15)
+            m, even, rule.even.bias, position, self.normal << up, "even", most=Const(15)
         )
         code = Signal(CODE_BITS)
         with m.If(rule.half):

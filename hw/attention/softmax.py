@@ -17,7 +17,7 @@ from hw.attention.code_select import (
     normalise_threshold,
 )
 from hw.attention.exponential import T_BITS, Exponential
-from hw.attention.softmax_sum import SUM_BITS, RowSum
+from hw.attention.softmax_sum import RowSum
 from hw.config import CODE_BITS
 
 SUM_LATENCY = 3  # cycles from a logit of the summing pass to the complete sum
@@ -26,6 +26,8 @@ CODE_LATENCY = 3  # enabled cycles from a distance of the coding pass to its cod
 
 class SoftmaxUnit(wiring.Component):
     """``rows`` lanes of `LogIntSoftmax`, one key per row and cycle in each of two passes.
+
+    A row has at most ``keys`` keys.
 
     The exponential's form is a parameter; format and rule are inputs (program fields), so one
     unit serves every ``params`` of its form. ``load`` gives the maxima of a row group; its logits
@@ -47,9 +49,9 @@ class SoftmaxUnit(wiring.Component):
     codes : Out, 5 bits per row.
     """
 
-    def __init__(self, params: LogIntSoftmax, *, rows: int = 1) -> None:
+    def __init__(self, params: LogIntSoftmax, *, rows: int = 1, keys: int = 256) -> None:
         self.params = params
-        self.rows = rows
+        self.rows, self.keys = rows, keys
         logits = data.ArrayLayout(signed(8), rows)
         distances = data.ArrayLayout(T_BITS, rows)
         super().__init__(
@@ -92,7 +94,7 @@ class SoftmaxUnit(wiring.Component):
 
     def _row(self, m: Module, row: int, code_frac: Signal, rule: Any) -> None:
         sum_exp, code_exp = Exponential(self.params.form), Exponential(self.params.form)
-        total, select = RowSum(), CodeSelect()
+        total, select = RowSum(self.keys), CodeSelect(self.keys)
         m.submodules[f"sum_exp{row}"] = sum_exp
         m.submodules[f"code_exp{row}"] = code_exp
         m.submodules[f"total{row}"] = total
@@ -103,7 +105,7 @@ class SoftmaxUnit(wiring.Component):
 
         maximum, distance = register("maximum", 8), register("distance", T_BITS)
         mantissa, shift = register("mantissa", 16), register("shift", 5)
-        normal, exponent = register("normal", SUM_BITS), register("exponent", 5)
+        normal, exponent = register("normal", total.bits), register("exponent", 5)
         with m.If(self.load):
             m.d.sync += maximum.eq(self.maxima[row])
         m.d.sync += distance.eq(maximum - self.sum_logits[row])

@@ -73,7 +73,9 @@ class AttentionUnit(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         c = self.config
-        m.submodules.softmax = softmax = SoftmaxUnit(LogIntSoftmax(form=c.exp_form), rows=c.rows)
+        m.submodules.softmax = softmax = SoftmaxUnit(
+            LogIntSoftmax(form=c.exp_form), rows=c.rows, keys=c.max_keys
+        )
         m.submodules.distance_store = distances = KeyStore(
             rows=c.rows, bits=T_BITS, banks=1, words=c.distance_words
         )

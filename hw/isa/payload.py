@@ -148,7 +148,7 @@ class Attend(Payload):
     op = Op.ATTEND
     l_addr: Annotated[int, 16] = 0
     slot: Annotated[int, 8] = 0
-    keys: Annotated[int, 10] = 0
+    keys: Annotated[int, 11] = 0
     frac: Annotated[int, 3] = 0
     half: Flag = False
     fq: Flag = False

@@ -15,11 +15,14 @@ from cocotb.triggers import FallingEdge
 
 from golden.ops.softmax import RULE_CENTRED, RULE_FQ, RULE_HALF, AttnFormat, CodeRule, LogIntSoftmax
 from hw.attention.code_select import FQ_THRESHOLD, THRESHOLD_BITS, CodeSelect, normalise_threshold
+from hw.attention.softmax_sum import sum_bits
 from sim.kit.bench import start
 
 Ints = npt.NDArray[np.int64]
 LANES = 32
-SUM_MAX = 256 * 65535
+
+#: Keys of the longest row, by the lanes that are tested.
+KEYS = "POTVIT_BENCH_KEYS"
 
 SETTINGS = [
     (AttnFormat.LOG2, RULE_CENTRED),
@@ -35,7 +38,8 @@ SETTINGS = [
 class CodeSelectBank(wiring.Component):
     """`LANES` lanes on ports of whole bytes, so that vectors pack fast; one rule for all."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: int) -> None:
+        self.longest = keys
         super().__init__(
             {
                 "mantissa": In(data.ArrayLayout(16, LANES)),
@@ -55,7 +59,7 @@ class CodeSelectBank(wiring.Component):
         m = Module()
         rule: Any = None
         for i in range(LANES):
-            m.submodules[f"lane{i}"] = lane = CodeSelect()
+            m.submodules[f"lane{i}"] = lane = CodeSelect(self.longest)
             if rule is None:
                 rule = Signal.like(lane.rule)
                 m.d.comb += [rule.half.eq(self.half), rule.fq.eq(self.fq)]
@@ -85,17 +89,18 @@ def small_pairs() -> tuple[Ints, Ints]:
     return e[keep].astype(np.int64), s[keep].astype(np.int64)
 
 
-def random_pairs(rng: np.random.Generator, count: int) -> tuple[Ints, Ints]:
+def random_pairs(rng: np.random.Generator, count: int, keys: int) -> tuple[Ints, Ints]:
     """Half spread over all magnitudes, half on the thresholds of the rules, extremes included."""
+    most = keys * 65535
     e = (rng.integers(32768, 65536, count) >> rng.integers(0, 17, count)).astype(np.int64)
-    s = np.exp2(rng.uniform(0, 24, count)).astype(np.int64)
+    s = np.exp2(rng.uniform(0, sum_bits(keys), count)).astype(np.int64)
     near = rng.random(count) < 0.5
     factors = np.array([352, 304, 431, 384, 640, 1023, 1, 256, 511, 700])
     scaled = factors[rng.integers(0, len(factors), count)] * e << rng.integers(0, 15, count)
     edge = (scaled - rng.integers(0, 2, count) * 128 * e >> 8) + rng.integers(-2, 3, count)
-    s = np.where(near & (edge < SUM_MAX), edge, s)
-    e[:4], s[:4] = (0, 65535, 65535, 1), (SUM_MAX, 65535, SUM_MAX, SUM_MAX)
-    return e, np.clip(s, np.maximum(e, 1), SUM_MAX)
+    s = np.where(near & (edge < most), edge, s)
+    e[:4], s[:4] = (0, 65535, 65535, 1), (most, 65535, most, most)
+    return e, np.clip(s, np.maximum(e, 1), most)
 
 
 @cocotb.test()
@@ -103,10 +108,11 @@ async def codes(dut: Any) -> None:
     """All settings: small pairs exhaustively, then POTVIT_BENCH_VECTORS random ones."""
     rng = np.random.default_rng(21)
     count = int(os.environ.get("POTVIT_BENCH_VECTORS", "1000000"))
+    keys = int(os.environ[KEYS])
     await start(dut)
     compared = 0
     for index, (fmt, rule) in enumerate(SETTINGS):
-        pairs = [small_pairs(), random_pairs(rng, -(-count // len(SETTINGS)))]
+        pairs = [small_pairs(), random_pairs(rng, -(-count // len(SETTINGS)), keys)]
         e, s = (np.concatenate([p[i] for p in pairs]) for i in range(2))
         e, s = e[: len(e) // LANES * LANES], s[: len(s) // LANES * LANES]
         want = LogIntSoftmax(fmt=fmt, rule=rule).codes(e, s)
@@ -114,7 +120,7 @@ async def codes(dut: Any) -> None:
         dut.select__fq.value = int(rule.fq)
         dut.select__odd.value = FQ_THRESHOLD if rule.fq else rule.odd
         dut.select__even.value = FQ_THRESHOLD if rule.fq else rule.even
-        got = await sweep(dut, rng, e, s)
+        got = await sweep(dut, rng, e, s, sum_bits(keys))
         bad = np.flatnonzero(got != want)
         assert not len(bad), (
             f"setting {index}: E={e[bad[0]]} S={s[bad[0]]}: got {got[bad[0]]}, "
@@ -127,7 +133,9 @@ async def codes(dut: Any) -> None:
     print(f"compared {compared} codes")
 
 
-async def sweep(dut: Any, rng: np.random.Generator, e: Ints, s: Ints) -> npt.NDArray[np.uint8]:
+async def sweep(
+    dut: Any, rng: np.random.Generator, e: Ints, s: Ints, bits: int
+) -> npt.NDArray[np.uint8]:
     """Codes of all pairs, `LANES` at a time, each held for the two stages."""
     shift = np.where(e > 0, 15 - leading_one(e), 16)
     noise = rng.integers(0, 1 << 16, len(e)) & ((1 << shift) - 1)  # E's shift drops these bits
@@ -136,7 +144,7 @@ async def sweep(dut: Any, rng: np.random.Generator, e: Ints, s: Ints) -> npt.NDA
     columns = {
         "mantissa": mantissa.astype("<u2"),
         "shift": shift.astype("u1"),
-        "normal": (s << (23 - exponent)).astype("<u4"),
+        "normal": (s << (bits - 1 - exponent)).astype("<u4"),
         "exponent": exponent.astype("u1"),
     }
     got = []

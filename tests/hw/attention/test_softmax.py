@@ -28,23 +28,24 @@ def rows_of(rng, keys):
     return np.stack([kinds[i] for i in rng.permutation(len(kinds))[:ROWS]])
 
 
-def jobs(rng, form):
+def jobs(rng, form, lengths):
     rules = [
         (AttnFormat.LOG2, RULE_CENTRED), (AttnFormat.HALF, RULE_HALF),
         (AttnFormat.LOG2, RULE_FQ), (AttnFormat.HALF, CodeRule(fq=True, odd=300, even=440)),
     ]  # fmt: skip
-    for keys in (1, 2, 17, 64, 197, 256):
+    for keys in lengths:
         for frac in range(6):
             fmt, rule = rules[(keys + frac) % len(rules)]
             yield LogIntSoftmax(form=form, fmt=fmt, rule=rule), frac, rows_of(rng, keys)
 
 
+@pytest.mark.parametrize("lengths", [(1, 2, 17, 64, 197, 256), (577, 1024)], ids=["256", "1024"])
 @pytest.mark.parametrize("form", ExpForm)
-def test_both_passes(form, simulate):
+def test_both_passes(form, lengths, simulate):
     rng = np.random.default_rng(4)
-    unit = LogIntSoftmax(form=form).create(rows=ROWS)
+    unit = LogIntSoftmax(form=form).create(rows=ROWS, keys=lengths[-1])
     assert isinstance(unit, SoftmaxUnit)
-    work = list(jobs(rng, form))
+    work = list(jobs(rng, form, lengths))
     compared = []
 
     async def bench(ctx):
@@ -97,18 +98,19 @@ def test_both_passes(form, simulate):
     assert len(np.unique(codes)) >= 30
 
 
-def test_row_sum_normalises_every_magnitude(simulate):
+@pytest.mark.parametrize(("longest", "bits"), [(256, 24), (512, 25), (1024, 26)])
+def test_row_sum_normalises_every_magnitude(longest, bits, simulate):
     rng = np.random.default_rng(5)
-    unit = RowSum()
+    unit = RowSum(longest)
     checked = []
 
     async def bench(ctx):
-        for keys in (1, 2, 3, 5, 9, 17, 33, 129, 255, 256):
+        for keys in (1, 2, 3, 5, 9, 17, 33, 129, 255, longest):
             for first in (32768, 65535):
                 wanted = 0
                 for i in range(keys):
-                    mantissa = first if i == 0 or keys == 256 else int(rng.integers(32768, 65536))
-                    shift = 0 if i == 0 or keys == 256 else int(rng.integers(0, 17))
+                    mantissa = first if i == 0 or keys == longest else int(rng.integers(32768, 65536))
+                    shift = 0 if i == 0 or keys == longest else int(rng.integers(0, 17))
                     wanted += mantissa >> shift
                     ctx.set(unit.valid, 1)
                     ctx.set(unit.mantissa, mantissa)
@@ -119,17 +121,17 @@ def test_row_sum_normalises_every_magnitude(simulate):
                 exponent = wanted.bit_length() - 1
                 assert ctx.get(unit.total) == wanted
                 assert ctx.get(unit.exponent) == exponent
-                assert ctx.get(unit.normal) == wanted << (23 - exponent)
+                assert ctx.get(unit.normal) == wanted << (bits - 1 - exponent)
                 checked.append(exponent)
                 ctx.set(unit.clear, 1)
                 await ctx.tick()
                 ctx.set(unit.clear, 0)
 
     simulate(unit, bench)
-    assert {15, 16, 23} <= set(checked)
+    assert {15, 16, bits - 1} <= set(checked)
 
 
 def test_a_wrong_threshold_is_caught(simulate, monkeypatch):
     monkeypatch.setattr("hw.attention.softmax.FQ_THRESHOLD", 385)
     with pytest.raises(AssertionError, match="Mismatched elements"):
-        test_both_passes(ExpForm.BASE2, simulate)
+        test_both_passes(ExpForm.BASE2, (17, 64), simulate)

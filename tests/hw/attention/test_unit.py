@@ -23,6 +23,7 @@ IEXP = _TINY.change(
     exp_form=ExpForm.IEXP,
 )  # fmt: skip
 LONG = _TINY.change(name="long", head_lanes=64, max_keys=256, value_words=512, logit_words=512)
+LONGEST = _TINY.change(name="longest", max_keys=1024, value_words=1024, logit_words=1024)
 SQUARE = _TINY.change(name="square", rows=5, lanes=2, cols=2, head_lanes=4, slots=256)
 WIDE = _TINY.change(name="wide", rows=32, lanes=2, cols=4, head_lanes=8, const_rows=64)
 
@@ -33,7 +34,7 @@ def points(*quick, slow=()):
     return [*(pytest.param(c, id=c.name) for c in quick), *marked]
 
 
-SLOW = (PRESETS["edge"], PRESETS["base"], SQUARE, WIDE)
+SLOW = (LONGEST, PRESETS["edge"], PRESETS["base"], SQUARE, WIDE)
 
 
 @pytest.mark.parametrize("stalls", ["0", "0.3"])
