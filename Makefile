@@ -19,6 +19,7 @@ option-OUT     := --out##     where the result goes, a file or a folder as the d
 option-SEED    := --seed##    whatever the target draws at random (0)
 option-TENSORS := --tensors## pictures whose tensors are exported too (0)
 option-IMAGES  := --images##  pictures to simulate (1)
+option-SERIAL  := --serial##  1: one instruction at a time as well, compared
 option-STALLS  := --stalls##  pauses of the DRAM: none or random (none)
 option-WAVES   := --waves##   an FST of the ports (1) or of everything (all)
 option-IMAGE   :=##           picture file
@@ -41,7 +42,7 @@ takes-eval         := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWA
 takes-bench        := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED OUT
 takes-export       := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED TENSORS OUT
 takes-verilog      := CONFIG SET OUT
-takes-sim          := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA IMAGES STALLS SEED WAVES OUT
+takes-sim          := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA IMAGES SERIAL STALLS SEED WAVES OUT
 takes-package      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA OUT
 takes-report       := MODEL CONFIG SET BITS ATTN MHZ OUT
 takes-explore      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA CONFIRM WORKERS OUT
@@ -72,7 +73,7 @@ endif
 endif
 
 # Variables that say yes (1) or no (0); their options have no value.
-FLAGS := DETAILS
+FLAGS := DETAILS SERIAL
 $(foreach v,$(filter $(FLAGS),$(taken)),$(if $(filter-out 0 1,$(value $v)),$(error \
 	$v is 1 or 0, not $(value $v))))
 

@@ -45,9 +45,9 @@ class Config:
     Array: ``rows`` (R) tokens in a row group; ``cols`` (Cn) output channels of a tile; ``lanes``
     (K) 8x8 products per PE and cycle; ``four_bit=False`` removes the W4 mode (an area ablation).
 
-    Attention: ``head_lanes`` (D) shifters per row and the largest head dimension; ``max_keys`` the
-    longest attention row; ``slots`` row groups whose maxima are kept at a time; ``exp_form`` how
-    the exponential is evaluated.
+    Attention: ``head_lanes`` (D) shifters per row, a wider head takes several passes; ``max_keys``
+    the longest attention row; ``slots`` row groups whose maxima are kept at a time; ``exp_form``
+    how the exponential is evaluated.
 
     Residual stream: ``max_tokens`` tokens whose statistics are kept; ``max_channels`` the widest
     LayerNorm; ``const_rows`` position constants (rows of Cn) that wait for the drain.

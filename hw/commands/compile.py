@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--blocks", type=int, metavar="N", help="token blocks (default: the cost model's choice)"
     )
     parser.add_argument(
+        "--serial", action="store_true", help="one instruction at a time, for comparison"
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=1, metavar="N",
+        help="pictures in one run, without the host in between (1)",
+    )  # fmt: skip
+    parser.add_argument(
         "--explain", action="store_true", help="say what was compared and where tensors live"
     )
     offer_json(parser)
@@ -40,7 +47,15 @@ def run(args: argparse.Namespace) -> int:
     if args.blocks is not None and args.blocks < 1:
         raise PotvitError(f"--blocks must be at least 1, not {args.blocks}")
     graph = load_bundle(args.bundle)
-    program = compile_graph(graph, config, checkpoints=args.checkpoints, blocks=args.blocks)
+    if args.pictures < 1 or (args.pictures > 1 and args.checkpoints):
+        raise PotvitError(
+            f"--pictures {args.pictures}: "
+            + ("at least one" if args.pictures < 1 else "--checkpoints are of one picture")
+        )
+    program = compile_graph(
+        graph, config, checkpoints=args.checkpoints, blocks=args.blocks, serial=args.serial,
+        pictures=args.pictures,
+    )  # fmt: skip
     args.report = program.description()
     print("\n".join(summary(program, config)))
     if args.explain:

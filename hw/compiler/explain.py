@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from hw.compiler.plan.allocate import Plan
@@ -53,11 +54,21 @@ def traffic(steps: list[Step], regions: Regions, config: Config) -> Traffic:
     )
 
 
+def _compared(compared: list[tuple[int | None, str]]) -> list[str]:
+    """What was compared, counts with the same outcome together."""
+    lines = []
+    for what, group in itertools.groupby(compared, key=lambda pair: pair[1]):
+        counts = [count or "streamed" for count, _ in group]
+        ends = counts if len(counts) == 1 else [counts[0], counts[-1]]
+        lines.append(f"{' to '.join(map(str, ends))}: {what}")
+    return lines
+
+
 def explain(
-    compared: list[tuple[int, str]], plan: Plan, moved: Traffic, cycles: int, config: Config
+    compared: list[tuple[int | None, str]], plan: Plan, moved: Traffic, cycles: int, config: Config
 ) -> tuple[str, ...]:
     """Lines for a reader: ``compared`` are numbers of token blocks and what came of them."""
-    found = "; ".join(f"{count}: {what}" for count, what in compared)
+    found = "; ".join(_compared(compared))
     lines = [
         f"token blocks of the MLP, compared: {found}",
         f"chosen: {len(plan.parts)}, projection {len(plan.adds)}, patch embedding "
@@ -74,6 +85,11 @@ def explain(
         f"results of attention, {attn:,} bytes: "
         + ("ACT" if plan.attn_resident else "DRAM, head by head")
     )
+    if plan.streamed:
+        lines.append(
+            f"outputs of LayerNorm, {plan.groups * plan.x.stride:,} words: DRAM, through ACT in "
+            f"blocks of {plan.streamed.groups} row groups"
+        )
     hidden = "of all tokens" if plan.whole_hidden else "of one block at a time"
     lines.append(f"hidden layer {hidden}: ACT")
     lines += [f"{name}: {used:,} of {words:,} words" for name, (used, words) in plan.used.items()]

@@ -70,7 +70,8 @@ class Demand:
 
     ``ring`` demands get their address in the stream ring when they are placed. ``after`` is the
     last step that uses what the load overwrites. A load of position constants has ``consumer``
-    and is placed directly before it.
+    and is placed directly before it. ``beyond`` is the last step that uses the keys behind the
+    ring, if a ring demand may lie there too (True: there are none yet).
     """
 
     step: Step
@@ -79,4 +80,5 @@ class Demand:
     users: int = 0
     after: Step | None = None
     consumer: Step | None = None
+    beyond: Step | bool = False
     address: int = -1

@@ -158,6 +158,7 @@ def _program(image: bytes, plain: dict[str, Any]) -> Program:
     plain["layers"] = tuple(LayerCycles(**x) for x in plain["layers"])
     plain["regions"] = {Region(n): Extent(**extent) for n, extent in plain["regions"].items()}
     plain["logits"] = _layout(plain["logits"])
+    plain["more"] = tuple(_layout(result) for result in plain["more"])
     plain["checkpoints"] = tuple(
         Checkpoint(name=c["name"], layout=_layout(c["layout"])) for c in plain["checkpoints"]
     )

@@ -82,10 +82,11 @@ class Program:
 
     ``config`` names the configuration and ``digest`` is its `Config.digest`: it runs on no other.
     ``image`` is the beginning of the DRAM window: parameters, then ``count`` instructions from
-    ``entry``. The picture (uint8 HWC) goes to ``input_offset``; the graph's ``output`` (in
-    ``logits``, which may also be features) and checkpoints appear behind it, within ``window``
-    bytes; ``checkpoints`` is empty without them, else it holds every stored tensor, the output
-    included. ``busy`` and ``timeline`` (unit, layer, start, end) are
+    ``entry``. The picture (uint8 HWC) goes to ``input_offset``, the next ones ``input_pitch`` bytes
+    further on each; the graph's ``output`` (in ``logits``, which may also be features, and in
+    ``more`` for further pictures) and checkpoints appear behind it, within ``window`` bytes;
+    ``checkpoints`` is empty without them, else it holds every stored tensor, the output included.
+    ``serial``: one instruction at a time. ``busy`` and ``timeline`` (unit, layer, start, end) are
     predictions in cycles, ``regions`` the parts of the window, ``memory`` gives used and available
     words of each buffer.
     ``dram_bytes`` are those that a run moves, its own fetch included, ``dram_bytes_least`` what it
@@ -118,6 +119,9 @@ class Program:
     dram_bytes: int
     dram_bytes_least: int
     reasons: tuple[str, ...]
+    input_pitch: int = 0
+    serial: bool = False
+    more: tuple[Layout, ...] = ()
     accesses: tuple[tuple[tuple[Access, ...], tuple[Access, ...]], ...] = field(
         default=(), compare=False
     )
@@ -127,8 +131,18 @@ class Program:
 
     @property
     def input_bytes(self) -> int:
-        """Size of the picture."""
+        """Size of a picture."""
         return math.prod(self.input_shape)
+
+    @property
+    def results(self) -> tuple[Layout, ...]:
+        """Where the output of every picture is."""
+        return (self.logits, *self.more)
+
+    @property
+    def pictures(self) -> int:
+        """Pictures that one run works on."""
+        return len(self.results)
 
     @property
     def watchdog(self) -> int:
@@ -161,20 +175,25 @@ class Program:
         return [Instr.unpack(self.image[i : i + INSTR_BYTES]) for i in at]
 
     def check_picture(self, picture: Array) -> None:
-        """Raise ``PotvitError`` unless ``picture`` is uint8 of the network's shape."""
-        if picture.shape != self.input_shape or picture.dtype != np.uint8:
+        """Raise ``PotvitError`` unless ``picture`` is uint8 of the network's shape.
+
+        A program for several pictures wants them as one array [pictures, ...].
+        """
+        shape = self.input_shape if self.pictures == 1 else (self.pictures, *self.input_shape)
+        if picture.shape != shape or picture.dtype != np.uint8:
             raise PotvitError(
-                f"the program wants a uint8 picture {self.input_shape}, got {picture.dtype} "
-                f"{picture.shape}"
+                f"the program wants a uint8 picture {shape}, got {picture.dtype} {picture.shape}"
             )
 
     def dram(self, picture: Array, fill: int = 0xAA) -> Array:
-        """A DRAM window ready to run: image, picture, the rest filled with ``fill``."""
+        """A DRAM window ready to run: image, pictures, the rest filled with ``fill``."""
         picture = np.asarray(picture)
         self.check_picture(picture)
         dram = np.full(self.window, fill, np.uint8)
         dram[: len(self.image)] = np.frombuffer(self.image, np.uint8)
-        dram[self.input_offset : self.input_offset + self.input_bytes] = picture.reshape(-1)
+        for number, pixels in enumerate(picture.reshape(self.pictures, -1)):
+            at = self.input_offset + number * self.input_pitch
+            dram[at : at + self.input_bytes] = pixels
         return dram
 
     def unpack(self, name: str, dram: bytes | Array) -> Array:
@@ -190,6 +209,7 @@ class Program:
         """Everything but the image and the accesses, as JSON has it."""
         plain = {k: v for k, v in self.__dict__.items() if k not in ("image", "accesses")}
         plain |= {"logits": asdict(self.logits), "layers": [asdict(x) for x in self.layers]}
+        plain["more"] = [asdict(result) for result in self.more]
         plain["checkpoints"] = [asdict(c) for c in self.checkpoints]
         plain["regions"] = {name: asdict(extent) for name, extent in self.regions.items()}
         return plain

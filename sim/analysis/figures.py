@@ -6,7 +6,7 @@ from typing import Any
 
 from golden.graph import ir
 from hw.config import Config
-from sim.analysis.performance import performance
+from sim.analysis.performance import part_cycles, performance
 from sim.system.whole import Outcome
 
 
@@ -35,12 +35,36 @@ def figures(graph: ir.Graph, config: Config, outcome: Outcome) -> dict[str, Any]
         "checkpoint_cycles": full[0]["counters"]["cycles"] if full else None,
         "macs": counters["macs"],
         **performance(outcome.programs["plain"], config, plain[0]),
+        **_together(outcome, cycles),
+        "serial_ratio": _serial_ratio(outcome, config),
         "stalls": {k: v for k, v in counters.items() if "stall" in k or "wait" in k},
         "counters": counters,
         "sim_seconds": round(seconds, 3),
         "build_seconds": round(outcome.build_seconds, 3),
         "cycles_per_second": round(total / seconds) if seconds else 0,
     }
+
+
+def _together(outcome: Outcome, cycles: int) -> dict[str, Any]:
+    """Throughput of pictures without the host in between; that of one run with one picture."""
+    batch = outcome.of("batch")
+    if not batch or batch[0]["error"]:
+        return {"cycles_per_picture": cycles, "pictures_together": 1}
+    count = outcome.programs["batch"].pictures
+    each = batch[0]["counters"]["cycles"] / count
+    return {"cycles_per_picture": round(each, 1), "pictures_together": count}
+
+
+def _serial_ratio(outcome: Outcome, config: Config) -> dict[str, float] | None:
+    """Cycles of the serialised program over the concurrent one's; None without it."""
+    serial = outcome.of("serial")
+    if not serial or "trace" not in serial[0]:
+        return None
+    one, all_ = (
+        part_cycles(performance(outcome.programs[name], config, answer)["layers"])
+        for name, answer in (("serial", serial[0]), ("plain", outcome.of("plain")[0]))
+    )
+    return {part: round(one[part] / all_[part], 4) for part in one}
 
 
 def _checked(answer: dict[str, Any], names: set[str]) -> int:

@@ -17,16 +17,19 @@ def performance(program: Program, config: Config, answer: dict[str, Any]) -> dic
     """Figures of one answered run of ``program`` (see ``sim.benches.network``).
 
     ``array_utilisation`` = MACs / (``peak_macs_per_cycle`` x cycles): the peak is that of 8x4
-    products if the program has any. ``precision_weighted_utilisation`` = sum of MACs / (their own
-    mode's peak) / cycles. An answer without a trace (a run that failed) gives no layers.
+    products if the program has any, and MACs are the network's own, without those that a program
+    repeats or pads (the counter ``macs`` has both). ``precision_weighted_utilisation`` = sum of
+    MACs / (their own mode's peak) / cycles. An answer without a trace (a run that failed) gives no
+    layers.
     """
     counters = answer["counters"]
     cycles = counters["cycles"]
     rows = memories(config)
     modes = precision(program, config)
-    ideal = modes.pop("ideal_cycles")
+    repeated = program.macs / (modes["macs_8x8"] + modes["macs_8x4"])
+    ideal = modes.pop("ideal_cycles") * repeated
     found: dict[str, Any] = {
-        "array_utilisation": _share(counters["macs"], modes["peak_macs_per_cycle"] * cycles),
+        "array_utilisation": _share(program.macs, modes["peak_macs_per_cycle"] * cycles),
         "precision_weighted_utilisation": _share(ideal, cycles),
         **modes,
         "array_cycles": array_cycles(program, counters, config),
@@ -45,6 +48,18 @@ def performance(program: Program, config: Config, answer: dict[str, Any]) -> dic
     }
     if "trace" in answer:
         found |= account(program, np.array(answer["trace"], np.int64), config)
+    return found
+
+
+#: Parts of a transformer by the ends of their layers' names.
+PARTS = {"attention": (".attention", ".proj"), "mlp": (".fc1", ".fc2")}
+
+
+def part_cycles(layers: list[dict[str, Any]]) -> dict[str, int]:
+    """Cycles ``overall``, and of each part of all blocks, of `performance`'s layers."""
+    found = {"overall": sum(layer["cycles"] for layer in layers)}
+    for part, ends in PARTS.items():
+        found[part] = sum(layer["cycles"] for layer in layers if layer["name"].endswith(ends))
     return found
 
 

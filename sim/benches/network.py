@@ -49,10 +49,12 @@ async def one(
 ) -> dict[str, Any]:
     """One start of the accelerator: its answer as a dictionary, the first difference included."""
     program = load_program(folder / program_file(item["program"]))
-    expected = load_expected(folder, item["picture"])
+    numbers = range(item["picture"], item["picture"] + item["count"])
+    expected = [load_expected(folder, number) for number in numbers]
     host.window = item["window"]
     host.dut.stall_rate.value = item["stall_rate"]
-    before = program.dram(expected["image"], FILL)
+    images = [tensors["image"] for tensors in expected]
+    before = program.dram(images[0] if program.pictures == 1 else np.stack(images), FILL)
     await host.load(0, before.tobytes())
     began = time.monotonic()
     answer: dict[str, Any] = {**item, "error": "", "difference": "", "compared": []}
@@ -113,15 +115,17 @@ async def finish(host: Host) -> None:
 
 def check(
     program: Program,
-    expected: dict[str, npt.NDArray[Any]],
+    expected: list[dict[str, npt.NDArray[Any]]],
     before: npt.NDArray[np.uint8],
     after: npt.NDArray[np.uint8],
 ) -> list[Compared]:
-    """Compare the result, every checkpoint, and every byte that no output may touch."""
-    layouts = {c.name: c.layout for c in program.checkpoints} | {program.output: program.logits}
+    """Compare every result, every checkpoint, and every byte that no output may touch."""
+    stored = [(c.name, c.layout, 0) for c in program.checkpoints if c.name != program.output]
+    stored += [(program.output, layout, n) for n, layout in enumerate(program.results)]
     found, rest = [], np.ones(len(after), bool)
-    for name, layout in layouts.items():
-        found.append(compare(name, layout.unpack(after), expected[name]))
+    for name, layout, number in stored:
+        title = name if program.pictures == 1 else f"{name} of picture {number}"
+        found.append(compare(title, layout.unpack(after), expected[number][name]))
         rest[layout.offset : layout.offset + layout.nbytes] = False
     spill = program.regions[Region.SPILL]  # the run's own business
     rest[spill.offset : spill.end] = False

@@ -35,7 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
     parser.add_argument("--data", metavar="DATA", help="pictures (default: $POTVIT_DATA/photos)")
-    parser.add_argument("--images", type=int, default=1, metavar="N", help="pictures (1)")
+    parser.add_argument(
+        "--images", type=int, default=1, metavar="N",
+        help="pictures, also back to back without the host (1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--serial", action="store_true",
+        help="run the program one instruction at a time as well, and compare",
+    )  # fmt: skip
     parser.add_argument("--stalls", choices=("none", "random"), default="none")
     parser.add_argument("--seed", type=int, default=0, help="of the random stalls")
     parser.add_argument(
@@ -67,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     pictures = [s.pixels(preprocess) for s in progress(samples, "pictures")]
     outcome = simulate(
         net.graph, pictures, config, stalls=args.stalls == "random", seed=args.seed,
+        serial=args.serial,
         waves=out.with_suffix(".fst") if args.waves else None,
         shown=args.waves or "ports",
     )  # fmt: skip
@@ -102,6 +110,8 @@ def summary(net: Network, config: Config, outcome: Outcome) -> dict[str, Any]:
 
 
 def _top5(net: Network, answer: dict[str, Any]) -> list[dict[str, Any]]:
+    if not net.model.spec.num_classes:
+        return []  # features name no class
     logits = np.array(answer.get("logits", []), np.int64)
     names = class_names(net.model.spec)
     best = np.argsort(-logits, kind="stable")[:5]
@@ -116,11 +126,14 @@ def show(report: dict[str, Any], outcome: Outcome) -> None:
         verdict = "NO" if compared["different"] else "yes"
         print(f"{compared['tensor']:26} {compared['elements']:>10}  {verdict}")
     for name, top in zip(report["images"], report["top5"], strict=False):
+        if not top:
+            continue
         line = ", ".join(f"{t['name']} ({t['logit']})" for t in top)
         print(f"{name}: {line}")
     found = f"{report['tensors_checked']} of {report['tensors_expected']} tensors equal"
     if not outcome.of("checkpointed"):
-        found = "logits differ or are missing" if outcome.failure else "logits equal"
+        result = outcome.programs["plain"].output
+        found = f"{result} differ or are missing" if outcome.failure else f"{result} equal"
     print(f"{found}, {report['elements_checked']} elements; weights: {report['weights']}")
     print(
         f"{report['cycles']} cycles (predicted {report['predicted_cycles']}), "
@@ -128,5 +141,13 @@ def show(report: dict[str, Any], outcome: Outcome) -> None:
         f"{report['cycles_per_second']} cycles/s, {report['sim_seconds']} s simulated, "
         f"{report['build_seconds']} s build"
     )
+    if report["pictures_together"] > 1:
+        print(
+            f"{report['pictures_together']} pictures without the host: "
+            f"{report['cycles_per_picture']} cycles each"
+        )
+    if report["serial_ratio"]:
+        ratios = ", ".join(f"{part} {x:.2f}" for part, x in report["serial_ratio"].items())
+        print(f"one instruction at a time, cycles: {ratios} times as many")
     lost = {k: v for k, v in report["stalls"].items() if v}
     print("stalls: " + (", ".join(f"{k} {v}" for k, v in lost.items()) or "none"))

@@ -31,13 +31,14 @@ STALL_RATE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Run ``program`` on ``picture`` with its window at DRAM byte ``window``.
+    """Run ``program`` on ``count`` pictures from ``picture``, its window at DRAM byte ``window``.
 
     ``stall_rate`` / 256 of the cycles pause; the first run's ``seed`` draws them for all.
     """
 
     program: str
     picture: int
+    count: int = 1
     window: int = 0
     stall_rate: int = 0
     seed: int = 0

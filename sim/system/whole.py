@@ -29,7 +29,7 @@ SCRATCH = BUILD / "jobs"
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Answers of all runs in order, the programs, and how long building took."""
+    """Answers of all runs in order, the programs by name, and how long building took."""
 
     answers: list[dict[str, Any]]
     programs: dict[str, Program]
@@ -55,6 +55,7 @@ def simulate(
     config: Config,
     *,
     checkpoints: bool = True,
+    serial: bool = False,
     stalls: bool = False,
     seed: int = 0,
     waves: Path | None = None,
@@ -62,7 +63,10 @@ def simulate(
 ) -> Outcome:
     """Run every picture through the plain program and, if asked, the checkpointed one.
 
-    Pictures run back to back on one accelerator without a reset; the two programs use windows at
+    Several pictures also run as one ``batch``, without the host in between. With ``serial`` the
+    first picture runs once more, one instruction at a time.
+
+    Pictures run back to back on one accelerator without a reset; the programs use windows at
     different DRAM addresses, one behind the other in a DRAM as large as they need. ``waves`` names
     the FST file to keep, with what ``shown`` (a key of `sim.system.harness.WAVES`) names. Raises
     ``PotvitError`` if the network cannot be compiled, the model not be built, or the simulator
@@ -71,6 +75,10 @@ def simulate(
     programs = {"plain": compile_graph(graph, config)}
     if checkpoints:
         programs["checkpointed"] = compile_graph(graph, config, checkpoints=True)
+    if serial:
+        programs["serial"] = compile_graph(graph, config, serial=True)
+    if len(pictures) > 1:
+        programs["batch"] = compile_graph(graph, config, pictures=len(pictures))
     windows = [0, *itertools.accumulate(p.window for p in programs.values())]
     memory = dram_bytes(windows[-1])
     executor = Executor(graph)
@@ -89,11 +97,11 @@ def simulate(
             job.add_picture(index, pixels, {name: value[0] for name, value in tensors.items()})
         runs = [
             Run(
-                program=name, picture=index, window=windows[which],
-                stall_rate=STALL_RATE * stalls, seed=seed,
+                program=name, picture=index, count=programs[name].pictures,
+                window=windows[which], stall_rate=STALL_RATE * stalls, seed=seed,
             )
             for which, name in enumerate(programs)
-            for index in range(len(pictures))
+            for index in range(1 if name in ("serial", "batch") else len(pictures))
         ]  # fmt: skip
         try:
             answers = job.simulate(runs, waves=traced, seed=seed + 1)

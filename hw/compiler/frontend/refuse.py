@@ -12,7 +12,7 @@ from hw.compiler.frontend.network import Block, Network
 from hw.config import Config
 from hw.isa.limits import SHIFTS
 from hw.isa.payload import Gather
-from hw.lib.numbers import Array, round_up
+from hw.lib.numbers import Array
 
 
 def check_network(network: Network, config: Config) -> None:
@@ -82,11 +82,6 @@ def _check_image(network: Network, config: Config) -> None:
         raise PotvitError(
             f"image {height} x {width} is not made of whole {patch} x {patch} patches"
         )
-    if patch * channels % config.act_bytes:
-        raise PotvitError(
-            f"one row of a patch is {patch * channels} bytes, no multiple of the activation word, "
-            f"2*lanes = {config.act_bytes} bytes: choose a configuration with fewer lanes"
-        )
     if patch * width * channels % config.axi_bytes:
         raise PotvitError(
             f"one row of patches is {patch * width * channels} bytes, "
@@ -133,12 +128,6 @@ def _check_attention(block: Block, config: Config) -> None:
         raise PotvitError(
             f"{softmax.name!r} uses the {softmax.form} exponential, configuration {config.name!r} "
             f"was generated with {config.exp_form}"
-        )
-    dim = block.q.weight.shape[0] // block.scores.heads
-    if round_up(dim, config.act_bytes) > config.head_lanes:
-        raise PotvitError(
-            f"{attn.name!r}: head dimension {dim} exceeds head_lanes = {config.head_lanes} "
-            f"of configuration {config.name!r}"
         )
     if softmax.logit_exp.min() < -LUT_BITS or softmax.logit_exp.max() > 0:
         raise PotvitError(f"{softmax.name!r}: logit exponents outside -{LUT_BITS}..0")

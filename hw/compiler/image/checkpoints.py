@@ -24,6 +24,17 @@ class Outputs:
         self.enabled = enabled
         self.size = 0
         self.layouts: dict[str, Layout] = {}
+        self._results: list[Layout] = []
+
+    def begin_picture(self) -> None:
+        """What follows are the tensors of the next picture."""
+        self._results += [self.layouts[self.graph.output]] if self.layouts else []
+        self.layouts = {}
+
+    @property
+    def results(self) -> list[Layout]:
+        """The graph's output for every picture."""
+        return [*self._results, self.layouts[self.graph.output]]
 
     def checkpoints(self, base: int) -> tuple[Checkpoint, ...]:
         """What was stored, in the graph's order, at output area ``base``."""
@@ -91,20 +102,24 @@ class Outputs:
             self._store(layout, Space.ACT, region.base + first, count, first)
 
     def head_rows(
-        self, name: str, addr: int, words: int, head: int, heads: int, group: int
+        self, name: str, addr: int, words: int, first: int, heads: int, stride: int
     ) -> None:
-        """One head and row group of a token-major activation tensor of ``heads`` heads."""
+        """Some words of a token-major activation tensor of ``heads`` heads of ``stride`` words.
+
+        ``first`` counts them over row groups, heads and words.
+        """
         if self.enabled:
-            layout = self._heads_in_groups(name, words, heads)
-            self._store(layout, Space.ACT, addr, words, (group * heads + head) * words)
+            layout = self._heads_in_groups(name, stride, heads)
+            self._store(layout, Space.ACT, addr, words, first)
 
     def _head(
         self, name: str, space: Space, base: int, words: int, head: int, heads: int,
-        word: tuple[int, int],
+        word: tuple[int, int], parts: int = 1,
     ) -> None:  # fmt: skip
         """One of ``heads`` heads, each apart, from ``base``.
 
-        ``words`` words hold a group of tokens; ``word`` is the tokens and the bytes of one.
+        ``words`` words hold a group of tokens; ``word`` is the tokens and the bytes of one. With
+        several ``parts`` a head lies in so many, and ``head`` counts those.
         """
         if not self.enabled:
             return
@@ -114,12 +129,12 @@ class Outputs:
         layout = self.layout(
             name,
             space,
-            (heads, groups, words, rows, bytes_),
+            (heads * parts, groups, words, rows, bytes_),
             (1, 3, 0, 2, 4),
-            (groups * rows, heads, words * bytes_),
+            (groups * rows, heads, parts * words * bytes_),
             (tokens, heads, channels // heads),
         )
-        count = layout.words // heads
+        count = layout.words // (heads * parts)
         self._store(layout, space, base, count, head * count)
 
     def head_act(self, name: str, region: Region, words: int, head: int, heads: int) -> None:
@@ -133,12 +148,15 @@ class Outputs:
         config = self.emitter.config
         self._head(name, Space.STREAM, base, stride, head, heads, (config.cols, config.lanes))
 
-    def values(self, name: str, base: int, head: int, heads: int) -> None:
-        """The values of one head: a stored word holds P tokens, 2K channels of each."""
+    def values(self, name: str, base: int, number: int, heads: int, passes: int) -> None:
+        """The values of pass ``number`` of all heads, ``passes`` each.
+
+        A stored word holds P tokens, 2K channels of each.
+        """
         config = self.emitter.config
         together = config.keys_per_cycle
         word = (together, config.act_bytes)
-        self._head(name, Space.VALUE, base, together, head, heads, word)
+        self._head(name, Space.VALUE, base, together, number, heads, word, passes)
 
     def scores(self, name: str, addr: int, head: int, group: int) -> None:
         """Logits or codes of one head and row group."""

@@ -15,9 +15,13 @@ from hw.lib.numbers import Array, ceil_div, round_up
 
 
 class Dram:
-    """The memory image under construction: sections laid one behind the other."""
+    """The memory image under construction: sections laid one behind the other.
 
-    def __init__(self, config: Config) -> None:
+    With ``shared`` a section that is there already is not laid down again.
+    """
+
+    def __init__(self, config: Config, *, shared: bool = False) -> None:
+        self._there: dict[bytes, int] | None = {} if shared else None
         self.beat = config.axi_bytes
         self.burst = config.axi_bytes * config.burst_beats
         self._parts: list[bytes] = []
@@ -25,10 +29,14 @@ class Dram:
 
     def add(self, data: bytes) -> int:
         """Append ``data`` and return its offset: a multiple of a burst, or of a beat if short."""
+        if self._there is not None and data in self._there:
+            return self._there[data]
         self.align(self.burst if len(data) >= self.burst else self.beat)
         offset = self.size
         self._parts.append(data)
         self.size += len(data)
+        if self._there is not None:
+            self._there[data] = offset
         return offset
 
     def align(self, unit: int) -> None:
@@ -137,6 +145,16 @@ def constant_rows(constant: Array, config: Config, tile: int, first: int, count:
     part = constant[first : first + count, lo : lo + config.cols]
     rows[:, : part.shape[1]] = part
     return rows.tobytes()
+
+
+def pad_patch_rows(weight: Array, patch: int, config: Config) -> Array:
+    """Spread the K axis of [C, patch * row] so that each row of a patch fills whole ACT words.
+
+    A row of a patch arrives by itself, with zeros behind it up to the end of its last word.
+    """
+    rows = weight.reshape(weight.shape[0], patch, -1)
+    pad = -rows.shape[2] % config.act_bytes
+    return np.pad(rows, ((0, 0), (0, 0), (0, pad))).reshape(weight.shape[0], -1) if pad else weight
 
 
 def pad_heads(weight: Array, heads: int, dim: int, padded: int) -> Array:

@@ -8,6 +8,7 @@ from hw.compiler.image.checkpoints import Outputs
 from hw.compiler.image.layout import Tiles, pad_heads, parameters
 from hw.compiler.lower.emitter import Emitter
 from hw.compiler.lower.norm import NormLowering
+from hw.compiler.lower.norm_outputs import NormOutputs
 from hw.compiler.lower.results import HeadResults
 from hw.compiler.lower.weights import added_tiles, requantized_tiles
 from hw.compiler.plan.allocate import Part, Region, split
@@ -21,10 +22,15 @@ FIRST_SWEEP_GROUPS = 4
 
 
 class AttentionLowering:
-    """Lowers the attention of block number ``index``."""
+    """Lowers the attention of block number ``index`` over the LayerNorm outputs ``x``.
 
-    def __init__(self, block: Block, index: int, emitter: Emitter, outputs: Outputs) -> None:
-        self.block, self.index = block, index
+    The values of a head wider than ``head_lanes`` take several passes, each over scores of its own.
+    """
+
+    def __init__(
+        self, block: Block, index: int, emitter: Emitter, outputs: Outputs, x: NormOutputs
+    ) -> None:
+        self.block, self.index, self.x = block, index, x
         self.emitter, self.outputs, self.plan = emitter, outputs, emitter.plan
         self.heads = block.scores.heads
         self.dim = block.q.weight.shape[0] // self.heads
@@ -32,30 +38,48 @@ class AttentionLowering:
         self.whole = Part(0, self.plan.groups)
         words = self.padded // emitter.config.act_bytes
         self.results = HeadResults(emitter, outputs, self.heads, words)
+        self.passes = ceil_div(self.padded, emitter.config.head_lanes)
 
     def lower(self) -> None:
         """Q, K, V, scores, softmax and A x V of every head."""
         self.emitter.begin_layer(f"{self.block.name}.attention")
+        self.emitter.beyond = False
         for head in range(self.heads):
             self._project_head(head)
-            self._attend_head(head)
+            self._attend_head(head, 0)
+            for number in range(1, self.passes):
+                self._project_values(head, number)
+                self._attend_head(head, number)
+        if self.plan.streamed is not None:
+            self.emitter.beyond = next(
+                s for s in reversed(self.emitter.main) if isinstance(s.body, Matmul)
+            )
 
     def project(self, ln2: NormLowering) -> None:
         """The projection back to the residual stream and the LayerNorm behind it."""
         emitter = self.emitter
-        emitter.begin_layer(f"{self.block.name}.proj")
-        proj, res1 = self.block.proj, self.block.res1
-        weight = pad_heads(proj.weight, self.heads, self.dim, self.padded)
-        tiles = added_tiles(emitter, proj, weight, res1, self.block.ln2.alpha)
-        self.results.complete(self.block.attn.output)
+        tiles = self.begin_projection(ln2)
         for part in self.plan.adds:
+            emitter.begin_layer(f"{self.block.name}.proj")
             emitter.stream.enter(part, self.plan.adds)
-            region, brought = self.results.bring(part)
-            self._first_sweep(tiles, region, part, brought)
-            self.results.release()
-            self.outputs.residual(res1.output, part)
+            self.add(tiles, part)
             ln2.run(part)
             emitter.stream.leave(part)
+
+    def begin_projection(self, ln2: NormLowering) -> Tiles:
+        """The weights of the projection, whose sums LayerNorm ``ln2`` reads; results are home."""
+        emitter, proj = self.emitter, self.block.proj
+        emitter.begin_layer(f"{self.block.name}.proj")
+        weight = pad_heads(proj.weight, self.heads, self.dim, self.padded)
+        self.results.complete(self.block.attn.output)
+        return added_tiles(emitter, proj, weight, self.block.res1, ln2.node.alpha)
+
+    def add(self, tiles: Tiles, part: Part) -> None:
+        """The projection of one token block that is at hand in the residual stream."""
+        self.emitter.begin_layer(f"{self.block.name}.proj")
+        region, brought = self.results.bring(part)
+        self._first_sweep(tiles, region, part, brought)
+        self.outputs.residual(self.block.res1.output, part)
 
     def _first_sweep(
         self, tiles: Tiles, region: Region, part: Part, brought: Demand | None
@@ -87,26 +111,52 @@ class AttentionLowering:
         targets: tuple[tuple[ir.Linear, Destination], ...] = (
             (self.block.k, Key(base=plan.keys, stride=stride)),
             (self.block.q, emitter.act_target(self._queries())),
-            (self.block.v, Value(base=self._values(head))),
         )
         sweeps = [(requantized_tiles(emitter, node, rows), target) for node, target in targets]
-        for part in plan.parts if head == 0 else (self.whole,):
-            for tiles, target in sweeps:
-                emitter.sweep(tiles, plan.x, part, target)
+        sweeps.append(self._value_sweep(head, 0))
+        self._sweep(sweeps, first=head == 0)
         self.outputs.keys(self.block.k.output, plan.keys, stride, head, self.heads)
         words = self.padded // config.act_bytes
         self.outputs.head_act(self.block.q.output, plan.q, words, head, self.heads)
-        self.outputs.values(self.block.v.output, self._values(head), head, self.heads)
+        self._keep_values(head, 0)
+
+    def _project_values(self, head: int, number: int) -> None:
+        """The channels of V that pass ``number`` of a head needs."""
+        self._sweep([self._value_sweep(head, number)], first=False)
+        self._keep_values(head, number)
+
+    def _value_sweep(self, head: int, number: int) -> tuple[Tiles, Destination]:
+        lanes = self.emitter.config.head_lanes
+        first, end = number * lanes, min(self.dim, (number + 1) * lanes)
+        rows = slice(head * self.dim + first, head * self.dim + end)
+        tiles = requantized_tiles(self.emitter, self.block.v, rows)
+        return tiles, Value(base=self._values(head, number))
+
+    def _keep_values(self, head: int, number: int) -> None:
+        place = head * self.passes + number
+        at = self._values(head, number)
+        self.outputs.values(self.block.v.output, at, place, self.heads, self.passes)
+
+    def _sweep(self, sweeps: list[tuple[Tiles, Destination]], *, first: bool) -> None:
+        """Layers over all tokens, together block by block where x comes in or is just made."""
+        plan, emitter = self.plan, self.emitter
+        for part in plan.parts if first or plan.streamed is not None else (self.whole,):
+            region, brought = self.x.bring(part)
+            before = len(emitter.main)
+            for tiles, target in sweeps:
+                emitter.sweep(tiles, region, part, target)
+            if brought is not None:
+                emitter.main[before].needs.append(brought)
 
     def _queries(self) -> Region:
         return Region(self.plan.q.base, self.padded // self.emitter.config.act_bytes)
 
-    def _values(self, head: int) -> int:
+    def _values(self, head: int, number: int) -> int:
         sets = self.plan.values
-        return sets[(self.index * self.heads + head) % len(sets)]
+        return sets[((self.index * self.heads + head) * self.passes + number) % len(sets)]
 
-    def _attend_head(self, head: int) -> None:
-        """Scores row group by row group, each followed by its softmax and A x V."""
+    def _attend_head(self, head: int, number: int) -> None:
+        """Scores row group by row group, each followed by its softmax and A x V of one pass."""
         emitter, plan, config = self.emitter, self.plan, self.emitter.config
         shift = int(self.block.scores.shift[head])
         params = parameters(config, config.cols, shift=shift, name=self.block.scores.name)
@@ -115,12 +165,14 @@ class AttentionLowering:
         words = size // config.stream_bytes
         demand = emitter.demand(Mem.STREAM, words, emitter.dram.add(data))
         for group in range(plan.groups):
-            number = (self.index * self.heads + head) * plan.groups + group
-            slot = number % plan.slots
+            turn = ((self.index * self.heads + head) * self.passes + number) * plan.groups + group
+            slot = turn % plan.slots
             self._score(head, group, slot, demand)
-            self.outputs.scores(self.block.scores.output, slot * plan.key_tiles, head, group)
-            self._attend(head, group, slot)
-            self.outputs.scores(self.block.softmax.output, slot * plan.key_tiles, head, group)
+            if number == 0:
+                self.outputs.scores(self.block.scores.output, slot * plan.key_tiles, head, group)
+            self._attend(head, number, group, slot)
+            if number == 0:
+                self.outputs.scores(self.block.softmax.output, slot * plan.key_tiles, head, group)
 
     def _score(self, head: int, group: int, slot: int, demand: Demand) -> None:
         plan, config = self.plan, self.emitter.config
@@ -147,9 +199,10 @@ class AttentionLowering:
         self.emitter.add(body, needs=[demand], tile=demand)
         demand.users += 1
 
-    def _attend(self, head: int, group: int, slot: int) -> None:
+    def _attend(self, head: int, number: int, group: int, slot: int) -> None:
         plan, config, softmax = self.plan, self.emitter.config, self.block.softmax
-        words = self.padded // config.act_bytes
+        first = number * config.keys_per_cycle
+        words = min(self.padded // config.act_bytes - first, config.keys_per_cycle)
         assert softmax.fmt is not None
         self.emitter.add(
             Attend(
@@ -161,11 +214,11 @@ class AttentionLowering:
                 fq=softmax.rule.fq,
                 odd=softmax.rule.odd,
                 even=softmax.rule.even,
-                v_addr=self._values(head),
+                v_addr=self._values(head, number),
                 shift=int(self.block.attn.shift[head]) + softmax.fmt.fraction_bits,
-                d_addr=self.results.address(head, group),
+                d_addr=self.results.place(head, group, first),
                 d_words=words,
-                write_codes=self.outputs.enabled,
+                write_codes=self.outputs.enabled and number == 0,
             )
         )
-        self.results.leave(self.block.attn.output, head, group)
+        self.results.leave(self.block.attn.output, head, group, first, words)

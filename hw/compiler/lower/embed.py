@@ -12,11 +12,13 @@ from collections import deque
 
 from hw.compiler.frontend.network import Network
 from hw.compiler.image.checkpoints import Outputs
-from hw.compiler.image.layout import add_tiles, constant_rows, parameters
+from hw.compiler.image.layout import constant_rows
 from hw.compiler.lower.emitter import Emitter
 from hw.compiler.lower.pace import Pace
+from hw.compiler.lower.weights import patch_tiles
 from hw.compiler.plan.allocate import Part
 from hw.compiler.step import Demand, Step
+from hw.formats.memories import Space
 from hw.isa.payload import Gather, Mem
 from hw.lib.numbers import ceil_div
 from hw.program.regions import Region
@@ -26,26 +28,24 @@ BAND_PIECES = 4
 
 
 class EmbedLowering:
-    """Lowers patch embedding, one token block after the other."""
+    """Lowers patch embedding, one token block after the other.
 
-    def __init__(self, network: Network, emitter: Emitter, outputs: Outputs) -> None:
+    ``picture`` is the picture's offset in its region. What used the patches' words before is done
+    with them first.
+    """
+
+    def __init__(
+        self, network: Network, emitter: Emitter, outputs: Outputs, picture: int = 0
+    ) -> None:
         self.network, self.emitter, self.outputs = network, emitter, outputs
         self.config, self.plan = emitter.config, emitter.plan
-        embed, patch = network.embed, network.patch
-        norm = network.blocks[0].ln1 if network.blocks else network.norm
-        params = parameters(
-            self.config,
-            network.channels,
-            shift=embed.shift,
-            la=embed.la,
-            lo=embed.lo,
-            alpha=norm.alpha,
-            name=embed.name,
-        )
-        self.tiles = add_tiles(emitter.dram, self.config, patch.weight, patch.bits, params)
-        height, width, channels = network.image_shape
-        self.bands, self.patches = height // patch.patch, width // patch.patch
+        self.tiles = patch_tiles(network, emitter)
+        _, width, channels = network.image_shape
+        self.patches = width // network.patch.patch
         self.row_bytes = width * channels
+        self._picture = picture
+        base, words = self.plan.patches.base, self.plan.patches.stride * self.plan.groups
+        self._before = emitter.last_user(Space.ACT, base, base + words)
         self._band_loads: list[Demand] = []
         self._tile_loads: dict[int, Demand] = {}
         self._pace = Pace(self.config)
@@ -118,7 +118,7 @@ class EmbedLowering:
         """Load the next row of patches; returns the cycles it takes."""
         patch, plan, config = self.network.patch.patch, self.plan, self.config
         segment = self.row_bytes // self.patches
-        words = segment // config.act_bytes
+        words = ceil_div(segment, config.act_bytes)
         rows = patch // self._pieces
         size = rows * self.row_bytes
         first = 1 + len(self._band_loads) // self._pieces * self.patches
@@ -137,9 +137,10 @@ class EmbedLowering:
                 rows=rows,
                 runs=1,
                 beats=size // config.axi_bytes,
-                dram=len(self._band_loads) * size,
+                dram=self._picture + len(self._band_loads) * size,
             )
-            demand = Demand(step=Step(layer=0, body=body, region=Region.PICTURE))
+            step = Step(layer=0, body=body, region=Region.PICTURE)
+            demand = Demand(step=step, after=self._before)
             self._constants_first()
             self._band_loads.append(demand)
             self.emitter.loads.append(demand)

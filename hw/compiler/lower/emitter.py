@@ -26,6 +26,7 @@ class Emitter(Steps):
         self.plan = plan
         self.stream = ResidualStream(self, plan)
         self._norm_users: dict[int, Step] = {}
+        self._norm_holders: dict[int, int] = {}
 
     def demand_tiles(self, tiles: Tiles, first: int, count: int) -> Demand:
         """Load ``count`` weight tiles from ``first`` into the ring."""
@@ -92,6 +93,7 @@ class Emitter(Steps):
     def norm_params(self, offset: int, index: int) -> tuple[Demand, int]:
         """Load the parameters of LayerNorm number ``index`` into its set; returns its address."""
         address = self.plan.norms[index % len(self.plan.norms)]
+        self._norm_holders[address] = index
         steps = self.norm_steps
         demand = self.demand(
             Mem.NORM,
@@ -102,17 +104,26 @@ class Emitter(Steps):
         )
         return demand, address
 
+    def norm_there(self, index: int) -> bool:
+        """Whether the parameters of LayerNorm number ``index`` are still in their set."""
+        return self._norm_holders.get(self.plan.norms[index % len(self.plan.norms)]) == index
+
     @property
     def norm_steps(self) -> int:
         """Parameter words of a LayerNorm: padded channels over K."""
         return self.plan.residual_stride * self.config.cols // self.config.lanes
 
     def norm(
-        self, params: tuple[Demand, int], channels: int, shift: int, first: int, count: int
+        self,
+        params: tuple[Demand, int],
+        channels: int,
+        shift: int,
+        first: int,
+        count: int,
+        to: Region,
     ) -> Step:
-        """LayerNorm of ``count`` tokens from ``first`` into the x region."""
+        """LayerNorm of ``count`` tokens from ``first`` into region ``to``."""
         demand, address = params
-        plan = self.plan
         group = first // self.config.rows
         body = Norm(
             r_addr=self.stream.address(first),
@@ -122,8 +133,8 @@ class Emitter(Steps):
             steps=self.norm_steps,
             p_addr=address,
             shift=shift,
-            d_addr=plan.x.base + group * plan.x.stride,
-            d_stride=plan.x.stride,
+            d_addr=to.base + group * to.stride,
+            d_stride=to.stride,
         )
         step = self.add(body, needs=[demand])
         self._norm_users[address] = step

@@ -6,20 +6,23 @@ from hw.compiler.frontend.network import Network
 from hw.compiler.image.checkpoints import Outputs
 from hw.compiler.image.layout import add_tiles, parameters
 from hw.compiler.lower.emitter import Emitter
-from hw.compiler.lower.norm import selected
+from hw.compiler.lower.norm import FinalNormLowering, NormLowering
 from hw.compiler.plan.allocate import Part
 from hw.program.destination import Out
 
 
-def lower_head(network: Network, emitter: Emitter, outputs: Outputs) -> None:
-    """Logits of the selected token, stored piece by piece while the next ones are computed."""
-    config, head, select = emitter.config, network.head, network.select
+def lower_head(network: Network, emitter: Emitter, outputs: Outputs, norm: NormLowering) -> None:
+    """Logits of the token that the last LayerNorm ``norm`` kept, stored while others are made."""
+    config, head = emitter.config, network.head
     if head is None:
         return
     emitter.begin_layer("head")
     params = parameters(config, network.classes, bias=head.bias, la=head.la, name=head.name)
     tiles = add_tiles(emitter.dram, config, head.weight, head.bits, params)
-    source = selected(emitter, select.index if select else 0)
+    source = emitter.plan.x
+    if isinstance(norm, FinalNormLowering):
+        assert norm.at is not None
+        source = norm.at
     used = 0
     for first, count in emitter.segments(tiles):
         done = 0

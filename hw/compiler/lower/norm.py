@@ -26,18 +26,21 @@ class NormLowering:
     outputs: Outputs
     last: bool = False
     params: tuple[Demand, int] | None = None
+    offset: int | None = None
 
     def load(self) -> None:
         """Ask for the parameters at this place of the load order."""
-        words = norm_words(self.node, self.emitter.config)
-        self.params = self.emitter.norm_params(self.emitter.dram.add(words), self.index)
+        if self.offset is None:
+            self.offset = self.emitter.dram.add(norm_words(self.node, self.emitter.config))
+        self.params = self.emitter.norm_params(self.offset, self.index)
 
-    def run(self, part: Part) -> None:
-        """Normalise the tokens of one block into the x region."""
+    def run(self, part: Part, to: Region | None = None) -> None:
+        """Normalise the tokens of one block into region ``to``, the x region unless given."""
         assert self.params is not None
         first, count = self.emitter.plan.token_range(part)
-        self.emitter.norm(self.params, self.channels, self.node.shift, first, count)
-        self.outputs.act(self.node.output, self.emitter.plan.x, part)
+        to = to or self.emitter.plan.x
+        self.emitter.norm(self.params, self.channels, self.node.shift, first, count, to)
+        self.outputs.act(self.node.output, to, part)
 
 
 @dataclass(kw_only=True)
@@ -45,19 +48,17 @@ class FinalNormLowering(NormLowering):
     """The LayerNorm behind ``select``: one token, as soon as its block is through."""
 
     token: int
+    #: The row group whose first row is the selected token, once it is there.
+    at: Region | None = None
 
-    def run(self, part: Part) -> None:
+    def run(self, part: Part, to: Region | None = None) -> None:
         """Normalise the selected token if ``part`` holds it."""
         emitter, plan = self.emitter, self.emitter.plan
         first, count = plan.token_range(part)
         if not first <= self.token < first + count:
             return
         assert self.params is not None
-        emitter.norm(self.params, self.channels, self.node.shift, self.token, 1)
-        self.outputs.act(self.node.output, selected(emitter, self.token), Part(0, 1))
-
-
-def selected(emitter: Emitter, token: int) -> Region:
-    """The row group of the x region whose first row is the selected token."""
-    x = emitter.plan.x
-    return Region(x.base + token // emitter.config.rows * x.stride, x.stride)
+        to = to or plan.x
+        emitter.norm(self.params, self.channels, self.node.shift, self.token, 1, to)
+        self.at = Region(to.base + self.token // emitter.config.rows * to.stride, to.stride)
+        self.outputs.act(self.node.output, self.at, Part(0, 1))

@@ -25,6 +25,8 @@ class Steps:
         self.loads: list[Demand] = []
         self.layers: list[str] = []
         self.spill = 0
+        #: Whether weights may lie where keys do: no, always, or behind the last step with keys.
+        self.beyond: Step | bool = False
         self._shared: dict[str, int] = {}
 
     def begin_layer(self, name: str) -> None:
@@ -55,6 +57,18 @@ class Steps:
             self._shared[name] = self.spill_place(size)
         return self._shared[name]
 
+    def last_user(self, space: Space, low: int, high: int) -> Step | None:
+        """The last main step that reads or writes words ``low`` to ``high`` of ``space``.
+
+        Ring addresses are not known yet, so ``space`` is not STREAM.
+        """
+        for step in reversed(self.main):
+            made = step.footprint(self.config)
+            touched = (*made.reads, *made.writes)
+            if any(a.space is space and a.lo < high and low < a.hi for a in touched):
+                return step
+        return None
+
     def latest(self, steps: list[Step]) -> Step | None:
         """The main step of ``steps`` that comes last, if there is any."""
         wanted = {id(step) for step in steps}
@@ -70,6 +84,7 @@ class Steps:
             dram=offset,
         )
         step = self.make(body)
-        demand = Demand(step=step, ring=mem is Mem.STREAM, words=words, **parts)
+        ring = mem is Mem.STREAM
+        demand = Demand(step=step, ring=ring, words=words, beyond=ring and self.beyond, **parts)
         self.loads.append(demand)
         return demand

@@ -1,8 +1,9 @@
 """The residual stream at its home: all of it in RESIDUAL, or in DRAM with visits to RESIDUAL.
 
 A kernel that writes a token block of the stream calls ``enter`` before and ``leave`` after it; in
-between, the block's words are where ``target`` and ``address`` say. For a stream that lives on
-chip the calls do nothing.
+between, the block's words are where ``target`` and ``address`` say. Where blocks take turns before
+they leave, ``resume`` says which one is at hand. For a stream that lives on chip the calls do
+nothing.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from hw.program.regions import Region
 
 @dataclass(kw_only=True)
 class _Visit:
-    """A token block in RESIDUAL: its words, and the last step that used them."""
+    """A token block in RESIDUAL: its words, where token 0 would be, what brought it, last user."""
 
+    part: Part
     low: int
     high: int
+    base: int
+    brought: Demand | None = None
     last: Step | None = None
 
 
@@ -63,7 +67,7 @@ class ResidualStream:
         low = self._count % slots * slot
         self._count += 1
         self._base = low - first * stride
-        visit = _Visit(low=low, high=low + count * stride)
+        visit = _Visit(part=part, low=low, high=low + count * stride, base=self._base)
         over = [v.last for v in self._visits if v.low < visit.high and visit.low < v.high]
         self._visits = [v for v in self._visits if v.high <= visit.low or visit.high <= v.low]
         self._visits.append(visit)
@@ -73,6 +77,17 @@ class ResidualStream:
             used = [s for s in over if s is not None]
             self.brought = Demand(step=step, after=self.steps.latest(used))
             self.steps.loads.append(self.brought)
+        visit.brought = self.brought
+
+    def resume(self, part: Part) -> None:
+        """Go on with a block that has been entered and has not left."""
+        if self.plan.resident:
+            return
+        visit = self._of(part)
+        self._base, self.brought = visit.base, visit.brought
+
+    def _of(self, part: Part) -> _Visit:
+        return next(v for v in self._visits if v.part == part and v.last is None)
 
     def leave(self, part: Part, *, kept: bool = True) -> None:
         """End with the block; it goes back to DRAM unless nobody reads it again (not ``kept``)."""
@@ -81,7 +96,7 @@ class ResidualStream:
         first, count = self.plan.token_range(part)
         if kept:
             self.steps.add(Scatter(**self._run(first, count)), region=Region.SPILL)
-        self._visits[-1].last = self.steps.main[-1]
+        self._of(part).last = self.steps.main[-1]
         self.brought = None
 
     def _run(self, first: int, count: int) -> dict[str, Any]:

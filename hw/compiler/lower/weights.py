@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from golden.graph import ir
-from hw.compiler.image.layout import Tiles, add_tiles, parameters
+from hw.compiler.frontend.network import Network
+from hw.compiler.image.layout import Tiles, add_tiles, pad_patch_rows, parameters
 from hw.compiler.lower.emitter import Emitter
 from hw.lib.numbers import Array
 
@@ -39,3 +40,20 @@ def added_tiles(
         name=add.name,
     )
     return add_tiles(emitter.dram, emitter.config, weight, node.bits, params)
+
+
+def patch_tiles(network: Network, emitter: Emitter) -> Tiles:
+    """The weights of the patch embedding, with the parameters of its residual addition."""
+    embed, patch, config = network.embed, network.patch, emitter.config
+    norm = network.blocks[0].ln1 if network.blocks else network.norm
+    params = parameters(
+        config,
+        network.channels,
+        shift=embed.shift,
+        la=embed.la,
+        lo=embed.lo,
+        alpha=norm.alpha,
+        name=embed.name,
+    )
+    weight = pad_patch_rows(patch.weight, patch.patch, config)
+    return add_tiles(emitter.dram, config, weight, patch.bits, params)

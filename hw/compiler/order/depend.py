@@ -1,5 +1,8 @@
 """Ordering between units: hazards from declared accesses, semaphores from hazards.
 
+`order_units` keeps what must be kept, `chain` has every step wait for the one before: the measure
+of what running units beside one another brings.
+
 Steps come in the canonical order. Hazards (read after write, write after read, write after
 write) are tracked word by word; vector clocks drop every wait that others already imply. What
 is left signals one to one, so that each wait takes exactly one count.
@@ -23,14 +26,14 @@ from hw.program.regions import Extent
 
 
 class _Words:
-    """Last writer of each word of one space, and last reader per unit (step numbers).
+    """Last writer and last reader of each word of one space, per unit (step numbers).
 
     Words below ``first`` are never written; reading them is no hazard.
     """
 
     def __init__(self, first: int, end: int) -> None:
         self.first, self.end = first, end
-        self.writer = np.full(end - first, -1, np.int64)
+        self.writer = np.full((UNITS, end - first), -1, np.int64)
         self.reader = np.full((UNITS, end - first), -1, np.int64)
 
     def span(self, access: Access, *, write: bool) -> slice:
@@ -50,48 +53,36 @@ class Ordering:
 
 
 def hazards(steps: list[Step], config: Config, dram: Extent | None = None) -> list[set[int]]:
-    """Numbers of the earlier steps that each step must not overtake, nearest per unit.
+    """Numbers of the earlier steps that each step must not overtake, the latest per unit.
 
-    ``dram`` is the part of the window that steps may write (without it, none).
+    ``dram`` is the part of the window that steps may write (without it, none). A writer that
+    another one has overwritten is named too: the other one waited for it.
     """
     spaces = {space: _Words(0, memory.words) for space, memory in memories(config).items()}
     at, end = (dram.offset, dram.end) if dram else (1 << 32, 1 << 32)
     spaces[Space.DRAM] = _Words(at // config.axi_bytes, ceil_div(end, config.axi_bytes))
-    units = np.array([int(s.unit) for s in steps])
     found = []
     for number, step in enumerate(steps):
-        raw: set[int] = set()
-        for access in step.reads:
-            words = spaces[access.space]
-            raw.update(np.unique(words.writer[words.span(access, write=False)]).tolist())
-        before = set(raw)
-        for access in step.writes:
-            words = spaces[access.space]
-            span = words.span(access, write=True)
-            before.update(np.unique(words.writer[span]).tolist())
-            for unit in range(UNITS):
-                if unit != step.unit:  # units read in order: no hazard against themselves
-                    before.update(np.unique(words.reader[unit][span]).tolist())
-        for access in step.reads:
-            words = spaces[access.space]
-            words.reader[step.unit][words.span(access, write=False)] = number
-        for access in step.writes:
-            words = spaces[access.space]
-            words.writer[words.span(access, write=True)] = number
-        before.discard(-1)
-        found.append(_keep(before, raw, step, units))
+        unit = step.unit
+        reads = [(w := spaces[a.space], w.span(a, write=False)) for a in step.reads]
+        writes = [(w := spaces[a.space], w.span(a, write=True)) for a in step.writes]
+        reads = [(words, span) for words, span in reads if span.start < span.stop]
+        latest = np.full(UNITS, -1, np.int64)
+        for words, span in reads:
+            np.maximum(latest, words.writer[:, span].max(axis=1), out=latest)
+        # Units read and write in order, except that the array's writes drain behind later reads:
+        # of its own steps a unit minds only what the array reads back.
+        own = latest[unit] if unit is Unit.ARRAY else -1
+        for words, span in writes:
+            np.maximum(latest, words.writer[:, span].max(axis=1), out=latest)
+            np.maximum(latest, words.reader[:, span].max(axis=1), out=latest)
+        latest[unit] = own
+        for words, span in reads:
+            words.reader[unit, span] = number
+        for words, span in writes:
+            words.writer[unit, span] = number
+        found.append(set(latest[latest >= 0].tolist()))
     return found
-
-
-def _keep(before: set[int], raw: set[int], step: Step, units: Array) -> set[int]:
-    """The latest step per unit; of the step's own unit only what the array reads back."""
-    latest: dict[int, int] = {}
-    for number in before:
-        unit = int(units[number])
-        if unit == step.unit and not (step.unit is Unit.ARRAY and number in raw):
-            continue
-        latest[unit] = max(number, latest.get(unit, -1))
-    return set(latest.values())
 
 
 def order_units(steps: list[Step], config: Config, dram: Extent | None = None) -> Ordering:
@@ -118,6 +109,13 @@ def order_units(steps: list[Step], config: Config, dram: Extent | None = None) -
         end[unit] = position[number]
         after.append(end)
     return Ordering(waits=waits, signals=signals)
+
+
+def chain(steps: list[Step]) -> Ordering:
+    """Waits and signals that let one step run at a time."""
+    waits = [[number - 1] if number else [] for number in range(len(steps))]
+    signals: list[set[Unit]] = [{step.unit} for step in steps[1:]]
+    return Ordering(waits=waits, signals=[*signals, set()] if steps else [])
 
 
 def _implied(

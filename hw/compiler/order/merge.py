@@ -15,25 +15,29 @@ from hw.isa.payload import Matmul, Op
 
 
 class StreamRing:
-    """Weights in the stream buffer: allocated in load order, freed when their users are placed."""
+    """Weights in the stream buffer: allocated in load order, freed when their users are placed.
 
-    def __init__(self, words: int) -> None:
-        self.words = words
+    ``words`` are theirs alone; up to ``most`` there are keys at times.
+    """
+
+    def __init__(self, words: int, most: int) -> None:
+        self.words, self.most = words, most
         self._live: deque[Demand] = deque()
         self._next = 0
 
-    def place(self, demand: Demand) -> bool:
-        """Give ``demand`` an address; False while there is no room."""
+    def place(self, demand: Demand, *, beyond: bool = False) -> bool:
+        """Give ``demand`` an address, also ``beyond`` the ring; False while there is no room."""
+        end = self.most if beyond else self.words
         while self._live and self._live[0].users == 0:
             self._live.popleft()
         if not self._live:
             self._next = 0
-            if demand.words > self.words:
+            if demand.words > end:
                 return False
         else:
             tail = self._live[0].address
             wrapped = self._next <= tail
-            if self._next + demand.words > (tail if wrapped else self.words):
+            if self._next + demand.words > (min(tail, end) if wrapped else end):
                 if wrapped or demand.words > tail:
                     return False
                 self._next = 0
@@ -48,7 +52,7 @@ def merge(main: list[Step], loads: list[Demand], config: Config, ring_words: int
 
     Raises ``PotvitError`` if a step's weights cannot be placed before it.
     """
-    ring = StreamRing(ring_words)
+    ring = StreamRing(ring_words, config.stream_words)
     order: list[Step] = []
     placed: set[int] = set()
     waiting = deque(loads)
@@ -77,7 +81,8 @@ def _place(demand: Demand, step: Step, ring: StreamRing, placed: set[int]) -> bo
     if demand.after is not None and id(demand.after) not in placed:
         return False
     if demand.ring:
-        if not ring.place(demand):
+        beyond = demand.beyond is True or id(demand.beyond) in placed
+        if not ring.place(demand, beyond=beyond):
             return False
         demand.step.change(addr=demand.address)
     return True

@@ -7,7 +7,7 @@ sequential order, and position constants come before any later load can block th
 
 from __future__ import annotations
 
-from hw.compiler.order.depend import Ordering, check_semaphores, order_units
+from hw.compiler.order.depend import Ordering, chain, check_semaphores, order_units
 from hw.compiler.predict.cycles import Run, predict
 from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
@@ -17,12 +17,23 @@ from hw.program.regions import Extent
 
 
 def program_order(
-    steps: list[Step], config: Config, timing: Timing, dram: Extent | None = None
+    steps: list[Step],
+    config: Config,
+    timing: Timing,
+    dram: Extent | None = None,
+    *,
+    serial: bool = False,
 ) -> tuple[list[int], Ordering, Run]:
     """Order of step numbers, their waits and signals, and the predicted run.
 
-    ``dram`` is the part of the window that steps may write.
+    ``dram`` is the part of the window that steps may write. A ``serial`` program keeps the order of
+    ``steps``, and each waits for the one before.
     """
+    if serial:
+        order = list(range(len(steps)))
+        ordering = chain(steps)
+        check_semaphores(order, steps, ordering, config)
+        return order, ordering, predict(steps, ordering, order, config, timing, queued=True)
     ordering = order_units(steps, config, dram)
     canonical = list(range(len(steps)))
     ideal = predict(steps, ordering, canonical, config, timing, queued=False)

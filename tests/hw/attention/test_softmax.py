@@ -109,7 +109,9 @@ def test_row_sum_normalises_every_magnitude(longest, bits, simulate):
             for first in (32768, 65535):
                 wanted = 0
                 for i in range(keys):
-                    mantissa = first if i == 0 or keys == longest else int(rng.integers(32768, 65536))
+                    mantissa = (
+                        first if i == 0 or keys == longest else int(rng.integers(32768, 65536))
+                    )
                     shift = 0 if i == 0 or keys == longest else int(rng.integers(0, 17))
                     wanted += mantissa >> shift
                     ctx.set(unit.valid, 1)

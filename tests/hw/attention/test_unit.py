@@ -34,11 +34,11 @@ def points(*quick, slow=()):
     return [*(pytest.param(c, id=c.name) for c in quick), *marked]
 
 
-SLOW = (LONGEST, PRESETS["edge"], PRESETS["base"], SQUARE, WIDE)
+SLOW = (LONG, PRESETS["edge"], PRESETS["base"], SQUARE, WIDE)
 
 
 @pytest.mark.parametrize("stalls", ["0", "0.3"])
-@pytest.mark.parametrize("config", points(_TINY, ODD, IEXP, LONG, slow=SLOW))
+@pytest.mark.parametrize("config", points(_TINY, ODD, IEXP, LONGEST, slow=SLOW))
 def test_instructions(config, stalls):
     env = config_env(config, stalls=stalls)
     assert run(units(config, "attn"), BENCH, env=env) == TESTS

@@ -85,7 +85,7 @@ def demand(words):
 
 
 def test_ring_never_overlaps_live_words():
-    ring, live = StreamRing(20), []
+    ring, live = StreamRing(20, 20), []
     sizes = [7, 7, 5, 6, 9, 3, 20, 1, 19, 4, 4, 4, 4, 4, 4]
     for size in sizes:
         new = demand(size)
@@ -96,7 +96,23 @@ def test_ring_never_overlaps_live_words():
         for old in live:
             assert new.address + size <= old.address or old.address + old.words <= new.address
         live.append(new)
-    assert not StreamRing(20).place(demand(21))
+    assert not StreamRing(20, 20).place(demand(21))
+
+
+def test_a_ring_may_grow_over_the_keys_for_a_time():
+    ring = StreamRing(10, 24)
+    first, wide, narrow, next_ = demand(8), demand(14), demand(6), demand(7)
+    assert ring.place(first)
+    assert not ring.place(wide)
+    assert ring.place(wide, beyond=True)
+    assert (first.address, wide.address) == (0, 8)
+    first.users = 0
+    assert ring.place(narrow)  # behind the keys' words there is no room for it: it wraps
+    assert narrow.address == 0
+    wide.users = 0
+    assert not ring.place(next_), "it would reach beyond the ring, and the ring's begin is taken"
+    assert ring.place(next_, beyond=True)
+    assert next_.address == 6
 
 
 def matmul(**fields):

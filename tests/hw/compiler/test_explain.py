@@ -15,6 +15,7 @@ SMALL = {"tokens": 17, "channels": 48, "heads": 3, "depth": 1, "patch": 4, "imag
          "hidden": 96}  # fmt: skip
 TINY = preset("tiny")
 SPILLED = TINY.change(name="spilled", residual_words=120)
+STREAMED = TINY.change(name="streamed", residual_words=120, act_words=110)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def graph():
     return random_graph(**SMALL)
 
 
-@pytest.mark.parametrize("config", [TINY, SPILLED], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [TINY, SPILLED, STREAMED], ids=lambda c: c.name)
 def test_traffic_is_what_the_instructions_move(graph, config):
     program = compile_graph(graph, config)
     beat = config.axi_bytes
@@ -38,13 +39,18 @@ def test_traffic_is_what_the_instructions_move(graph, config):
         touched[a.lo : a.hi] = True
     once = program.dram_bytes - repeated + touched.sum() * beat
     assert once <= program.dram_bytes_least <= once + 4096  # gaps between sections
-    assert (program.regions[Region.SPILL].size > 0) == (config is SPILLED)
+    assert (program.regions[Region.SPILL].size > 0) == (config is not TINY)
 
 
 def test_reasons_name_the_homes(graph):
     here, there = compile_graph(graph, TINY).reasons, compile_graph(graph, SPILLED).reasons
     assert any(line.endswith("48 bytes: RESIDUAL") for line in here)
     assert any("DRAM (RESIDUAL holds 10 tokens)" in line for line in there)
+    streams = compile_graph(graph, STREAMED).reasons
+    assert any(line.startswith("outputs of LayerNorm") and "DRAM" in line for line in streams)
+    assert "lacks" in streams[0]
+    assert "streamed: " in streams[0]
+    assert not any(line.startswith("outputs of LayerNorm") for line in (*here, *there))
     assert "1: buffer RESIDUAL" not in there[0]
     assert "cycles" in there[0]
     for lines in (here, there):

@@ -11,6 +11,7 @@ from hw.compiler.image.layout import (
     constant_rows,
     norm_words,
     pad_heads,
+    pad_patch_rows,
     parameters,
     weight_chunks,
 )
@@ -98,6 +99,16 @@ def test_padded_heads_keep_their_products():
     spread[:, :6] = x
     assert np.array_equal(wide @ spread.reshape(-1)[: wide.shape[1]], weight @ x.reshape(-1))
     assert wide.shape[1] == 3 * 8 - 2
+
+
+def test_rows_of_a_patch_fill_whole_words():
+    """Products with patches whose rows have zeros behind them, as GATHER leaves them."""
+    weight, x = RNG.integers(-9, 9, (5, 3 * 12)), RNG.integers(-9, 9, (3, 12))
+    spread = np.zeros((3, 16), int)
+    spread[:, :12] = x
+    wide = pad_patch_rows(weight, 3, preset("base"))
+    assert np.array_equal(wide @ spread.reshape(-1), weight @ x.reshape(-1))
+    assert pad_patch_rows(wide, 3, preset("base")) is wide
 
 
 def test_tiles_start_at_beats_and_bursts():

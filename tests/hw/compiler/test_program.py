@@ -104,6 +104,11 @@ def test_command_prints_the_schedule(graph, tmp_path):
     for word in ("blocks.0.fc2", "total", "predicted array utilisation", "attn", "RESIDUAL"):
         assert word in done.stdout
     assert load_program(tmp_path / "p").config == "tiny"
+    options = ("--config", "tiny", "--pictures", 2, "--serial", "--out", tmp_path / "two")
+    assert command(tmp_path / "bundle", *options).returncode == 0
+    two = load_program(tmp_path / "two")
+    assert (two.pictures, two.serial) == (2, True)
+    assert two.results[1].offset > two.results[0].offset
 
 
 def test_command_refuses_in_one_line(graph, tmp_path):
@@ -113,6 +118,8 @@ def test_command_refuses_in_one_line(graph, tmp_path):
         (tmp_path / "bundle", "--config", "huge"),
         (tmp_path / "bundle", "--config", "tiny", "--blocks", 0),
         (tmp_path / "bundle", "--config", "tiny", "--set", "act_words=9"),
+        (tmp_path / "bundle", "--config", "tiny", "--pictures", 0),
+        (tmp_path / "bundle", "--config", "tiny", "--pictures", 2, "--checkpoints"),
     ):
         done = command(*words)
         assert done.returncode == 2

@@ -12,7 +12,7 @@ from golden.synthetic.graphs import random_graph, random_image
 from hw.compiler import compile_graph
 from hw.config import preset
 from hw.interpreter import run_program, run_random_order
-from hw.isa.instruction import INSTR_BYTES, Mem, Op, Unit
+from hw.isa.instruction import INSTR_BYTES, UNIT_OF, Mem, Op, Unit
 
 SMALL = {"tokens": 17, "channels": 48, "heads": 3, "depth": 2, "patch": 8, "image_channels": 4}
 
@@ -62,6 +62,59 @@ def test_presets(name, bits):
 def test_ragged_shapes(options):
     name = "edge" if options.get("tokens", 0) > 50 or options.get("channels") == 40 else "tiny"
     check(preset(name), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "patch", "image_channels"),
+    [("tiny", 14, 3), ("tiny", 4, 1), ("edge", 14, 3), ("base", 4, 3), ("base", 4, 1)],
+)
+def test_patch_rows_of_any_length(name, patch, image_channels):
+    """Rows of 42, 12 and 4 bytes, padded to whole words of 8 and 16."""
+    check(preset(name), patch=patch, image_channels=image_channels, depth=1)
+
+
+def test_rows_of_more_than_256_keys():
+    config = preset("tiny").change(
+        name="long", max_tokens=512, max_keys=512, value_words=512, residual_words=4096,
+        act_words=4096,
+    )  # fmt: skip
+    check(config, depth=1, tokens=290, channels=16, heads=1, patch=4)
+
+
+@pytest.mark.parametrize("name", ["tiny", "edge", "base"])
+def test_pictures_without_the_host(name):
+    """Three in one run: every result right in every order, and faster than one by one."""
+    config = preset(name)
+    graph = random_graph(**SMALL)
+    images = [random_image(graph, seed) for seed in range(3)]
+    expected = [run_reference(graph, image)["logits"] for image in images]
+    program = compile_graph(graph, config, pictures=3)
+    one = compile_graph(graph, config)
+    assert one.cycles < program.cycles < 3 * one.cycles
+    assert program.dram_bytes_least < 3 * one.dram_bytes_least
+    stack = np.stack(images)
+    for dram in (
+        run_program(program, config, stack), *(run_random_order(program, config, stack, s)
+        for s in range(2)),
+    ):  # fmt: skip
+        for want, layout in zip(expected, program.results, strict=True):
+            assert np.array_equal(layout.unpack(dram), want)
+    with pytest.raises(PotvitError, match=r"wants a uint8 picture \(3, "):
+        program.dram(images[0])
+
+
+def test_one_instruction_at_a_time():
+    config = preset("tiny")
+    graph = random_graph(**SMALL)
+    image = random_image(graph, 1)
+    program = compile_graph(graph, config, serial=True)
+    body = program.instructions()[:-1]
+    units = [UNIT_OF[i.op] for i in body]
+    for before, instr in zip(units, body[1:], strict=False):
+        assert instr.waits == {before: 1}
+    dram = run_random_order(program, config, image, 3)
+    assert np.array_equal(program.unpack("logits", dram), run_reference(graph, image)["logits"])
+    assert program.cycles > 1.2 * compile_graph(graph, config).cycles
 
 
 def test_iexp_configuration():

@@ -156,6 +156,17 @@ def test_a_picture_of_the_users_own(tmp_path, monkeypatch, capsys):
     assert "tensors equal" not in output
 
 
+def test_features_name_no_class(reports, capsys):
+    words = "--model timm:vit_tiny_patch16_224 --img-size 64 --features class --config tiny"
+    kwargs = "--model-kwargs depth=1 embed_dim=48 num_heads=3"
+    assert command("run", *f"{words} {kwargs}".split()) == 0
+    (path,) = reports.iterdir()
+    report = json.loads(path.read_text())
+    assert report["bit_exact"]
+    assert report["top5"] == [[]]
+    assert "tensors equal" in capsys.readouterr().out
+
+
 def test_percentages_and_their_order():
     found = percentages(np.array([1000.0, 1000.0, 0.0, 1000.0 + np.log(2)]))
     assert np.allclose(found, [25, 25, 0, 50])

@@ -24,6 +24,10 @@ def check(outcome, graph, pictures):
     names = {t.name for t in graph.stored()}
     full = outcome.of("checkpointed")
     assert len(full) == len(outcome.of("plain")) == pictures
+    for answer in outcome.of("batch"):
+        results = [c for c in answer["compared"] if c["tensor"].startswith(graph.output)]
+        assert len(results) == pictures
+    assert len(outcome.of("batch")) == (pictures > 1)
     for answer in full:
         compared = {c["tensor"]: c["elements"] for c in answer["compared"]}
         assert names <= compared.keys()
@@ -76,6 +80,30 @@ def test_vit_digits(config):
     check_cycle_model(outcome, preset(config))
     cycles = {a["counters"]["cycles"] for a in outcome.of("plain")}
     assert max(cycles) - min(cycles) < 0.01 * max(cycles)
+    batch = outcome.of("batch")[0]["counters"]["cycles"]
+    assert abs(batch - outcome.programs["batch"].cycles) < 0.01 * batch
+    assert batch < 3 * min(cycles)
+
+
+@pytest.mark.parametrize("features", ["all", "class"])
+def test_a_network_without_a_classifier(features):
+    """The final LayerNorm of all tokens, or of the class token, is the result."""
+    arguments = {"depth": 1, "embed_dim": 48, "num_heads": 3}
+    request = ModelRequest(
+        model="timm:vit_tiny_patch16_224", img_size=64, features=features, arguments=arguments
+    )
+    _, _, outcome = run(request, "tiny", images=2)
+    for answer in outcome.of("plain"):
+        compared = {c["tensor"]: c["elements"] for c in answer["compared"]}
+        assert compared["features"] == (17 if features == "all" else 1) * 48
+
+
+def test_one_instruction_at_a_time():
+    net = network("vit_digits", "w8a8", "log2")
+    outcome = simulate(net.graph, pixels(net, 1), preset("tiny"), checkpoints=False, serial=True)
+    assert not outcome.failure
+    plain, serial = (outcome.of(name)[0]["counters"]["cycles"] for name in ("plain", "serial"))
+    assert plain < serial == pytest.approx(outcome.programs["serial"].cycles, rel=0.01)
 
 
 @pytest.mark.parametrize(("bits", "attn"), [("w8a8", "half"), ("w4a8", "log2"), ("w4a8", "half")])
@@ -151,13 +179,13 @@ def test_wrong_expectation_is_caught(monkeypatch):
     assert "blocks.1.attn[3, 5]: got" in outcome.failure
 
 
-@pytest.mark.slow
 def test_a_stream_without_room_on_chip():
-    """Token runs take the residual stream to DRAM and back, under random stalls too."""
+    """Token runs take the residual stream to DRAM and back, under random stalls too.
+
+    Rows of patches have 12 bytes: a word and a half.
+    """
     config = preset("tiny").change(residual_words=120, name="small")
-    graph = random_graph(
-        tokens=17, channels=48, heads=3, depth=1, patch=4, image_channels=4, hidden=96
-    )
+    graph = random_graph(tokens=17, channels=48, heads=3, depth=1, patch=4, hidden=96)
     pictures = [random_image(graph, seed) for seed in (1, 2)]
     outcome = simulate(graph, pictures, config, stalls=True)
     check(outcome, graph, 2)
