@@ -36,17 +36,18 @@ class ActHome:
     def back(self, address: int, first: int, words: int) -> Demand:
         """Bring the tensor's words from ``first`` to ``address``."""
         config = self.steps.config
-        lines = {"rows": words, "runs": 1} if self._packed else {"rows": 1, "runs": words}
+        rows, runs = (words, 1) if self._packed else (1, words)
         body = Gather(
             mem=Mem.ACT,
             addr=address,
             line_addr=1,
             seg_bytes=config.act_bytes,
             segs=config.rows,
-            beats=self.pitch * lines["rows"] // config.axi_bytes,
+            rows=rows,
+            runs=runs,
+            beats=self.pitch * rows // config.axi_bytes,
             pitch=0 if self._packed else self.pitch,
             dram=self.offset + first * self.pitch,
-            **lines,
         )
         before = [self._writers[word] for word in range(first, first + words)]
         user = self.steps.last_user(Space.ACT, address, address + words)
