@@ -10,6 +10,7 @@ from typing import Any
 from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
 from golden.support.locations import BUILD
+from golden.support.report_file import require_folder
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 
 TARGETS = ("generic", "xcup", "ecp5")
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.jobs < 1:
         raise PotvitError(f"--jobs must be at least 1, got {args.jobs}")
     config = chosen_config(args)
+    require_folder(args.out)
     from synth.report import write_report
 
     start = time.monotonic()

@@ -11,7 +11,7 @@ from formal.kit.table import Row, run_all, summary
 from formal.proofs import every_proof
 from golden.support.errors import PotvitError
 from golden.support.locations import BUILD
-from golden.support.report_file import write_json
+from golden.support.report_file import require_writable, write_json
 
 REPORT = BUILD / "formal" / "summary.json"
 
@@ -33,7 +33,9 @@ def chosen(unit: str | None) -> list[Proof]:
 
 def run(args: argparse.Namespace) -> int:
     """Decide, print a line each, write the report; status 1 if one failed."""
-    rows = run_all(chosen(args.unit), _tell)
+    proofs = chosen(args.unit)
+    require_writable(args.out)
+    rows = run_all(proofs, _tell)
     report = summary(rows)
     write_json(args.out, report)
     print(

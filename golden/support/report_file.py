@@ -28,6 +28,23 @@ def require_writable(path: Path) -> None:
         ) from None
 
 
+def require_folder(folder: Path) -> None:
+    """Make ``folder`` and try it before the minutes of work whose files go there.
+
+    Raises:
+        PotvitError: it is a file, or no file can be made in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = "it is a file" if folder.is_file() else error.strerror
+        raise PotvitError(
+            f"folder {folder} cannot be written ({reason}): choose another place with --out"
+        ) from None
+
+
 def write_json(path: Path, report: dict[str, Any]) -> None:
     """Write ``report`` to ``path`` as ``write_text`` does."""
     write_text(path, json.dumps(report, indent=1) + "\n")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from golden.support.command_line import offer_json
 from golden.support.locations import BUILD
+from golden.support.report_file import require_folder
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 
 
@@ -22,8 +23,9 @@ def run(args: argparse.Namespace) -> int:
     config = chosen_config(args)
     from hw.top.verilog import generate, write
 
-    design = generate(config)
     folder = args.out or BUILD / "verilog" / config.name
+    require_folder(folder)
+    design = generate(config)
     args.report = design.description
     for path in write(design, folder):
         print(path)

@@ -11,7 +11,7 @@ from typing import Any
 from golden.commands.model_arguments import add_model_arguments, model_request
 from golden.support.errors import PotvitError
 from golden.support.locations import BUILD
-from golden.support.report_file import write_json
+from golden.support.report_file import require_folder, write_json
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 from hw.config import Config
 from sim.explore.area_model import area_model
@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.confirm < 0 or args.jobs < 1:
         raise PotvitError("--confirm must be at least 0 and --jobs at least 1")
     start = chosen_config(args, START.get(args.model, "base"))
+    require_folder(args.out)
     model = area_model()
     net = network(model_request(args), args.bits, args.attn, data=args.data)
     name = net.model.spec.name

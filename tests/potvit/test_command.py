@@ -176,3 +176,42 @@ def test_one_variable_decides_where_results_go(tmp_path):
         if re.search(r"""Path\(["']build\b""", path.read_text(encoding="utf-8"))
     ]  # fmt: skip
     assert named == []
+
+
+#: What takes minutes in each command that takes --out, and words that the command needs.
+WORK = {
+    "eval": ("golden.commands.eval.load_found", "vit_digits"),
+    "export": ("golden.commands.export.load_found", "vit_digits"),
+    "study": ("golden.commands.study.Study", "--model vit_digits"),
+    "bench": ("golden.commands.bench.load_found", "vit_digits"),
+    "train-digits": ("golden.commands.train_digits.train", ""),
+    "verilog": ("hw.top.verilog.generate", "--config tiny"),
+    "synth": ("synth.run_command._report", "--config tiny"),
+    "prove": ("formal.commands.prove.run_all", ""),
+    "sim": ("sim.commands.run.network", "--model vit_digits"),
+    "explore": ("sim.commands.explore.network", "--model vit_digits"),
+}
+#: Seconds at most.
+SHORT = {"compile", "report"}
+
+
+def test_it_is_known_what_takes_long():
+    def takes_out(name):
+        parser = argparse.ArgumentParser()
+        importlib.import_module(COMMANDS[name][0]).add_arguments(parser)
+        return "--out" in parser._option_string_actions
+
+    assert {name for name in COMMANDS if takes_out(name)} == {*WORK, *SHORT}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_no_work_begins_whose_result_has_no_place(name, tmp_path, monkeypatch, capsys):
+    work, words = WORK[name]
+    monkeypatch.setattr(work, lambda *_, **__: pytest.fail("it was worked"))
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file" / "out"
+    assert run([name, *words.split(), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert str(tmp_path / "file") in error
