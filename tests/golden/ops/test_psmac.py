@@ -27,14 +27,6 @@ def test_8x4_equals_two_multiplications_for_all_operands():
         assert np.array_equal(got, x_lo * lo + x_hi * hi)
 
 
-def test_both_halves_fit_8x5_multipliers():
-    hi, lo = BYTES >> 4, BYTES & 15
-    assert hi.min() >= -16
-    assert hi.max() <= 15
-    assert lo.max() <= 15
-    assert np.array_equal((hi << 4) + lo, BYTES)
-
-
 def test_lanes_are_summed():
     rng = np.random.default_rng(0)
     x_lo, x_hi, w = rng.integers(-128, 128, (3, 50, 8))

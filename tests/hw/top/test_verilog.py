@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from golden.support.errors import PotvitError
 from hw.config import PRESETS, preset
 from hw.formats.memories import memory_bytes
+from hw.formats.statistics import stat_layout
 from hw.host.register_map import registers
 from hw.lib.memory import MODULE
 from hw.top.verilog import generate, write
@@ -91,10 +93,51 @@ def test_every_memory_is_the_named_module():
     assert memory.count(f"module {MODULE}") == 1
     assert not re.search(r"^\s*reg\b.*\[[^\]]*\]\s*\\?[\w$.]+\s*\[", generated, re.MULTILINE)
     made = re.findall(rf"{MODULE} #\(\s*\.DEPTH\(32'd(\d+)\),\s*\.WIDTH\(32'd(\d+)\)", generated)
-    bits = sum(int(depth) * int(width) for depth, width in made)
-    config = preset("tiny")
-    buffers = sum(size for name, size in memory_bytes(config).items() if name != "gelu")
-    assert bits >= 8 * (buffers - config.const_bytes)
+    assert len(made) == generated.count(f"{MODULE} #(")
+
+
+def memory_bits(text):
+    """Bits of the memories of a design by the path of what contains them, below the top."""
+    bits = Counter()
+    parts = re.split(r"^module \\?(\S+) ?\(", text, flags=re.MULTILINE)
+    for name, body in zip(parts[1::2], parts[2::2], strict=True):
+        for depth, width in re.findall(
+            rf"{MODULE} #\(\s*\.DEPTH\(32'd(\d+)\),\s*\.WIDTH\(32'd(\d+)\)", body
+        ):
+            bits[name.partition(".")[2]] += int(depth) * int(width)
+    return bits
+
+
+@pytest.mark.parametrize("name", PRESET_POINTS)
+def test_each_memory_is_as_large_as_the_configuration_says(name):
+    config = preset(name)
+    found = memory_bits(generate(config).verilog)
+
+    def of(path):
+        return sum(bits for where, bits in found.items() if where.startswith(path))
+
+    places = {"act": "core.activation.", "stream": "core.stream.", "residual": "core.residual.",
+              "value": "core.value.", "logit": "core.logit.bank", "out": "core.out.",
+              "distance": "core.attn.distance_store.", "code": "core.attn.code_store.",
+              "gelu": "core.array.drain.gelu."}  # fmt: skip
+    sizes = {memory: 8 * size for memory, size in memory_bytes(config).items()}
+    assert {memory: of(path) for memory, path in places.items()} == {
+        memory: sizes[memory] for memory in places
+    }
+    assert set(sizes) == {*places, "norm", "const"}
+    inside = {
+        # Of 64 bits of a channel, 50 are kept: gamma, beta, two of alpha.
+        "core.norm_parameters.": config.norm_words * config.lanes * (16 + 32 + 2),
+        # The last word of the FIFO is a register.
+        "core.constants.": sizes["const"] - 8 * config.const_bytes,
+        "core.logit.maxima": config.slots * config.rows * 8,
+        # One copy for whoever reads: the drain that adds to them, and LayerNorm.
+        "core.statistics.": 2 * config.max_tokens * stat_layout(config).size,
+    }
+    assert {path: of(path) for path in inside} == inside
+    queues = ("core.fetch.", "core.sequencer.", "counters.")
+    named = (*places.values(), *inside, *queues)
+    assert [where for where in found if not where.startswith(named)] == []
 
 
 def test_two_configurations_in_one_design(tmp_path):
@@ -188,7 +231,9 @@ def test_out_that_is_a_file(tmp_path):
 
 
 def test_presets_are_documented():
+    pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/results.md"))
     assert set(PRESETS) == {"tiny", "edge", "base"}
-    assert Path(WAIVERS).read_text().startswith("`verilator_config")
+    for name in PRESETS:
+        assert f"`{name}`" in pages, f"no page says what {name} does"
     with pytest.raises(PotvitError):
         preset("")

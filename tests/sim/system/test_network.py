@@ -132,9 +132,8 @@ def test_deit_tiny_formats(bits, attn, stalls):
 @pytest.mark.slow
 def test_another_model_on_the_same_build():
     run("deit_tiny", "base")
-    net, _, outcome = run("vit_digits", "base", images=2)
+    *_, outcome = run("vit_digits", "base", images=2)
     assert outcome.build_cached, "one build must serve every model"
-    assert net.graph.meta
 
 
 @pytest.mark.slow
