@@ -1,4 +1,8 @@
-"""Precision-scalable multiply: two 8x5 multipliers make one 8x8 or two 8x4 products."""
+"""Precision-scalable multiply: two multipliers make one 8x8 or two 8x4 products.
+
+Each multiplies a signed byte by a nibble that is signed or not. The hardware's multiply 8 by 4 bits
+without signs, on offset operands (`hw.array.mac.pe`).
+"""
 
 from __future__ import annotations
 
