@@ -102,8 +102,8 @@ unexport $(VARIABLES) $(filter PYTHON% PYTEST_% MYPY% RUFF_%,$(filter-out \
 	PYTHONHASHSEED PYTHONUNBUFFERED,$(.VARIABLES))) MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor lint format test test-all coverage eval bench export verilog package sim report explore search classify \
-	synth formal train-digits record readme clean
+.PHONY: help setup doctor lint format test test-all coverage eval bench export verilog package \
+	sim report explore search classify synth formal train-digits record readme clean
 
 help: ## list the targets and their variables
 	@awk ' \
