@@ -5,8 +5,9 @@ from typing import Any
 from amaranth.hdl import Cat, Signal
 
 from formal.kit.proof import Bench, Mutant, Proof
+from hw.host.ports import SEQUENCER
 from hw.host.register_map import Error
-from hw.host.run_control import SEQUENCER, Control
+from hw.host.run_control import Control
 
 
 class RunControlProof(Proof):
@@ -20,8 +21,8 @@ class RunControlProof(Proof):
         Mutant(old="with m.If(self.start):\n            m.d.sync += wanted.eq(1)",
                new="with m.If(self.start & ~self.busy):\n            m.d.sync += wanted.eq(1)"),
         Mutant(old="self.begin.eq(refused == Error.NONE)", new="self.begin.eq(1)"),
-        Mutant(old="m.d.sync += [last.eq(present), present.eq(0)]",
-               new="m.d.sync += [last.eq(present)]"),
+        Mutant(old="m.d.sync += [self.last_report.eq(self.report), self.report.eq(0)]",
+               new="m.d.sync += [self.last_report.eq(self.report)]"),
         Mutant(old="self.stuck.eq(~self.quiet)", new="self.stuck.eq(self.quiet)"),
     )  # fmt: skip
 
@@ -58,10 +59,10 @@ class RunControlProof(Proof):
         bench.promise("stopped_in_reset", ~unit.core_reset | unit.stop)
         bench.promise("reset_when_quiet", ~(unit.core_reset & ~unit.stuck) | begun | unit.error)
         bench.promise("fault_ends_the_run", ~faulty | (unit.stop & unit.error & ~unit.done))
-        bench.promise("error_has_a_code", unit.error == (unit.code != Error.NONE))
+        bench.promise("error_has_a_code", unit.error == (unit.report.code != Error.NONE))
         bench.promise("done_or_error", ~(unit.done & unit.error))
         bench.promise("clean_while_running", ~unit.running | ~(unit.done | unit.error | unit.stuck))
-        bench.promise("known_unit", unit.unit <= SEQUENCER)
+        bench.promise("known_unit", unit.report.unit <= SEQUENCER)
         quiet = Signal()
         m.d.sync += quiet.eq(unit.quiet & unit.stop)
         refused, taken = Signal(), Signal()
@@ -72,9 +73,9 @@ class RunControlProof(Proof):
         bench.promise("stuck_is_not_quiet", ~(unit.core_reset & unit.stuck & quiet))
         bench.promise("waits_for_quiet", ~unit.core_reset | quiet | unit.stuck)
         bench.cover("done", unit.done_event)
-        bench.cover("fault", unit.error_event & (unit.code == Error.AXI_READ))
-        bench.cover("refused", unit.error_event & (unit.code == Error.ILLEGAL_WINDOW))
-        bench.cover("two_runs", unit.running & (unit.last_code == Error.ABORTED))
+        bench.cover("fault", unit.error_event & (unit.report.code == Error.AXI_READ))
+        bench.cover("refused", unit.error_event & (unit.report.code == Error.ILLEGAL_WINDOW))
+        bench.cover("two_runs", unit.running & (unit.last_report.code == Error.ABORTED))
         return bench
 
 
@@ -110,8 +111,8 @@ class WatchdogProof(Proof):
         with m.If(unit.take):
             m.d.sync += elapsed.eq(0)
         m.d.sync += [late.eq(unit.running & past), fine.eq(unit.running & ~past)]
-        bench.promise("late_is_told", ~late | (unit.stop & (unit.code == Error.WATCHDOG)))
+        bench.promise("late_is_told", ~late | (unit.stop & (unit.report.code == Error.WATCHDOG)))
         bench.promise("never_early", ~fine | unit.running)
         bench.cover("lowered", unit.running & (unit.watchdog == 2) & (elapsed == 5))
-        bench.cover("told", unit.error_event & (unit.code == Error.WATCHDOG))
+        bench.cover("told", unit.error_event & (unit.report.code == Error.WATCHDOG))
         return bench

@@ -3,12 +3,11 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.bus.axi import AxiRead
-from hw.bus.burst import LIMIT_BITS
-from hw.bus.widths import ADDR_BITS
+from hw.bus.dma_port import MasterPort
 from hw.config import Config
 from hw.dma.load_writer import (
     CONST,
@@ -23,17 +22,18 @@ from hw.dma.load_writer import (
 )
 from hw.dma.read_issuer import ReadIssuer
 from hw.dma.token_walk import run_legal
-from hw.isa.instruction import PAYLOAD_BITS, Mem, Op
+from hw.isa.instruction import Mem, Op
 from hw.isa.layouts import payload_layout
 from hw.isa.limits import LOAD_AHEAD
 from hw.lib.register_queue import RegisterQueue
+from hw.lib.unit_port import UnitPort, either_layout
 
 STALLS = data.StructLayout({"no_instr": 1, "bus": 1, "const_room": 1, "write": 1})
 
 
 def load_instr_layout() -> data.StructLayout:
     """``payload`` is that of GATHER if ``gather``, else that of LOAD."""
-    return data.StructLayout({"gather": 1, "payload": PAYLOAD_BITS})
+    return either_layout("gather")
 
 
 class LoadUnit(wiring.Component):
@@ -45,32 +45,20 @@ class LoadUnit(wiring.Component):
 
     Members
     -------
-    base, limit : first byte and size in bytes of the DRAM window.
+    `UnitPort`, `MasterPort` and ``axi``.
     const_room : free rows in the constant FIFO, a push counted the cycle after.
     done : pulses the cycle after an instruction's last write transfer.
-    fault : illegal destination, address, alignment or length; ``window_fault``: beyond the window;
-        ``bus_fault``: AXI error response. All sticky until reset; the unit then acts as stopped.
-    stop : start nothing more and drop data, from the next cycle on; ``quiet`` : stopped and
-        nothing outstanding.
-    beat : a beat arrives.
+    fault : illegal destination, address, alignment or length. Like ``window_fault`` and
+        ``bus_fault`` it stays until reset; the unit then acts as stopped.
+    stop : start nothing more and drop data, from the next cycle on.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__(
             {
-                "instr": In(stream.Signature(load_instr_layout())),
-                "done": Out(1),
-                "busy": Out(1),
-                "fault": Out(1),
-                "window_fault": Out(1),
-                "bus_fault": Out(1),
-                "stall": Out(STALLS),
-                "stop": In(1),
-                "quiet": Out(1),
-                "beat": Out(1),
-                "base": In(ADDR_BITS),
-                "limit": In(LIMIT_BITS),
+                **UnitPort(load_instr_layout(), STALLS).members,
+                **MasterPort().members,
                 "axi": Out(AxiRead(config.axi_bytes)),
                 "const_room": In(range(config.const_rows + 1)),
                 **write_members(config),
@@ -92,8 +80,8 @@ class LoadUnit(wiring.Component):
         halted, illegal, broken = Signal(), Signal(), Signal()
         legal, unit = self._decode(m)
         instr = self.instr.p
-        load = data.View(payload_layout(Op.LOAD), instr.payload)
-        run = data.View(payload_layout(Op.GATHER), instr.payload)
+        load = data.View(payload_layout(Op.LOAD), instr.as_value())
+        run = data.View(payload_layout(Op.GATHER), instr.as_value())
         ranges = issuer.i.p.ranges
         take = self.instr.valid & self.instr.ready
         m.d.comb += [
@@ -117,7 +105,6 @@ class LoadUnit(wiring.Component):
             self.done.eq(writer.done),
             self.busy.eq(writer.active | jobs.o.valid | ~issuer.idle | issuer.pending),
             self.quiet.eq(halted & ~issuer.pending),
-            self.beat.eq(axi.r.valid & axi.r.ready),
             self.window_fault.eq(issuer.outside),
             self.fault.eq(illegal | issuer.misaligned),
             self.bus_fault.eq(broken),
@@ -137,8 +124,8 @@ class LoadUnit(wiring.Component):
     def _decode(self, m: Module) -> tuple[Signal, Signal]:
         """Legality and destination of the instruction offered."""
         config, instr = self.config, self.instr.p
-        load = data.View(payload_layout(Op.LOAD), instr.payload)
-        run = data.View(payload_layout(Op.GATHER), instr.payload)
+        load = data.View(payload_layout(Op.LOAD), instr.as_value())
+        run = data.View(payload_layout(Op.GATHER), instr.as_value())
         legal, unit = Signal(), Signal(range(5))
         words = {STREAM: config.stream_words, NORM: config.norm_words, GELU: 256, CONST: 2 << 16}
         with m.If(instr.gather):

@@ -3,26 +3,27 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
 from hw.bus.axi import RESP_OKAY, AxiWrite
-from hw.bus.burst import LIMIT_BITS, BurstSplitter
+from hw.bus.burst import BurstSplitter
+from hw.bus.dma_port import MasterPort
 from hw.bus.ranges import RangeWalk
-from hw.bus.widths import ADDR_BITS
 from hw.config import Config
 from hw.dma.store_reader import SOURCES, StoreReader, beats_per_word, read_members
 from hw.dma.token_walk import run_legal
-from hw.isa.instruction import PAYLOAD_BITS, Mem, Op
+from hw.isa.instruction import Mem, Op
 from hw.isa.layouts import payload_layout
 from hw.lib.register_queue import RegisterQueue
+from hw.lib.unit_port import UnitPort, either_layout
 
 STALLS = data.StructLayout({"no_instr": 1, "read": 1, "bus": 1})
 
 
 def store_instr_layout() -> data.StructLayout:
     """``payload`` is that of SCATTER if ``scatter``, else that of STORE."""
-    return data.StructLayout({"scatter": 1, "payload": PAYLOAD_BITS})
+    return either_layout("scatter")
 
 
 class StoreUnit(wiring.Component):
@@ -35,31 +36,19 @@ class StoreUnit(wiring.Component):
 
     Members
     -------
-    base, limit : first byte and size in bytes of the DRAM window.
+    `UnitPort`, `MasterPort` and ``axi``.
     done : pulses the cycle after the response to an instruction's last burst.
-    fault : illegal source, address, alignment or length; ``window_fault`` : beyond the window;
-        ``bus_fault`` : AXI error response. All sticky until reset; the unit then acts as stopped.
-    stop : start no burst, fill those under way with beats that write nothing (no strobes);
-        ``quiet`` : stopped and every response in.
-    beat : a beat leaves.
+    fault : illegal source, address, alignment or length. Like ``window_fault`` and
+        ``bus_fault`` it stays until reset; the unit then acts as stopped.
+    stop : start no burst, fill those under way with beats that write nothing (no strobes).
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__(
             {
-                "instr": In(stream.Signature(store_instr_layout())),
-                "done": Out(1),
-                "busy": Out(1),
-                "fault": Out(1),
-                "window_fault": Out(1),
-                "bus_fault": Out(1),
-                "stall": Out(STALLS),
-                "stop": In(1),
-                "quiet": Out(1),
-                "beat": Out(1),
-                "base": In(ADDR_BITS),
-                "limit": In(LIMIT_BITS),
+                **UnitPort(store_instr_layout(), STALLS).members,
+                **MasterPort().members,
                 "axi": Out(AxiWrite(config.axi_bytes)),
                 **read_members(config),
             }
@@ -68,8 +57,8 @@ class StoreUnit(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config, instr = self.config, self.instr.p
-        store = data.View(payload_layout(Op.STORE), instr.payload)
-        run = data.View(payload_layout(Op.SCATTER), instr.payload)
+        store = data.View(payload_layout(Op.STORE), instr.as_value())
+        run = data.View(payload_layout(Op.SCATTER), instr.as_value())
         beats_bits = len(store.words) + max(beats_per_word(config).values()).bit_length()
         m.submodules.ranges = ranges = RangeWalk(beats_bits, config.axi_bytes)
         m.submodules.splitter = splitter = BurstSplitter(config, beats_bits)
@@ -184,7 +173,6 @@ class StoreUnit(wiring.Component):
             load.eq(free & lengths.o.valid & (reader.o.valid | halted)),
             last.eq(index == lengths.o.p),
             lengths.o.ready.eq(load & last),
-            self.beat.eq(axi.w.valid & axi.w.ready),
         ]
         with m.If(free):
             m.d.sync += axi.w.valid.eq(load)

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
 
+from hw.host.ports import TOTAL_BITS, CountPort
 from hw.lib.memory import Memory
-
-TOTAL_BITS = 64
 
 
 class Counters(wiring.Component):
@@ -19,29 +18,25 @@ class Counters(wiring.Component):
     A register and an adder of 64 bits per event would cost more than a LayerNorm unit, so every
     event counts in a short register that a sweep adds to the event's word of a memory and zeroes,
     in the order of ``names``, every ``4 * len(names)`` cycles. A total read is the word plus
-    the short register, both as they were two cycles before ``valid``. Choosing a short register
-    and adding it are cycles of their own: together they would be the design's longest path.
+    the short register, both as they were two cycles before ``count_valid``. Choosing a short
+    register and adding it are cycles of their own: together they would be the design's longest
+    path.
 
     Members
     -------
     clear : all totals to zero (``inc`` of the same cycle is not counted).
-    inc[i] : increment of ``names[i]`` in this cycle.
-    index, read : ask for a total (``read`` for one cycle); ``valid`` pulses with it in ``total``,
-        3 to 6 cycles later.
+    inc : increments of this cycle, a field per name.
+    `CountPort` : a total is there 3 to 6 cycles after it was asked for.
     """
 
     def __init__(self, widths: Mapping[str, int]) -> None:
         self.names = tuple(widths)
         self.widths = tuple(widths.values())
-        index = range(len(self.names))
         super().__init__(
             {
                 "clear": In(1),
-                **{f"inc_{i}": In(width) for i, width in enumerate(self.widths)},
-                "index": In(index),
-                "read": In(1),
-                "valid": Out(1),
-                "total": Out(TOTAL_BITS),
+                "inc": In(data.StructLayout(dict(widths))),
+                **CountPort(range(len(self.names))).flip().members,
             }
         )
 
@@ -63,12 +58,12 @@ class Counters(wiring.Component):
         longest = max(self.widths) + ceil_log2(4 * count)
         short, written = Signal(longest, reset_less=True), Signal()
         with m.Switch(chosen):
-            for i, width in enumerate(self.widths):
+            for i, (name, width) in enumerate(zip(self.names, self.widths, strict=True)):
                 # 4 * count increments between two sweeps fit.
-                part = Signal(width + ceil_log2(4 * count), name=f"short_{self.names[i]}")
+                part = Signal(width + ceil_log2(4 * count), name=f"short_{name}")
                 base = Signal(part.shape())
                 m.d.comb += base.eq(Mux((phase == 0) & (at == i), 0, part))
-                m.d.sync += part.eq(Mux(self.clear, 0, base + getattr(self, f"inc_{i}")))
+                m.d.sync += part.eq(Mux(self.clear, 0, base + self.inc[name]))
                 with m.Case(i):
                     m.d.sync += short.eq(part)
 
@@ -78,8 +73,8 @@ class Counters(wiring.Component):
             total.eq(Mux(written, mem.rd_data, 0) + short),
         ]
         m.d.comb += [
-            self.total.eq(total),
-            self.valid.eq(taking & (phase == 1)),
+            self.count_total.eq(total),
+            self.count_valid.eq(taking & (phase == 1)),
             mem.rd_en.eq((phase == 0) | (phase == 3)),
             mem.rd_addr.eq(chosen),
             mem.wr_en.eq(phase == 2),
@@ -90,10 +85,10 @@ class Counters(wiring.Component):
             m.d.sync += [at.eq(Mux(last, 0, at + 1)), swept.eq(swept | last)]
         with m.If(phase == 3):
             m.d.sync += taking.eq(wanted)
-        with m.If(self.valid):
+        with m.If(self.count_valid):
             m.d.sync += [wanted.eq(0), taking.eq(0)]
         with m.If(self.clear):  # a read under way begins again
             m.d.sync += [at.eq(0), swept.eq(0), phase.eq(0), taking.eq(0)]
-        with m.If(self.read):
-            m.d.sync += [index.eq(self.index), wanted.eq(1)]
+        with m.If(self.count_read):
+            m.d.sync += [index.eq(self.count_index), wanted.eq(1)]
         return m

@@ -8,9 +8,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.bus.axi import RESP_OKAY, RESP_SLVERR, AxiLite
-from hw.bus.widths import ADDR_BITS
 from hw.config import Config
-from hw.host.counters import TOTAL_BITS
+from hw.host.ports import CommandPort, CountPort, PlacePort, ProgramPort, StatusPort
 from hw.host.register_map import COUNTERS, Register, registers
 
 
@@ -27,12 +26,10 @@ class Registers(wiring.Component):
     Members
     -------
     bus : AXI4-Lite slave. ``irq`` is level high while an enabled interrupt is pending.
-    start, abort : pulses of CONTROL.
-    window_base, window_size, program_offset, program_count, watchdog : as written.
-    busy, done, error, stuck, code, unit, tag : read back in STATUS and ERROR; last_* likewise in
-        LAST_ERROR.
-    done_event, error_event : pulses that set IRQ_STATUS.
-    count_index, count_read, count_valid, count_total : to `Counters`.
+    `CommandPort` : pulses of CONTROL, and WATCHDOG as written.
+    `PlacePort`, `ProgramPort` : window and program, as written.
+    `StatusPort` : read back in STATUS, ERROR and LAST_ERROR; its events set IRQ_STATUS.
+    `CountPort` : to `Counters`.
     """
 
     def __init__(self, config: Config, counters: Sequence[str]) -> None:
@@ -43,22 +40,11 @@ class Registers(wiring.Component):
             {
                 "bus": In(AxiLite()),
                 "irq": Out(1),
-                "start": Out(1),
-                "abort": Out(1),
-                "window_base": Out(ADDR_BITS),
-                "window_size": Out(32),
-                "program_offset": Out(32),
-                "program_count": Out(32),
-                "watchdog": Out(32),
-                **dict.fromkeys(("busy", "done", "error", "stuck"), In(1)),
-                **dict.fromkeys(("code", "unit", "tag"), In(8)),
-                **dict.fromkeys(("last_code", "last_unit", "last_tag"), In(8)),
-                "done_event": In(1),
-                "error_event": In(1),
-                "count_index": Out(range(len(self.counters))),
-                "count_read": Out(1),
-                "count_valid": In(1),
-                "count_total": In(TOTAL_BITS),
+                **CommandPort().members,
+                **PlacePort().members,
+                **ProgramPort().members,
+                **StatusPort().flip().members,
+                **CountPort(range(len(self.counters))).members,
             }
         )
 
@@ -124,9 +110,9 @@ class Registers(wiring.Component):
         live: dict[str, Any] = held | {
             "CONTROL": 0,
             "STATUS": Cat(self.busy, self.done, self.error, self.stuck),
-            "ERROR": Cat(self.code, self.unit, self.tag),
+            "ERROR": self.report.as_value(),
             "IRQ_STATUS": pending,
-            "LAST_ERROR": Cat(self.last_code, self.last_unit, self.last_tag),
+            "LAST_ERROR": self.last_report.as_value(),
         }
         word = ar.p.addr[2:]
         first = COUNTERS >> 2

@@ -4,16 +4,13 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
+from hw.host.ports import SEQUENCER, CommandPort, RunPort, StatusPort, VerdictPort
 from hw.host.register_map import Error
-from hw.isa.instruction import Unit
 
 #: Cycles that an ended run may take to drain the bus before it is called stuck.
 DRAIN_CYCLES = 1 << 16
-
-#: Unit number in the ERROR register of what is no unit's fault.
-SEQUENCER = len(Unit)
 
 
 class Control(wiring.Component):
@@ -28,44 +25,26 @@ class Control(wiring.Component):
 
     Members
     -------
-    start, abort : pulses. watchdog : limit in cycles, 0 for none; may change during a run.
-    illegal_window, illegal_program : verdicts in the cycle after ``take``.
-    finished : the program is complete.
-    faults[e] : for each `Error` e, one bit per unit and one for the sequencer.
-    tag[u] : of each unit's oldest instruction and of the sequencer's.
-    take : pulse; a run is about to begin, counters to zero. begin : pulse; fetch from here on.
-    running : cycles of the run.
-    code, unit, error_tag : first error of the run; last_* : of the run before it.
+    `CommandPort`, `StatusPort` : with the registers. `VerdictPort` : with the window.
+    `RunPort` : with the core; counters go to zero with ``take``.
+    running : cycles of the run. core_reset : clear the core.
     """
 
     def __init__(self) -> None:
-        sources = SEQUENCER + 1
-        names = ("code", "unit", "error_tag")
         super().__init__(
             {
-                "start": In(1),
-                "abort": In(1),
-                "watchdog": In(32),
-                "illegal_window": In(1),
-                "illegal_program": In(1),
-                "finished": In(1),
-                "faults": In(sources).array(len(Error)),
-                "tag": In(8).array(sources),
-                "quiet": In(1),
-                "take": Out(1),
-                "begin": Out(1),
+                **CommandPort().flip().members,
+                **VerdictPort().flip().members,
+                **RunPort().members,
+                **StatusPort().members,
                 "running": Out(1),
-                "stop": Out(1),
                 "core_reset": Out(1),
-                **dict.fromkeys(("busy", "done", "error", "stuck"), Out(1)),
-                **{prefix + name: Out(8) for prefix in ("", "last_") for name in names},
-                "done_event": Out(1),
-                "error_event": Out(1),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
+        report = self.report
         wanted, aborting = Signal(), Signal()
         cycle = Signal(33)  # number of the present one; stays at 2**32
         failed, code, unit = Signal(), Signal(8), Signal(8)
@@ -98,17 +77,18 @@ class Control(wiring.Component):
                 m.d.comb += self.begin.eq(refused == Error.NONE)
                 m.next = "RUN"
                 with m.If(~self.begin):
-                    m.d.sync += [self.error.eq(1), self.code.eq(refused), self.unit.eq(SEQUENCER)]
+                    m.d.sync += [self.error.eq(1), report.code.eq(refused)]
+                    m.d.sync += report.unit.eq(SEQUENCER)
                     m.next = "STOP"
             with m.State("RUN"):
                 m.d.comb += self.running.eq(1)
                 m.d.sync += cycle.eq(cycle + ~cycle[-1])
                 with m.If(failed):
-                    m.d.sync += [self.error.eq(1), self.code.eq(code), self.unit.eq(unit)]
+                    m.d.sync += [self.error.eq(1), report.code.eq(code), report.unit.eq(unit)]
                     with m.Switch(unit):
                         for u, tag in enumerate(self.tag):
                             with m.Case(u):
-                                m.d.sync += self.error_tag.eq(tag)
+                                m.d.sync += report.tag.eq(tag)
                     m.next = "STOP"
                 with m.Elif(self.finished):
                     m.d.sync += self.done.eq(1)
@@ -134,9 +114,7 @@ class Control(wiring.Component):
         """A run is about to begin: its status is clear, and the error of the last one is kept."""
         m.d.comb += self.take.eq(1)
         m.d.sync += [self.done.eq(0), self.error.eq(0), self.stuck.eq(0)]
-        for name in ("code", "unit", "error_tag"):
-            present, last = getattr(self, name), getattr(self, f"last_{name}")
-            m.d.sync += [last.eq(present), present.eq(0)]
+        m.d.sync += [self.last_report.eq(self.report), self.report.eq(0)]
 
     def _first_fault(
         self, m: Module, failed: Signal, code: Signal, unit: Signal, cycle: Signal,

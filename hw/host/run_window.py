@@ -4,11 +4,11 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-from hw.bus.burst import LIMIT_BITS
+from hw.bus.dma_port import WindowPort
 from hw.bus.widths import ADDR_BITS
 from hw.config import Config
+from hw.host.ports import PlacePort, VerdictPort
 
 
 class RunWindow(wiring.Component):
@@ -19,9 +19,8 @@ class RunWindow(wiring.Component):
 
     Members
     -------
-    take : pulse; keep what the registers hold.
-    window_base, window_size, program_offset : as written.
-    base, limit : first byte and size in bytes of the window of the run.
+    `PlacePort` : what the registers hold; kept at ``take``.
+    `WindowPort` : the window of the run.
     illegal_window : the base is no multiple of the bus width, or the window ends beyond the
         address space (base + size > 2**40, or of the bus if that is narrower; a sum that wraps
         would let a burst start at address 0).
@@ -32,14 +31,9 @@ class RunWindow(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "take": In(1),
-                "window_base": In(ADDR_BITS),
-                "window_size": In(LIMIT_BITS),
-                "program_offset": In(32),
-                "base": Out(ADDR_BITS),
-                "limit": Out(LIMIT_BITS),
-                "illegal_window": Out(1),
-                "illegal_program": Out(1),
+                **PlacePort().flip().members,
+                **VerdictPort().members,
+                **WindowPort().members,
             }
         )
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import C, Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,6 +17,7 @@ from hw.isa.instruction import (
     Unit,
 )
 from hw.isa.layouts import header_layout
+from hw.lib.unit_port import IssuePort
 from hw.sequencer.issue_queue import IssueQueue
 from hw.sequencer.semaphores import UNITS, Semaphores
 
@@ -27,7 +28,7 @@ def used_bits(op: Op) -> int:
 
 
 def ops_of(unit: Unit) -> list[Op]:
-    """The opcodes of a unit; where there are two, a bit below the payload tells the second."""
+    """The opcodes of a unit; where there are two, a bit behind the payload tells the second."""
     return [op for op, user in UNIT_OF.items() if user is unit]
 
 
@@ -35,6 +36,13 @@ def queue_bits(unit: Unit) -> int:
     """Payload bits in the queue of a unit, with the bit that tells its opcodes apart."""
     ops = ops_of(unit)
     return max(used_bits(op) for op in ops) + len(ops) - 1
+
+
+def _offered(queued: Value, unit: Unit) -> Value:
+    """What a unit is offered of the bits in its queue: the bit that tells its opcodes is last."""
+    if len(ops_of(unit)) == 1:
+        return queued
+    return Cat(queued[:-1], C(0, PAYLOAD_BITS - len(queued)), queued[-1])
 
 
 class Sequencer(wiring.Component):
@@ -46,9 +54,7 @@ class Sequencer(wiring.Component):
     Members
     -------
     i : instructions. ``ended``: no more will come (a program without END is illegal).
-    o[u] : payloads for unit u, `PAYLOAD_BITS` wide (LOAD, STORE: one bit
-        ``gather``, ``scatter`` below it).
-    done[u], unit_busy[u] : from unit u.
+    issue[u] : to unit u; payloads of `PAYLOAD_BITS` (LOAD, STORE: see `either_layout`).
     dispatched : pulse per instruction. finished : END reached and every unit idle.
     illegal : level, from the cycle after an illegal instruction until reset, its tag in
         ``illegal_tag``; also while ``ended`` and no instruction is left.
@@ -60,17 +66,11 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.o_bits = {u: PAYLOAD_BITS + len(ops_of(u)) - 1 for u in Unit}
         super().__init__(
             {
                 "i": In(stream.Signature(8 * INSTR_BYTES)),
                 "ended": In(1),
-                **{
-                    f"o_{u.name.lower()}": Out(stream.Signature(bits))
-                    for u, bits in self.o_bits.items()
-                },
-                "done": In(UNITS),
-                "unit_busy": In(UNITS),
+                "issue": Out(IssuePort(PAYLOAD_BITS)).array(UNITS),
                 "dispatched": Out(1),
                 "finished": Out(1),
                 "illegal": Out(1),
@@ -91,12 +91,12 @@ class Sequencer(wiring.Component):
         for u in Unit:
             queues[u] = queue = IssueQueue(queue_bits(u), self.config.queue_depth)
             m.submodules[f"{u.name.lower()}_queue"] = queue
-            out = getattr(self, f"o_{u.name.lower()}")
+            port = self.issue[u]
             m.d.comb += [
-                out.p.eq(queue.o.p),
-                out.valid.eq(queue.o.valid),
-                queue.o.ready.eq(out.ready),
-                queue.done.eq(self.done[u]),
+                port.instr.p.eq(_offered(queue.o.p, u)),
+                port.instr.valid.eq(queue.o.valid),
+                queue.o.ready.eq(port.instr.ready),
+                queue.done.eq(port.done),
                 semaphores.signal[u].eq(queue.signal),
                 semaphores.wait[u].eq(queue.wait),
                 queue.fits.eq(semaphores.fits[u]),
@@ -107,7 +107,8 @@ class Sequencer(wiring.Component):
                 self.start[u].eq(queue.o.valid & queue.o.ready),
                 self.start_tag[u].eq(queue.o_tag),
             ]
-        idle = Cat(queue.idle for queue in queues.values()).all() & ~self.unit_busy.any()
+        idle = Cat(queue.idle for queue in queues.values()).all()
+        idle &= ~Cat(port.busy for port in self.issue).any()
         m.d.comb += self.overflow.eq(semaphores.overflow)
         self._dispatch(m, queues, idle)
         return m
@@ -146,10 +147,10 @@ class Sequencer(wiring.Component):
                         continue
                     unit = UNIT_OF[op]
                     queue = queues[unit]
-                    several = len(ops_of(unit)) > 1
-                    body = Cat(op is ops_of(unit)[-1], payload) if several else payload
+                    several = len(ops_of(unit)) - 1
+                    used = payload[: queue_bits(unit) - several]
                     m.d.comb += [
-                        queue.i.p.payload.eq(body),
+                        queue.i.p.payload.eq(Cat(used, C(op is ops_of(unit)[-1], several))),
                         queue.i.valid.eq(self.i.valid & ~found & ~wrong),
                         self.i.ready.eq(queue.i.ready & ~found),
                     ]

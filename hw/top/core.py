@@ -1,11 +1,10 @@
 """Units, buffers, sequencer and bus of the accelerator: what the soft reset clears."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
 from hw.array.unit import ArrayUnit
 from hw.attention.unit import AttentionUnit
@@ -16,15 +15,20 @@ from hw.buffers.small import ConstantQueue, NormBuffer, OutBuffer
 from hw.buffers.stream import StreamBuffer
 from hw.buffers.value import ValueBuffer
 from hw.bus.axi import AxiRead, AxiWrite
+from hw.bus.dma_port import WindowPort
 from hw.bus.read_arbiter import ReadArbiter
 from hw.config import Config
 from hw.dma.load_unit import LoadUnit
 from hw.dma.store_unit import StoreUnit
+from hw.host.ports import SEQUENCER, ProgramPort, RunPort
 from hw.host.register_map import Error
 from hw.isa.instruction import Unit
+from hw.lib.facet import Facet
+from hw.lib.unit_port import IssuePort
 from hw.norm.unit import NormUnit
 from hw.sequencer.fetch import Fetch
 from hw.sequencer.sequencer import Sequencer
+from hw.top.events import event_layout
 
 
 class Core(wiring.Component):
@@ -32,12 +36,11 @@ class Core(wiring.Component):
 
     Members
     -------
-    read, write : AXI4 masters. take, begin, stop, quiet : see `Control`.
-    base, limit : window, constant during a run. offset, count : program, as of ``take``.
-    faults[e] : per `Error`, a bit per unit and one for the sequencer. tag : per unit, sequencer.
-    finished : the program is complete.
+    read, write : AXI4 masters.
+    `RunPort` : with run control. `WindowPort`, `ProgramPort` : what to run, and where; the program
+        as of ``take``.
     start, done : a bit per unit that accepts, finishes an instruction. start_tag : its tag.
-    event_<name> : increments of the counters; ``events`` maps name to width.
+    events : increments of the counters (`event_layout`).
     """
 
     def __init__(self, config: Config) -> None:
@@ -49,48 +52,24 @@ class Core(wiring.Component):
             Unit.ATTN: AttentionUnit(config),
             Unit.STORE: StoreUnit(config),
         }
-        self.events = self._events()
-        sources = len(Unit) + 1
-        load = self.units[Unit.LOAD]
+        events = event_layout(
+            config,
+            len(self.units[Unit.ARRAY].macs),
+            {u: unit.stall.shape() for u, unit in self.units.items()},
+        )
         super().__init__(
             {
                 "read": Out(AxiRead(config.axi_bytes)),
                 "write": Out(AxiWrite(config.axi_bytes)),
-                "take": In(1),
-                "begin": In(1),
-                "stop": In(1),
-                "quiet": Out(1),
-                "base": In(len(load.base)),
-                "limit": In(len(load.limit)),
-                "offset": In(32),
-                "count": In(32),
-                "faults": Out(sources).array(len(Error)),
-                "tag": Out(8).array(sources),
-                "finished": Out(1),
+                **RunPort().flip().members,
+                **WindowPort().flip().members,
+                **ProgramPort().flip().members,
                 "start": Out(len(Unit)),
                 "done": Out(len(Unit)),
                 "start_tag": Out(8).array(len(Unit)),
-                **{f"event_{name}": Out(width) for name, width in self.events.items()},
+                "events": Out(events),
             }
         )
-
-    def _events(self) -> dict[str, int]:
-        events = {
-            "macs": len(self.units[Unit.ARRAY].macs),
-            "instructions": 1,
-            "read_bytes": self.config.axi_bytes.bit_length(),
-            "write_bytes": self.config.axi_bytes.bit_length(),
-        }
-        for u, unit in self.units.items():
-            name = u.name.lower()
-            events[f"{name}_busy"] = 1
-            for cause in unit.stall.shape().members:
-                events[f"{name}_stall_{cause}"] = 1
-            for p in Unit:
-                if p is not u:
-                    events[f"{name}_wait_{p.name.lower()}"] = 1
-            events[f"{name}_starved"] = 1
-        return events
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -99,6 +78,8 @@ class Core(wiring.Component):
         self._connect_buffers(m)
         self._connect_bus(m)
         self._connect_sequencer(m)
+        self._report_faults(m)
+        self._count_events(m)
         return m
 
     def _connect_buffers(self, m: Module) -> None:
@@ -172,78 +153,68 @@ class Core(wiring.Component):
         connect(m, load.axi, arbiter.load)
         connect(m, arbiter.bus, flipped(self.read))
         connect(m, store.axi, flipped(self.write))
-        for unit in (load, store, fetch):
-            m.d.comb += [
-                unit.stop.eq(self.stop),
-                unit.base.eq(self.base),
-                unit.limit.eq(self.limit),
-            ]
+        masters, window = (load, store, fetch), WindowPort().flip()
+        connect(m, flipped(Facet(self, window)), *(Facet(unit, window) for unit in masters))
         m.d.comb += [
+            *(unit.stop.eq(self.stop) for unit in masters),
             fetch.prepare.eq(self.take),
             fetch.start.eq(self.begin),
-            fetch.offset.eq(self.offset),
-            fetch.count.eq(self.count),
-            self.quiet.eq(load.quiet & store.quiet & fetch.quiet),
+            fetch.offset.eq(self.program_offset),
+            fetch.count.eq(self.program_count),
+            self.quiet.eq(Cat(unit.quiet for unit in masters).all()),
         ]
 
     def _connect_sequencer(self, m: Module) -> None:
         fetch = self.fetch
-        m.submodules.sequencer = sequencer = Sequencer(self.config)
+        m.submodules.sequencer = self.sequencer = sequencer = Sequencer(self.config)
         connect(m, fetch.o, sequencer.i)
+        for u, unit in self.units.items():
+            port = IssuePort(unit.instr.payload.shape())
+            connect(m, sequencer.issue[u], Facet(unit, port.flip()))
         m.d.comb += [
             sequencer.ended.eq(fetch.ended),
             self.finished.eq(sequencer.finished),
-            sequencer.unit_busy.eq(Cat(unit.busy for unit in self.units.values())),
-            sequencer.done.eq(self.done),
             self.done.eq(Cat(unit.done for unit in self.units.values())),
             self.start.eq(sequencer.start),
             *(self.start_tag[u].eq(sequencer.start_tag[u]) for u in Unit),
             *(self.tag[u].eq(sequencer.tag[u]) for u in Unit),
-            self.tag[len(Unit)].eq(sequencer.illegal_tag),
-            self.event_macs.eq(self.units[Unit.ARRAY].macs),
-            self.event_instructions.eq(sequencer.dispatched),
-            self.event_read_bytes[-1].eq(self.read.r.valid & self.read.r.ready),
-            self.event_write_bytes[-1].eq(self.write.w.valid & self.write.w.ready),
+            self.tag[SEQUENCER].eq(sequencer.illegal_tag),
         ]
+
+    def _report_faults(self, m: Module) -> None:
+        """Every error's sources; those that nobody names stay low."""
         load, store = self.units[Unit.LOAD], self.units[Unit.STORE]
-        self._faults(m, Error.ILLEGAL_INSTRUCTION, {len(Unit): sequencer.illegal})
+        fetch, sequencer = self.fetch, self.sequencer
         overflow = Signal()  # a cycle later: else the longest path of all ends here
         m.d.sync += overflow.eq(sequencer.overflow)
-        self._faults(m, Error.SEMAPHORE_OVERFLOW, {len(Unit): overflow})
-        self._faults(m, Error.ILLEGAL_ADDRESS, {u: unit.fault for u, unit in self.units.items()})
-        self._faults(
-            m,
-            Error.OUTSIDE_WINDOW,
-            {
+        sources: dict[Error, dict[int, Any]] = {
+            Error.ILLEGAL_INSTRUCTION: {SEQUENCER: sequencer.illegal},
+            Error.ILLEGAL_ADDRESS: {u: unit.fault for u, unit in self.units.items()},
+            Error.OUTSIDE_WINDOW: {
                 Unit.LOAD: load.window_fault,
                 Unit.STORE: store.window_fault,
-                len(Unit): fetch.window_fault,
+                SEQUENCER: fetch.window_fault,
             },
-        )
-        self._faults(m, Error.AXI_READ, {Unit.LOAD: load.bus_fault, len(Unit): fetch.bus_fault})
-        self._faults(m, Error.AXI_WRITE, {Unit.STORE: store.bus_fault})
+            Error.AXI_READ: {Unit.LOAD: load.bus_fault, SEQUENCER: fetch.bus_fault},
+            Error.AXI_WRITE: {Unit.STORE: store.bus_fault},
+            Error.SEMAPHORE_OVERFLOW: {SEQUENCER: overflow},
+        }
+        for error, faults in sources.items():
+            m.d.comb += [self.faults[error][source].eq(fault) for source, fault in faults.items()]
+
+    def _count_events(self, m: Module) -> None:
+        sequencer, events = self.sequencer, self.events
+        m.d.comb += [
+            events.macs.eq(self.units[Unit.ARRAY].macs),
+            events.instructions.eq(sequencer.dispatched),
+            events.read_bytes[-1].eq(self.read.r.valid & self.read.r.ready),
+            events.write_bytes[-1].eq(self.write.w.valid & self.write.w.ready),
+        ]
         for u, unit in self.units.items():
-            name = u.name.lower()
-            out = getattr(sequencer, f"o_{name}")
+            mine = events[u.name.lower()]
             m.d.comb += [
-                unit.instr.p.eq(out.p),
-                unit.instr.valid.eq(out.valid),
-                out.ready.eq(unit.instr.ready),
-                self.event(f"{name}_busy").eq(unit.busy),
-                self.event(f"{name}_starved").eq(sequencer.starved[u]),
+                mine.busy.eq(unit.busy),
+                mine.stall.eq(unit.stall),
+                mine["wait"].eq(Cat(sequencer.missing[u][p] for p in Unit if p is not u)),
+                mine.starved.eq(sequencer.starved[u]),
             ]
-            for cause in unit.stall.shape().members:
-                m.d.comb += self.event(f"{name}_stall_{cause}").eq(unit.stall[cause])
-            for p in Unit:
-                if p is not u:
-                    m.d.comb += self.event(f"{name}_wait_{p.name.lower()}").eq(
-                        sequencer.missing[u][p]
-                    )
-
-    def event(self, name: str) -> Any:
-        """The output of one counter's increment."""
-        return getattr(self, f"event_{name}")
-
-    def _faults(self, m: Module, error: Error, sources: Mapping[int, Any]) -> None:
-        for source, fault in sources.items():
-            m.d.comb += self.faults[error][source].eq(fault)

@@ -17,7 +17,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from hw.config import Config
-from hw.isa.instruction import HEADER_BITS, Instr, Mem, Op
+from hw.isa.instruction import HEADER_BITS, PAYLOAD_BITS, Instr, Mem, Op
 from hw.isa.payload import Gather, Load, Payload
 from sim.benches.dma import WINDOWS, Dma
 from sim.benches.token_runs import Segment, random_run, segments_of
@@ -31,7 +31,7 @@ KINDS = ("stream", "norm", "gelu", "const", "gather")
 def payload_of(body: Payload) -> int:
     """Payload of the unit's instruction port."""
     raw = int.from_bytes(Instr(body=body).pack(), "little") >> HEADER_BITS
-    return raw << 1 | (body.op is Op.GATHER)
+    return raw | (body.op is Op.GATHER) << PAYLOAD_BITS - 1
 
 
 class Model:

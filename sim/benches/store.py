@@ -18,7 +18,7 @@ import numpy as np
 
 from hw.config import Config
 from hw.dma.store_reader import SOURCES, beats_per_word, word_bytes
-from hw.isa.instruction import HEADER_BITS, Instr, Mem, Op
+from hw.isa.instruction import HEADER_BITS, PAYLOAD_BITS, Instr, Mem, Op
 from hw.isa.payload import Payload, Scatter, Store
 from sim.benches.dma import WINDOWS, Dma
 from sim.benches.token_runs import Segment
@@ -32,7 +32,7 @@ UNTOUCHED = 0xAA
 def payload_of(body: Payload) -> int:
     """Payload of the unit's instruction port."""
     raw = int.from_bytes(Instr(body=body).pack(), "little") >> HEADER_BITS
-    return raw << 1 | (body.op is Op.SCATTER)
+    return raw | (body.op is Op.SCATTER) << PAYLOAD_BITS - 1
 
 
 class Model:

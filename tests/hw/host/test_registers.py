@@ -110,12 +110,11 @@ def test_constants_and_live_fields(simulate):
         assert await read(ctx, dut, MAP["PARAM_STREAM_WORDS"].offset) == (CONFIG.stream_words, 0)
         for signal, value in ((dut.busy, 1), (dut.done, 0), (dut.error, 1), (dut.stuck, 1)):
             ctx.set(signal, value)
-        for signal, value in ((dut.code, 3), (dut.unit, 4), (dut.tag, 0xA5)):
+        for signal, value in ((dut.report.code, 3), (dut.report.unit, 4), (dut.report.tag, 0xA5)):
             ctx.set(signal, value)
         assert await read(ctx, dut, MAP["STATUS"].offset) == (0b1101, 0)
         assert await read(ctx, dut, MAP["ERROR"].offset) == (0xA50403, 0)
-        for signal, value in ((dut.last_code, 8), (dut.last_unit, 5), (dut.last_tag, 0x11)):
-            ctx.set(signal, value)
+        ctx.set(dut.last_report, {"code": 8, "unit": 5, "tag": 0x11})
         assert await read(ctx, dut, MAP["LAST_ERROR"].offset) == (0x110508, 0)
 
     run(simulate, bench)
@@ -219,9 +218,9 @@ def test_counters_are_exact_whenever_they_are_read(simulate, seed):
     async def step(ctx, clear=False):
         # At first always the largest increment, to fill the short counters.
         largest = compared < 20
-        for i, width in enumerate(dut.widths):
+        for i, (name, width) in enumerate(widths.items()):
             inc = (1 << width) - 1 if largest else rng.randrange(1 << width)
-            ctx.set(getattr(dut, f"inc_{i}"), inc)
+            ctx.set(dut.inc[name], inc)
             want[i] = 0 if clear else want[i] + inc
         ctx.set(dut.clear, clear)
         past.append(list(want))
@@ -234,22 +233,22 @@ def test_counters_are_exact_whenever_they_are_read(simulate, seed):
             for _ in range(rng.randrange(12)):
                 await step(ctx, clear=n == 80)
             index = rng.randrange(len(want))
-            ctx.set(dut.index, index)
-            ctx.set(dut.read, 1)
+            ctx.set(dut.count_index, index)
+            ctx.set(dut.count_read, 1)
             await step(ctx)
-            ctx.set(dut.read, 0)
+            ctx.set(dut.count_read, 0)
             cut = n % 10 == 9  # a clear while a total is on its way
             for waited in range(4 if cut else 0):
-                if ctx.get(dut.valid):
+                if ctx.get(dut.count_valid):
                     break
                 await step(ctx, clear=waited == n // 10 % 4)
             waited = 1
-            while not ctx.get(dut.valid):
+            while not ctx.get(dut.count_valid):
                 assert waited < 6
                 await step(ctx)
                 waited += 1
             assert cut or waited >= 3
-            assert ctx.get(dut.total) == past[-3][index]
+            assert ctx.get(dut.count_total) == past[-3][index]
             compared += 1
             await step(ctx)
 

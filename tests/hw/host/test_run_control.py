@@ -1,7 +1,8 @@
 import pytest
 
+from hw.host.ports import SEQUENCER
 from hw.host.register_map import Error
-from hw.host.run_control import DRAIN_CYCLES, SEQUENCER, Control
+from hw.host.run_control import DRAIN_CYCLES, Control
 
 
 def run(simulate, bench):
@@ -94,14 +95,14 @@ def test_faults(simulate, error, source):
         ctx.set(dut.quiet, 1)
         assert await ends(ctx, dut) == (0, 1)
         assert (ctx.get(dut.error), ctx.get(dut.done)) == (1, 0)
-        assert ctx.get(dut.code) == error
-        assert ctx.get(dut.unit) == source
-        assert ctx.get(dut.error_tag) == 10 + source
+        assert ctx.get(dut.report.code) == error
+        assert ctx.get(dut.report.unit) == source
+        assert ctx.get(dut.report.tag) == 10 + source
         # The next run starts clean, and what the last one ended with is kept.
         await begins(ctx, dut)
-        assert (ctx.get(dut.error), ctx.get(dut.code), ctx.get(dut.error_tag)) == (0, 0, 0)
-        last = ctx.get(dut.last_code), ctx.get(dut.last_unit), ctx.get(dut.last_error_tag)
-        assert last == (error, source, 10 + source)
+        assert (ctx.get(dut.error), ctx.get(dut.report.code), ctx.get(dut.report.tag)) == (0, 0, 0)
+        last = ctx.get(dut.last_report)
+        assert (last.code, last.unit, last.tag) == (error, source, 10 + source)
 
     run(simulate, bench)
 
@@ -115,7 +116,7 @@ def test_watchdog_counts_cycles(simulate):
             await ctx.tick()
         assert not ctx.get(dut.running)
         assert await ends(ctx, dut) == (0, 1)
-        assert (ctx.get(dut.code), ctx.get(dut.unit)) == (Error.WATCHDOG, SEQUENCER)
+        assert (ctx.get(dut.report.code), ctx.get(dut.report.unit)) == (Error.WATCHDOG, SEQUENCER)
         ctx.set(dut.watchdog, 0)
         await begins(ctx, dut)
         for _ in range(100):
@@ -136,7 +137,7 @@ def test_a_watchdog_lowered_below_the_elapsed_cycles_fires_at_once(simulate, low
         ctx.set(dut.watchdog, lowered)
         await ctx.tick()
         assert await ends(ctx, dut) == (0, 1)
-        assert ctx.get(dut.code) == Error.WATCHDOG
+        assert ctx.get(dut.report.code) == Error.WATCHDOG
 
     run(simulate, bench)
 
@@ -156,7 +157,7 @@ def test_an_illegal_place_is_refused_before_the_first_cycle(simulate, verdict, e
                 break
             await ctx.tick()
         assert await ends(ctx, dut) == (0, 1)
-        assert (ctx.get(dut.code), ctx.get(dut.unit)) == (error, SEQUENCER)
+        assert (ctx.get(dut.report.code), ctx.get(dut.report.unit)) == (error, SEQUENCER)
         ctx.set(getattr(dut, verdict), 0)
         await begins(ctx, dut)
 
@@ -175,13 +176,14 @@ def test_abort_and_start_in_one_write(simulate, late):
         await pulse(ctx, dut.start)
         ctx.set(dut.abort, 0)
         assert await ends(ctx, dut) == (0, 1)
-        assert ctx.get(dut.code) == Error.ABORTED
+        assert ctx.get(dut.report.code) == Error.ABORTED
         assert ctx.get(dut.take)
         for _ in range(4):
             await ctx.tick()
         assert ctx.get(dut.running)
-        assert (ctx.get(dut.error), ctx.get(dut.code)) == (0, 0)
-        assert (ctx.get(dut.last_code), ctx.get(dut.last_unit)) == (Error.ABORTED, SEQUENCER)
+        assert (ctx.get(dut.error), ctx.get(dut.report.code)) == (0, 0)
+        last = ctx.get(dut.last_report)
+        assert (last.code, last.unit) == (Error.ABORTED, SEQUENCER)
 
     run(simulate, bench)
 
@@ -205,7 +207,7 @@ def test_abort(simulate):
         await begins(ctx, dut)
         await pulse(ctx, dut.abort)
         assert await ends(ctx, dut) == (0, 1)
-        assert ctx.get(dut.code) == Error.ABORTED
+        assert ctx.get(dut.report.code) == Error.ABORTED
 
     run(simulate, bench)
 
@@ -238,6 +240,6 @@ def test_a_dead_bus_ends_in_stuck(simulate):
         await pulse(ctx, dut.abort)
         assert await ends(ctx, dut, DRAIN_CYCLES + 5) == (0, 1)
         assert ctx.get(dut.stuck)
-        assert ctx.get(dut.code) == Error.ABORTED
+        assert ctx.get(dut.report.code) == Error.ABORTED
 
     run(simulate, bench)

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from hw.config import preset
-from hw.isa.instruction import PAYLOAD, UNIT_OF, Instr, Op, Unit
+from hw.isa.instruction import PAYLOAD, PAYLOAD_BITS, UNIT_OF, Instr, Op, Unit
 from hw.isa.payload import PAYLOADS, End
 from hw.sequencer.sequencer import Sequencer, ops_of, queue_bits, used_bits
 
@@ -49,18 +49,18 @@ class Units:
         """Drive one cycle; the sequencer's outputs of this cycle are checked."""
         done = 0
         for u in Unit:
-            out = getattr(self.dut, f"o_{u.name.lower()}")
-            ctx.set(out.ready, len(self.working[u]) < 3 and self.rng.random() < 0.6)
+            port = self.dut.issue[u]
+            ctx.set(port.instr.ready, len(self.working[u]) < 3 and self.rng.random() < 0.6)
             if self.working[u] and self.rng.random() < 0.2:
                 done |= 1 << u
-        ctx.set(self.dut.done, done)
+            ctx.set(port.done, done >> u & 1)
         for u in Unit:
-            out = getattr(self.dut, f"o_{u.name.lower()}")
+            out = self.dut.issue[u].instr
             if ctx.get(out.valid) and ctx.get(out.ready):
                 instr = self.todo[u].pop(0)
                 payload = int.from_bytes(instr.pack(), "little") >> 64
                 if len(ops_of(u)) > 1:
-                    payload = payload << 1 | (instr.op in (Op.GATHER, Op.SCATTER))
+                    payload |= (instr.op in (Op.GATHER, Op.SCATTER)) << PAYLOAD_BITS - 1
                 assert ctx.get(out.payload) == payload
                 for p, k in instr.waits.items():
                     self.signals[p, u] -= k
@@ -109,11 +109,11 @@ def test_end_waits_for_a_busy_unit(simulate):
     async def bench(ctx):
         ctx.set(dut.i.payload, words([Instr(body=End())])[0])
         ctx.set(dut.i.valid, 1)
-        ctx.set(dut.unit_busy, 1 << Unit.STORE)
+        ctx.set(dut.issue[Unit.STORE].busy, 1)
         for _ in range(5):
             assert not ctx.get(dut.finished)
             await ctx.tick()
-        ctx.set(dut.unit_busy, 0)
+        ctx.set(dut.issue[Unit.STORE].busy, 0)
         assert ctx.get(dut.finished)
 
     simulate(dut, bench)
@@ -151,7 +151,7 @@ def test_illegal_instruction_is_not_dispatched(simulate, word):
             assert not ctx.get(dut.finished)
             await ctx.tick()
         for u in Unit:
-            assert not ctx.get(getattr(dut, f"o_{u.name.lower()}").valid)
+            assert not ctx.get(dut.issue[u].instr.valid)
 
     simulate(dut, bench)
 
