@@ -1,5 +1,6 @@
 """Counters and their names come from one layout."""
 
+from amaranth.hdl import Fragment
 from amaranth.lib import data
 
 from hw.config import preset
@@ -26,6 +27,7 @@ def test_names_are_paths_in_the_order_of_the_bits():
 
 def test_every_counter_has_its_register():
     top = Potvit(preset("tiny"))
+    Fragment.get(top, None)
     assert top.counters == ("cycles", *counter_widths(top.core.events.shape()))
     names = {r.name for r in top.map}
     assert {f"COUNT_{n.upper()}_LO" for n in top.counters} <= names
