@@ -31,7 +31,7 @@ UNITS: tuple[tuple[str, str, str], ...] = (
     ("shifter_array", "shifter array", r"core\.attn\.value_pass\.shifters"),
     ("value_pass", "shifter array", r"core\.attn\.value_pass"),
     ("key_stores", "softmax", r"core\.attn\.(distance|code)_store"),
-    ("logit_feed", "softmax", r"core\.attn\.feed"),
+    ("logit_feed", "softmax", r"core\.attn\.summing\.feed"),
     ("attention_control", "softmax", r"core\.attn"),
     ("token_statistics", "LayerNorm", r"core\.array\.drain\.statistics"),
     ("layernorm", "LayerNorm", r"core\.norm\.datapath"),

@@ -34,7 +34,7 @@ def normalise_threshold(m: Module, t: Value, out: Any) -> None:
 
 
 class CodeSelect(wiring.Component):
-    """One row lane of `LogIntSoftmax.codes`; two enabled cycles from ``mantissa`` to ``code``.
+    """One row lane of `LogIntSoftmax.codes`; `CODE_SELECT` cycles from ``mantissa`` to ``code``.
 
     A threshold T counts how many n >= 0 satisfy ``T * E * 2**n <= 256 * S``. With T, E and S
     normalised, ``U = T * E`` and ``Q = S`` aligned to the same leading bit, the count is the

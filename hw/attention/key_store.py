@@ -6,11 +6,39 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import Out, Signature
 from amaranth.utils import ceil_log2
 
 from hw.lib.memory import Memory
 from hw.lib.ports import ReadPort
+
+
+def address_bits(words: int) -> int:
+    """Bits that address one half of a bank of ``words``."""
+    return ceil_log2(words) - 1
+
+
+class KeyWrite(Signature):
+    """Filling a `KeyStore`, seen from who fills it.
+
+    ``put``, ``values``, ``last`` : the next key's bits per row; the group ends with ``last``.
+    """
+
+    def __init__(self, rows: int, bits: int) -> None:
+        values = data.ArrayLayout(bits, rows)
+        super().__init__({"put": Out(1), "values": Out(values), "last": Out(1)})
+
+
+class KeyRead(Signature):
+    """Reading a `KeyStore`, seen from the reader.
+
+    ``read`` : a word of the oldest complete group, [row][bank]; it stays until the next.
+    ``release`` : the group is not needed any more (a read of the same cycle counts).
+    """
+
+    def __init__(self, rows: int, bits: int, banks: int, words: int) -> None:
+        shown = data.ArrayLayout(bits, rows * banks)
+        super().__init__({"read": Out(ReadPort(address_bits(words), shown)), "release": Out(1)})
 
 
 class KeyStore(wiring.Component):
@@ -22,30 +50,19 @@ class KeyStore(wiring.Component):
 
     Members
     -------
-    put, values, last : In, the next key's ``bits`` per row; the group ends with ``last``.
-    read : In(ReadPort), a word of the oldest complete group, [row][bank]; it stays until the next.
-    release : In, the group being read is not needed any more (a read of the same cycle counts).
+    `KeyWrite`, `KeyRead` : for the passes on both sides.
     """
 
     def __init__(self, *, rows: int, bits: int, banks: int, words: int) -> None:
         """``words`` of a bank: a power of two, both halves."""
         self.rows, self.bits, self.banks, self.words = rows, bits, banks, words
-        self.addr_bits = ceil_log2(words) - 1
-        shown = data.ArrayLayout(bits, rows * banks)
-        super().__init__(
-            {
-                "put": In(1),
-                "values": In(data.ArrayLayout(bits, rows)),
-                "last": In(1),
-                "read": In(ReadPort(self.addr_bits, shown)),
-                "release": In(1),
-            }
-        )
+        self.writes, self.reads = KeyWrite(rows, bits), KeyRead(rows, bits, banks, words)
+        super().__init__({**self.writes.flip().members, **self.reads.flip().members})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         bank_bits = ceil_log2(self.banks)
-        key = Signal(bank_bits + self.addr_bits)
+        key = Signal(bank_bits + address_bits(self.words))
         written, shown = Signal(), Signal()  # which half
         with m.If(self.put):
             m.d.sync += key.eq(key + 1)

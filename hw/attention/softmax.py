@@ -6,7 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, Signature
 
 from golden.ops.softmax import LogIntSoftmax
 from hw.attention.code_select import (
@@ -20,8 +20,51 @@ from hw.attention.exponential import T_BITS, Exponential
 from hw.attention.softmax_sum import RowSum
 from hw.config import CODE_BITS
 
-SUM_LATENCY = 3  # cycles from a logit of the summing pass to the complete sum
-CODE_LATENCY = 3  # enabled cycles from a distance of the coding pass to its code
+
+class SumLanes(Signature):
+    """The summing side of `SoftmaxUnit`, seen from who runs it.
+
+    ``load``, ``maxima`` : of a row group, signed 8 bit per row. ``frac`` : minus its logit
+    exponent. ``sum_valid``, ``sum_logits`` : a key of every row. ``distance_valid``,
+    ``distances`` : unsigned 8 bit per row, the cycle after the logits.
+    """
+
+    def __init__(self, rows: int) -> None:
+        logits, distances = data.ArrayLayout(signed(8), rows), data.ArrayLayout(T_BITS, rows)
+        super().__init__(
+            {
+                "load": Out(1),
+                "maxima": Out(logits),
+                "frac": Out(3),
+                "sum_valid": Out(1),
+                "sum_logits": Out(logits),
+                "distance_valid": In(1),
+                "distances": In(distances),
+            }
+        )
+
+
+class CodeLanes(Signature):
+    """The coding side of `SoftmaxUnit`, seen from who runs it.
+
+    ``take`` : the sums are there; ``half``, ``fq``, ``odd``, ``even`` : format and rule of their
+    group's codes. ``en`` : the pipeline moves. ``code_distances`` : a key of every row, until
+    enabled. ``codes`` : 5 bits per row.
+    """
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            {
+                "take": Out(1),
+                "half": Out(1),
+                "fq": Out(1),
+                "odd": Out(THRESHOLD_BITS),
+                "even": Out(THRESHOLD_BITS),
+                "en": Out(1),
+                "code_distances": Out(data.ArrayLayout(T_BITS, rows)),
+                "codes": In(data.ArrayLayout(CODE_BITS, rows)),
+            }
+        )
 
 
 class SoftmaxUnit(wiring.Component):
@@ -32,47 +75,23 @@ class SoftmaxUnit(wiring.Component):
     The exponential's form is a parameter; format and rule are inputs (program fields), so one
     unit serves every ``params`` of its form. ``load`` gives the maxima of a row group; its logits
     follow under ``sum_valid`` (from the cycle after ``load``), and their distances from the
-    maximum leave for whoever keeps them. ``take``, at least `SUM_LATENCY` cycles after the last of
+    maximum leave for whoever keeps them. ``take``, at least `SUM` cycles after the last of
     the logits, moves the sums and ``frac`` with the rule to the coding pass and clears the sums.
-    There the distances come once more; ``codes`` shows the code `CODE_LATENCY` enabled cycles
+    There the distances come once more; ``codes`` shows the code `CODE` enabled cycles
     later. A ``take`` must not come before the last distance of the group has been in the pipeline
-    for ``CODE_LATENCY - 1`` enabled cycles (it may move in that same cycle).
+    for ``CODE - 1`` enabled cycles (it may move in that same cycle). `SUM` and `CODE` are in
+    `hw.isa.latencies`.
 
     Members
     -------
-    load, maxima : In, signed 8 bit per row.
-    frac : In(3), minus the logit exponent of the group in the summing pass.
-    sum_valid, sum_logits : In, summing pass.
-    distance_valid, distances : Out, unsigned 8 bit per row, the cycle after the logits.
-    take, half, fq, odd, even : In, hand-over and the code rule.
-    en, code_distances : In, coding pass; the distances stay until enabled.
-    codes : Out, 5 bits per row.
+    `SumLanes`, `CodeLanes` : for the passes on both sides.
     """
 
     def __init__(self, params: LogIntSoftmax, *, rows: int = 1, keys: int = 256) -> None:
         self.params = params
         self.rows, self.keys = rows, keys
-        logits = data.ArrayLayout(signed(8), rows)
-        distances = data.ArrayLayout(T_BITS, rows)
-        super().__init__(
-            {
-                "load": In(1),
-                "maxima": In(logits),
-                "frac": In(3),
-                "sum_valid": In(1),
-                "sum_logits": In(logits),
-                "distance_valid": Out(1),
-                "distances": Out(distances),
-                "take": In(1),
-                "half": In(1),
-                "fq": In(1),
-                "odd": In(THRESHOLD_BITS),
-                "even": In(THRESHOLD_BITS),
-                "en": In(1),
-                "code_distances": In(distances),
-                "codes": Out(data.ArrayLayout(CODE_BITS, rows)),
-            }
-        )
+        self.sums, self.coding = SumLanes(rows), CodeLanes(rows)
+        super().__init__({**self.sums.flip().members, **self.coding.flip().members})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

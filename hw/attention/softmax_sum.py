@@ -18,7 +18,7 @@ def sum_bits(keys: int) -> int:
 
 
 class RowSum(wiring.Component):
-    """Adds one exponential per cycle, ``keys`` at most; two cycles from ``valid`` to ``total``.
+    """Adds one exponential per cycle, ``keys`` at most; `ROW_SUM` cycles from ``valid`` on.
 
     The largest key of a row has ``E >= 2**15``, so a complete sum lies in 2**15..2**B, B =
     ``sum_bits(keys)``, and few leading-one positions are enough (nine for 256 keys): ``total =

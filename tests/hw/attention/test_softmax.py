@@ -12,8 +12,9 @@ from golden.ops.softmax import (
     ExpForm,
     LogIntSoftmax,
 )
-from hw.attention.softmax import CODE_LATENCY, SUM_LATENCY, SoftmaxUnit
+from hw.attention.softmax import SoftmaxUnit
 from hw.attention.softmax_sum import RowSum
+from hw.isa.latencies import CODE, SUM
 
 ROWS = 3
 
@@ -64,7 +65,7 @@ def test_both_passes(form, lengths, simulate):
                 distances.append([ctx.get(unit.distances[r]) for r in range(ROWS)])
             assert (np.array(distances) == (logits.max(1)[:, None] - logits).T).all()
             ctx.set(unit.sum_valid, 0)
-            await ctx.tick().repeat(SUM_LATENCY - 1)
+            await ctx.tick().repeat(SUM - 1)
             ctx.set(unit.half, params.fmt is AttnFormat.HALF)
             ctx.set(unit.fq, params.rule.fq)
             ctx.set(unit.odd, params.rule.odd)
@@ -75,7 +76,7 @@ def test_both_passes(form, lengths, simulate):
             for name in ("frac", "half", "fq", "odd", "even"):
                 ctx.set(getattr(unit, name), 0)
             got = []
-            feed = np.concatenate([distances, np.zeros((CODE_LATENCY, ROWS), int)])
+            feed = np.concatenate([distances, np.zeros((CODE, ROWS), int)])
             for i, key in enumerate(feed):
                 while rng.random() < 0.2:  # a pause: nothing moves
                     ctx.set(unit.en, 0)
@@ -83,7 +84,7 @@ def test_both_passes(form, lengths, simulate):
                     await ctx.tick()
                 ctx.set(unit.en, 1)
                 ctx.set(unit.code_distances, key.tolist())
-                if i >= CODE_LATENCY:
+                if i >= CODE:
                     codes = ctx.get(unit.codes)
                     got.append([codes[r] for r in range(ROWS)])
                 await ctx.tick()

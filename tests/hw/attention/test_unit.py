@@ -6,9 +6,9 @@ import pytest
 from golden.execute.batched import Executor
 from golden.graph import ir
 from golden.ops.softmax import ExpForm
-from hw.attention.softmax import SUM_LATENCY
 from hw.attention.unit import AttentionUnit
 from hw.config import PRESETS
+from hw.isa.latencies import SUM
 from sim.benches.attention import Case
 from sim.kit.bench_config import config_env
 from sim.kit.unit_points import ODD
@@ -92,7 +92,7 @@ def test_network_rows(model, config, attn, quantized, handed):
 
 def test_a_sum_taken_too_early_is_caught(monkeypatch):
     """The hand-over one cycle early loses the last key's exponential."""
-    monkeypatch.setattr("hw.attention.unit.SUM_LATENCY", SUM_LATENCY - 1)
+    monkeypatch.setattr("hw.attention.summing_pass.SUM", SUM - 1)
     simulator = compile_parts({"attn": AttentionUnit(_TINY)}, "potvit_units")
     with pytest.raises(AssertionError, match=r"(act|logit) word"):
         run(simulator, BENCH, testcase=TESTS[0], env=config_env(_TINY))
