@@ -10,13 +10,13 @@ from amaranth.lib.wiring import In, Out
 from golden.ops.layernorm import ALPHA_MAX, FRACTION_BITS, LayerNorm
 from hw.formats.layouts import shape
 from hw.formats.norm import NORM_CHANNEL
+from hw.isa.latencies import NORMALISE
 from hw.lib.ports import ReadPort
 from hw.lib.rounding import narrow_rshr, round_shift
 from hw.norm.reciprocal_root import ReciprocalRoot
 from hw.norm.token_variance import TokenVariance, token_layout
 
 SHIFT_BITS = 6
-LATENCY = 6
 
 
 def alpha_layout(lanes: int) -> data.ArrayLayout:
@@ -30,10 +30,21 @@ def gain_layout(lanes: int) -> data.ArrayLayout:
     return data.ArrayLayout(data.StructLayout(kept), lanes)
 
 
+def step_layout(lanes: int, tag: ShapeLike, word_bits: int) -> data.StructLayout:
+    """A step of ``lanes`` channels: ``q``; ``last`` on the token's final step; ``shift`` (t).
+
+    ``word`` is the address of its parameters; ``tag`` comes back with its results.
+    """
+    channels = data.ArrayLayout(signed(8), lanes)
+    return data.StructLayout(
+        {"q": channels, "last": 1, "shift": SHIFT_BITS, "word": word_bits, "tag": tag}
+    )
+
+
 class LayerNormUnit(wiring.Component):
     """Hardware of `golden.ops.LayerNorm` for any token of up to ``params.channels`` channels.
 
-    One step of ``lanes`` channels per cycle, `LATENCY` cycles each; the next token's root is
+    One step of ``lanes`` channels per cycle, `NORMALISE` cycles each; the next token's root is
     computed meanwhile, so a token takes the larger of its steps and 21 cycles (at 1024 channels).
     Each lane has two multipliers: ``q * (c*r)`` and ``n * gamma``. Gamma and beta are read when
     they are needed, so no lane carries them along.
@@ -41,9 +52,7 @@ class LayerNormUnit(wiring.Component):
     Members
     -------
     token : sums of the next token, in the order of the steps.
-    step : ``q`` of the next channels, ``last`` on the token's final step, ``shift`` (t), the
-        address ``word`` of its parameters, and ``tag``, which comes back with the result. Waits
-        for its token's root.
+    step : the next channels (`step_layout`). Waits for its token's root.
     alphas : of the step's channels, the cycle after its transfer and until the next.
     gain_read : reads gamma and beta of ``word``; the data must stay until the next read.
     y : int8 results in step order.
@@ -55,15 +64,11 @@ class LayerNormUnit(wiring.Component):
     ) -> None:
         self.params_of = params
         self.lanes = lanes
-        step = {
-            "q": data.ArrayLayout(signed(8), lanes), "last": 1, "shift": SHIFT_BITS,
-            "word": word_bits, "tag": tag,
-        }  # fmt: skip
         result = data.StructLayout({"y": data.ArrayLayout(signed(8), lanes), "tag": tag})
         super().__init__(
             {
                 "token": In(stream.Signature(token_layout(params.channels))),
-                "step": In(stream.Signature(data.StructLayout(step))),
+                "step": In(stream.Signature(step_layout(lanes, tag, word_bits))),
                 "alphas": In(alpha_layout(lanes)),
                 "gain_read": Out(ReadPort(word_bits, gain_layout(lanes))),
                 "y": Out(stream.Signature(result)),
@@ -90,11 +95,13 @@ class LayerNormUnit(wiring.Component):
             m.d.sync += [loaded.eq(root.o.valid), current.eq(root.o.p)]
 
         # Validity, shift and tag travel beside the lanes; everything moves or nothing does.
-        valid = Signal(LATENCY)
+        valid = Signal(NORMALISE)
         tags = [
-            Signal.like(self.step.p.tag, name=f"tag{i}", reset_less=True) for i in range(LATENCY)
+            Signal.like(self.step.p.tag, name=f"tag{i}", reset_less=True) for i in range(NORMALISE)
         ]
-        shifts = [Signal(SHIFT_BITS, name=f"shift{i}", reset_less=True) for i in range(LATENCY - 2)]
+        shifts = [
+            Signal(SHIFT_BITS, name=f"shift{i}", reset_less=True) for i in range(NORMALISE - 2)
+        ]
         words = [Signal.like(self.step.p.word, name=f"word{i}", reset_less=True) for i in range(2)]
         offset = Signal.like(current.offset, reset_less=True)
         k = [Signal.like(current.k, reset_less=True) for _ in range(2)]

@@ -20,7 +20,7 @@ class ReciprocalRoot(wiring.Component):
     and ``s1*r`` (``r`` rounded from 17 to 16 bits) accumulate beside it by Horner's rule, and the
     lanes need one multiplier for ``D*r = (c*r)*X - s1*r``.
 
-    One root every 20 cycles (V = 0: 3), the result in the last of them.
+    One root every `ROOT` = 20 cycles (V = 0: 3), the result in the last of them.
 
     Members
     -------
