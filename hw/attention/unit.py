@@ -36,7 +36,8 @@ class AttentionUnit(wiring.Component):
     The passes work on successive instructions, the first two at one key of R rows per cycle, the
     third at P keys of 2K channels (P = D/2K). Back to back and without waits an instruction of
     ``n`` keys and ``w`` words takes the larger of ``n + 4`` and ``w * (ceil(n / P) + 1)`` cycles,
-    and is done ``2n + 11 + w * (ceil(n / P) + 1)`` cycles after its transfer. A waiting code word
+    and is done ``2n + 11 + w * (ceil(n / P) + 1)`` cycles after its transfer (the sum of what
+    `hw.isa.latencies` says of the passes). A waiting code word
     or a value pass still at work holds the coding pass.
 
     ``stall`` bits: no instruction while the summing pass is free, a logit read not granted, a
