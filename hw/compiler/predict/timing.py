@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hw.isa.latencies import CODE, LOGIT_FEED, READ, ROOT, SUM, SWEEP_GAP
 from hw.isa.limits import PARAM_GAP
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Cycles that the RTL takes beside the work itself, measured on it.
+    """Cycles that the RTL takes beside the work itself.
+
+    What belongs to one unit follows from the latencies of its stages (`hw.isa.latencies`), which
+    the RTL is built from and the unit's bench holds to the cycle. The others are measured on whole
+    runs: parts of several units, or the memory behind the bus, are in them.
 
     ``fetch``: start register to first instruction; ``dispatch``: dispatch to start; ``drain``
     (plus R): last chunk to done; ``param_gap``: least chunks of a tile that fetches parameters;
@@ -26,11 +31,11 @@ class Timing:
     constant: int = 2
     read: int = 32
     load: int = 4
-    norm_token: int = 20
+    norm_token: int = ROOT
     norm: int = 41
-    attend: int = 4
-    code: int = 4
-    sweep: int = 1
+    attend: int = LOGIT_FEED - 1 + SUM
+    code: int = READ + CODE
+    sweep: int = SWEEP_GAP
     attend_end: int = 2
     write: int = 7
     finish: int = 1

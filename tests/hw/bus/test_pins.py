@@ -6,18 +6,21 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from hw.bus.axi import AxiLite, AxiRead, AxiWrite
-from hw.bus.pins import connect_pins, pin_members
+from hw.bus.pins import connect_pins, constant_members, drive_constants, pin_members
 
 
 class Through(wiring.Component):
-    """A master's read channels in, the same as pins out."""
+    """A master's read channels in, the same as pins out, with fewer addresses and wider IDs."""
 
     def __init__(self):
-        super().__init__({"bus": In(AxiRead(4)), **pin_members("m", AxiRead(4))})
+        pins = pin_members("m", AxiRead(4), {"addr": 32, "id": 4})
+        constants = constant_members("m", {"qos": 4})
+        super().__init__({"bus": In(AxiRead(4)), **pins, **constants})
 
     def elaborate(self, platform):
         m = Module()
         connect_pins(m, self, "m", wiring.flipped(self.bus))
+        drive_constants(m, self, "m", {"qos": 9})
         return m
 
 
@@ -39,7 +42,9 @@ def test_every_field_passes():
     async def bench(ctx):
         ctx.set(dut.bus.ar.payload, {"addr": 0x12_3456_7890, "len": 7, "size": 2, "burst": 1})
         ctx.set(dut.bus.ar.valid, 1)
-        assert ctx.get(dut.m_araddr) == 0x12_3456_7890
+        assert ctx.get(dut.m_araddr) == 0x3456_7890
+        assert len(dut.m_arid) == len(dut.m_rid) == 4
+        assert (ctx.get(dut.m_arqos), ctx.get(dut.m_awqos)) == (9, 9)
         assert (ctx.get(dut.m_arlen), ctx.get(dut.m_arsize), ctx.get(dut.m_arburst)) == (7, 2, 1)
         assert ctx.get(dut.m_arvalid)
         assert not ctx.get(dut.bus.ar.ready)
