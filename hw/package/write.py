@@ -64,9 +64,10 @@ def write_package(
         program.check(config.digest)
     with AtomicFolder(folder, marker=MARKER) as work:
         _sources(work, design, config)
-        (work / "programs").mkdir() if programs else None
         for name, program in programs.items():
-            (work / "programs" / f"{name}{SUFFIX}").write_bytes(to_bytes(program))
+            place = work / "programs" / f"{name}{SUFFIX}"
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(to_bytes(program))
         _descriptions(work, design, config)
         _text(work / "README.md", _readme(work, design.description, config))
     return sorted(p for p in folder.rglob("*") if p.is_file() and "docs" not in p.parts)

@@ -23,6 +23,7 @@ from hw.package.ipxact import SPIRIT
 from hw.package.rdl import system_rdl
 from hw.package.write import CONTENTS, write_package
 from hw.program.file import load_program
+from potvit.__main__ import run
 from sim.simulator.generated import generated
 from sim.simulator.toolchain import verilator
 
@@ -184,6 +185,25 @@ def test_a_configuration_of_ones_own(custom, tmp_path):
                  "output wire [5:0] m_axi_awid", "output wire [3:0] m_axi_awqos",
                  "output wire m_axi_arlock"):  # fmt: skip
         assert text in top, text
+
+
+def test_the_command(tmp_path, capsys):
+    folder = tmp_path / "out"
+    assert run(["package", "--config", "tiny", "--out", str(folder), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["folder"] == str(folder)
+    assert {"potvit.core", "component.xml"} <= set(report["files"])
+    assert all((folder / name).is_file() for name in report["files"])
+    assert report["digest"] == preset("tiny").digest
+
+
+@pytest.mark.parametrize(
+    "words", [("--bits", "w4a8"), ("--data", "x"), ("--img-size", "96"), ("--model-kwargs", "a=1")]
+)
+def test_options_of_a_model_without_one_are_refused(words, tmp_path, capsys):
+    assert run(["package", "--config", "tiny", "--out", str(tmp_path / "p"), *words]) == 2
+    assert f"error: {words[0]} is about a model: name one" in capsys.readouterr().err
+    assert not (tmp_path / "p").exists()
 
 
 def test_programs_of_another_configuration_are_refused(custom, tmp_path):
