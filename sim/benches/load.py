@@ -193,9 +193,10 @@ async def set_up(
 
 @cocotb.test()
 async def every_destination(dut: Any) -> None:
-    """Random instructions of every kind, ragged ones across 4 KB pages included."""
+    """Random instructions of every kind, ragged ones across 4 KB pages, more constants than fit."""
     model = Model(bench_config(), 3)
     model.random(25)
+    model.load("const", 3 * model.config.const_rows, 0)
     unit = await set_up(dut, model, bench_stalls(), 11)
     await unit.wait_done(len(model.instructions))
     model.check()

@@ -43,12 +43,12 @@ def test_network_tensors(unit_config, model, quantized, handed):
     ("part", "old", "new", "found"),
     [
         (ReadIssuer, "~constant |", "1 |", "a row came into the full FIFO"),
-        (LoadWriter, "beats != 0) & dropping)", "0))", "of 25 instructions done"),
+        (LoadWriter, "addr.eq(addr + 1)", "addr.eq(addr)", r"\w+ write 1: got"),
     ],
-    ids=["no credits", "what is left of a beat stays"],
+    ids=["no credits", "one address"],
 )
 def test_a_fault_is_caught(monkeypatch, part, old, new, found):
-    """Constants asked for without room; beats behind the last word that nobody takes."""
+    """Constants asked for without room; all words of an instruction to its first address."""
     faulty = mutated(part, Mutant(old=old, new=new))
     monkeypatch.setattr(f"{LoadUnit.__module__}.{part.__name__}", faulty)
     simulator = compile_parts({"load": LoadUnit(PRESETS["tiny"])}, "potvit_units")
