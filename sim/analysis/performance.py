@@ -26,8 +26,8 @@ def performance(program: Program, config: Config, answer: dict[str, Any]) -> dic
     cycles = counters["cycles"]
     rows = memories(config)
     modes = precision(program, config)
-    repeated = program.macs / (modes["macs_8x8"] + modes["macs_8x4"])
-    ideal = modes.pop("ideal_cycles") * repeated
+    own = program.macs / (modes["macs_8x8"] + modes["macs_8x4"])
+    ideal = modes.pop("ideal_cycles") * own
     found: dict[str, Any] = {
         "array_utilisation": _share(program.macs, modes["peak_macs_per_cycle"] * cycles),
         "precision_weighted_utilisation": _share(ideal, cycles),
