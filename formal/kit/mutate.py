@@ -10,7 +10,7 @@ from typing import Any
 from formal.kit.proof import Mutant
 
 
-def mutated(target: type, mutant: Mutant) -> Any:
+def mutated(target: Any, mutant: Mutant) -> Any:
     """``target`` from its source with ``mutant`` applied.
 
     Raises ``ValueError`` unless the text to change occurs exactly once: a mutant that no longer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -133,14 +133,14 @@ class Proof:
 
     Attributes:
     ----------
-    unit : the unit's name for ``UNIT=``. target : the class of the unit, which `bench` is given,
-        sound or with a fault. mutants : at least three. depth : 0 for a proof for all times by
-        property-directed reachability, else the cycles of a bounded one. reach : cycles within
-        which every cover has to be reached.
+    unit : the unit's name for ``UNIT=``. target : the unit's class, or a function that makes
+        hardware; `bench` is given it sound or with a fault. mutants : at least three. depth : 0
+        for a proof for all times by property-directed reachability, else the cycles of a bounded
+        one. reach : cycles within which every cover has to be reached.
     """
 
     unit: ClassVar[str]
-    target: ClassVar[type[wiring.Component]]
+    target: ClassVar[Callable[..., Any]]
     mutants: ClassVar[tuple[Mutant, ...]]
     depth: ClassVar[int] = 0
     reach: ClassVar[int] = 20
