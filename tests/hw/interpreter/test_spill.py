@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from golden.execute.batched import Executor
 from golden.execute.reference import run_reference
 from golden.support.errors import PotvitError
 from golden.synthetic.graphs import random_graph, random_image
@@ -106,6 +107,22 @@ def test_a_head_wider_than_the_shifters(dim):
         dram = run_random_order(program, PASSES, image, 1)
         for name in ("logits", *(c.name for c in program.checkpoints)):
             assert np.array_equal(program.unpack(name, dram), expected[name]), name
+
+
+@pytest.mark.slow
+def test_a_block_of_deit_tiny_on_tiny():
+    """197 tokens of 192 channels and heads of 64 through 16 KiB of ACT, every tensor right."""
+    config = preset("tiny")
+    graph = random_graph(tokens=197, channels=192, heads=3, depth=1, patch=16)
+    image = random_image(graph, 3)
+    expected = {n: v[0] for n, v in Executor(graph).trace(image[np.newaxis]).items()}
+    program = compile_graph(graph, config, checkpoints=True)
+    dram = run_program(program, config, image)
+    for name in ("logits", *(c.name for c in program.checkpoints)):
+        assert np.array_equal(program.unpack(name, dram), expected[name]), name
+    assert program.utilisation > 0.8, "scores are repeated for each of four passes, no more"
+    busy = sum(layer.array_busy for layer in program.layers)
+    assert busy > 0.97 * program.cycles
 
 
 @pytest.fixture(scope="module")
