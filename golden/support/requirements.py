@@ -33,6 +33,7 @@ CAPABILITIES = {
     "set-up": Capability(targets="every target", required=True),
     "simulation": Capability(targets="make sim, classify, test, explore CONFIRM=1", required=True),
     "waves": Capability(targets="make sim WAVES=1 or all", required=False),
+    "four states": Capability(targets="make sim SIMULATOR=icarus", required=False),
 }
 
 
@@ -121,6 +122,9 @@ REQUIREMENTS = (
                 capability="simulation", probe=_shared_python),
     Requirement(name="zlib.h", package="zlib1g-dev", capability="waves", probe=_header("zlib.h")),
     Requirement(name="lz4.h", package="liblz4-dev", capability="waves", probe=_header("lz4.h")),
+    Requirement(name="iverilog", package="iverilog", capability="four states",
+                probe=_program("iverilog")),
+    Requirement(name="vvp", package="iverilog", capability="four states", probe=_program("vvp")),
 )  # fmt: skip
 
 

@@ -214,9 +214,12 @@ class MatmulControl(wiring.Component):
         ]
 
     def _macs(self, m: Module, issue: Signal, rows: Value, cols: Value, depth: Value) -> None:
-        """Useful products of a cycle, two cycles later."""
+        """Useful products of a cycle, two cycles later; zero, and never undefined, without one."""
         outputs, k = Signal(range(self.config.rows * self.config.cols + 1)), Signal(6)
-        m.d.sync += [outputs.eq(rows * cols), k.eq(Mux(issue, depth, 0)), self.macs.eq(outputs * k)]
+        m.d.sync += [
+            outputs.eq(Mux(issue, rows * cols, 0)), k.eq(Mux(issue, depth, 0)),
+            self.macs.eq(outputs * k),
+        ]  # fmt: skip
 
     def _illegal(self, new: Any) -> Value:
         """A field that no program may hold."""

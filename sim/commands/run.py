@@ -21,7 +21,7 @@ from hw.commands.config_arguments import add_config_arguments, chosen_config
 from hw.config import Config
 from sim.analysis.figures import figures
 from sim.system.bundles import Network, network
-from sim.system.harness import WAVES
+from sim.system.harness import SIMULATORS, WAVES
 from sim.system.whole import Outcome, simulate
 
 REPORTS = BUILD / "sim"
@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--waves", choices=WAVES, type=lambda word: "ports" if word == "1" else word,
         help="leave an FST beside the report: ports of all units (or 1), or all",
+    )  # fmt: skip
+    parser.add_argument(
+        "--simulator", choices=SIMULATORS, default="verilator",
+        help="icarus: four states, nothing starts defined",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="report (build/sim/...)")
     offer_json(parser)
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         net.graph, pictures, config, stalls=args.stalls == "random", seed=args.seed,
         serial=args.serial,
         waves=out.with_suffix(".fst") if args.waves else None,
-        shown=args.waves or "ports",
+        shown=args.waves or "ports", simulator=args.simulator,
     )  # fmt: skip
     report = summary(net, config, outcome)
     report |= {

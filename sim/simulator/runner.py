@@ -42,7 +42,7 @@ def run(
         here.mkdir(parents=True, exist_ok=True)
         results = here / "results.xml"
         results.unlink(missing_ok=True)
-        command = [str(simulator.binary.resolve()), *plusargs]
+        command = [*simulator.interpreter, str(simulator.binary.resolve()), *plusargs]
         if simulator.waves:
             command += ["--trace", "--trace-file", "waves.fst"]
         full = _environment(simulator, module, testcase, results, seed) | dict(env or {})

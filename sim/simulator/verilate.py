@@ -38,12 +38,16 @@ PROGRAMS = ("AR=ar", "CXX=g++", "LINK=g++", f"PYTHON3={sys.executable}")
 
 @dataclass(frozen=True, kw_only=True)
 class Simulator:
-    """One compiled model: its folder (binary ``sim`` inside), top module, ability to trace."""
+    """One compiled model: its folder (binary ``sim`` inside), top module, ability to trace.
+
+    ``interpreter``: the command that runs the binary, if it is no program of its own.
+    """
 
     folder: Path
     toplevel: str
     waves: bool
     cached: bool
+    interpreter: tuple[str, ...] = ()
 
     @property
     def binary(self) -> Path:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from golden.support.errors import PotvitError
 from hw.bus.axi import CONSTANTS
 from hw.config import Config
+from sim.simulator import icarus
 from sim.simulator.generated import generated
 from sim.simulator.verilate import Simulator, verilate
 from sim.system.trace import monitor
@@ -15,6 +17,9 @@ DRAM_SOURCE = Path(__file__).with_name("potvit_dram.sv")
 #: Least size of the DRAM.
 DRAM_BYTES = 64 << 20
 TOPLEVEL = "potvit_system"
+
+#: Verilator has two states and is fast; Icarus has four, and nothing in it starts defined.
+SIMULATORS = ("verilator", "icarus")
 
 #: What waves show: of the whole system all but what is inside units and memories (the signals
 #: between them are the core's own), or everything.
@@ -44,11 +49,13 @@ def system(
     waves: str | None = None,
     memory_bytes: int = DRAM_BYTES,
     accelerator: tuple[str, list[tuple[str, str]]] | None = None,
+    simulator: str = "verilator",
 ) -> Simulator:
-    """The compiled model of ``config`` with its DRAM, cached by content; ``waves``: see `WAVES`.
+    """The compiled model of ``config`` with its DRAM, cached by content.
 
     ``accelerator`` is a module of the same ports to put in the accelerator's place, and its sources
-    (name and text of each file).
+    (name and text of each file). ``waves``: see `WAVES`; ``simulator``: one of `SIMULATORS`. Raises
+    ``PotvitError`` for waves of a simulator that writes none here, and for a tool that is missing.
     """
     design = generated(config)
     ports = [(p["name"], p["width"], p["direction"]) for p in design.description["ports"]]
@@ -58,6 +65,11 @@ def system(
         ("potvit_dram.sv", DRAM_SOURCE.read_text()),
         ("potvit_system.sv", _top(config, name, ports, memory_bytes)),
     ]
+    if simulator == "icarus":
+        if waves:
+            raise PotvitError("waves are written by Verilator: leave SIMULATOR=icarus out")
+        bare = [(file, icarus.without_initial_values(text)) for file, text in files]
+        return icarus.elaborate([*bare, *sources[len(files) :]], TOPLEVEL)
     host = [name for name, _, _ in ports if name.startswith("s_axil_")]
     visible = ["clk", "irq", "violation", *(n for n, _ in _CONTROLS), *host]
     hidden = WAVES[waves] if waves else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from cocotb.triggers import FallingEdge, First, ReadOnly, RisingEdge, Timer
@@ -15,6 +15,18 @@ class RunError(AssertionError):
     """The accelerator ended in an error, or not at all."""
 
 
+class RegisterAccess(Protocol):
+    """Registers by name, and the DRAM byte address of the program's ``window``."""
+
+    window: int
+
+    async def write(self, name: str, value: int) -> None:
+        """Write a 32-bit register; fails on an error response."""
+
+    async def read(self, name: str) -> int:
+        """Read a 32-bit register."""
+
+
 class Host:
     """Drives one ``potvit_system``: AXI4-Lite, backdoor of the DRAM, start and interrupt.
 
@@ -24,6 +36,7 @@ class Host:
 
     def __init__(self, dut: Any, registers: dict[str, int], bus: int, window: int = 0) -> None:
         self.dut, self.registers, self.bus, self.window = dut, registers, bus, window
+        self.undefined_seen = False
 
     async def reset(self, stall_rate: int = 0, seed: int = 0) -> None:
         """Reset accelerator and DRAM; set the DRAM's pauses (rate/256 of the cycles)."""
@@ -100,12 +113,20 @@ class Host:
         Path("load.bin").write_bytes(words[:, ::-1].tobytes())
         await self._backdoor(self.dut.load, offset, len(words))
 
-    async def dump(self, offset: int, count: int) -> bytes:
-        """Read ``count`` bytes at window offset ``offset`` (both multiples of the bus width)."""
+    async def dump(self, offset: int, count: int, undefined: str = "0") -> bytes:
+        """Read ``count`` bytes at window offset ``offset`` (both multiples of the bus width).
+
+        In a simulator with four states, a hexadecimal digit with an undefined bit reads as
+        ``undefined``, and ``undefined_seen`` is true from then on.
+        """
         words = -(-count // self.bus)
         await self._backdoor(self.dut.dump, offset, words)
-        lines = (x for x in Path("dump.hex").read_text().split() if not x.startswith("@"))
-        raw = np.frombuffer(bytes.fromhex("".join(lines)), np.uint8).reshape(-1, self.bus)
+        # Beside words there are addresses (@) and comments.
+        lines = [x for x in Path("dump.hex").read_text().splitlines() if x[:1] not in ("@", "/")]
+        text = "".join(lines).lower()
+        self.undefined_seen |= "x" in text
+        text = text.replace("x", undefined)
+        raw = np.frombuffer(bytes.fromhex(text), np.uint8).reshape(-1, self.bus)
         assert len(raw) == words, f"dumped {len(raw)} words of {words}"
         return raw[:, ::-1].tobytes()[:count]
 

@@ -80,7 +80,12 @@ class Job:
         (self.folder / "job.json").write_text(json.dumps(plan))
 
     def simulate(
-        self, runs: Sequence[Run], *, waves: str | None = None, seed: int = 1
+        self,
+        runs: Sequence[Run],
+        *,
+        waves: str | None = None,
+        seed: int = 1,
+        simulator: str = "verilator",
     ) -> list[Any]:
         """Run everything on one model of the accelerator, without resets of the host between.
 
@@ -91,11 +96,13 @@ class Job:
         self.plan(runs)
         results = self.folder / "results.json"
         results.unlink(missing_ok=True)
-        simulator = system(self.config, waves=waves, memory_bytes=self.memory_bytes)
+        model = system(
+            self.config, waves=waves, memory_bytes=self.memory_bytes, simulator=simulator
+        )
         cycles = sum(self._cycles[one.program] for one in runs)
         with simulating(f"simulating {self.config.name}", self.folder, cycles) as watch:
             run(
-                simulator, MODULE, seed=seed, folder=self.folder, watch=watch,
+                model, MODULE, seed=seed, folder=self.folder, watch=watch,
                 env={"POTVIT_JOB": str(self.folder.resolve())},
             )  # fmt: skip
         answers: list[Any] = json.loads(results.read_text())

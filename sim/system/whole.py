@@ -60,6 +60,7 @@ def simulate(
     seed: int = 0,
     waves: Path | None = None,
     shown: str = "ports",
+    simulator: str = "verilator",
 ) -> Outcome:
     """Run every picture through the plain program and, if asked, the checkpointed one.
 
@@ -84,7 +85,7 @@ def simulate(
     executor = Executor(graph)
     began = time.monotonic()
     traced = None if waves is None else shown
-    built = system(config, waves=traced, memory_bytes=memory)
+    built = system(config, waves=traced, memory_bytes=memory, simulator=simulator)
     seconds = time.monotonic() - began
     SCRATCH.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="job-", dir=SCRATCH))
@@ -104,7 +105,7 @@ def simulate(
             for index in range(1 if name in ("serial", "batch") else len(pictures))
         ]  # fmt: skip
         try:
-            answers = job.simulate(runs, waves=traced, seed=seed + 1)
+            answers = job.simulate(runs, waves=traced, seed=seed + 1, simulator=simulator)
         except AssertionError as broken:
             log = SCRATCH / "failed.log"
             log.write_text(f"{broken}\n")

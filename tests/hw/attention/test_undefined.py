@@ -1,7 +1,6 @@
 """Attention in a simulator with four states: what was never written reaches no result."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -34,7 +33,7 @@ endmodule
 """
 
 
-@pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus Verilog is not installed")
+@pytest.mark.needs("four states")
 @pytest.mark.parametrize("half", [0, 1])
 def test_keys_that_were_never_written_add_nothing(half, tmp_path):
     unit = ShifterArray(ShiftAttention(), rows=1, keys=2, lanes=2)
