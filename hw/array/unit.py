@@ -9,7 +9,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
-from hw.array.control import STALL, MatmulControl
+from hw.array.control.controller import MatmulControl
+from hw.array.control.pace import STALL
 from hw.array.drain.channel_params import ChannelParams
 from hw.array.drain.pipeline import Drain, drain_ports
 from hw.array.drain.rows import DrainSequencer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from amaranth import unsigned
@@ -18,6 +19,12 @@ def header_layout() -> data.StructLayout:
 def payload_layout(op: Op) -> data.StructLayout:
     """The payload of ``op`` as an Amaranth layout (192 bits)."""
     return _layout(PAYLOAD[op], PAYLOAD_BITS)
+
+
+def fields_layout(op: Op, names: Iterable[str]) -> data.StructLayout:
+    """The fields ``names`` of the payload of ``op``, for a component that needs no others."""
+    widths = dict(PAYLOAD[op])
+    return data.StructLayout({name: unsigned(widths[name]) for name in names})
 
 
 def _layout(table: tuple[tuple[str, int], ...], bits: int) -> data.StructLayout:

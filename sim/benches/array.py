@@ -19,7 +19,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from hw.array.control import STALL
+from hw.array.control.pace import STALL
 from hw.formats.statistics import stat_layout
 from hw.isa.instruction import PAYLOAD, Op
 from sim.benches.array_model import Array, Case, Fields, MatmulModel, Memories, tile_cycles

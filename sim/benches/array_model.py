@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from golden import ops
-from hw.array.control import MIN_TILE, PARAM_GAP
 from hw.config import Config
 from hw.isa.instruction import Mem
+from hw.isa.limits import MIN_TILE, PARAM_GAP
 
 FILL = 0xAA
 Array = npt.NDArray[Any]

@@ -78,15 +78,31 @@ class Drain(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        cfg, cols = self.config, range(self.config.cols)
         rows = [self.row]
         for i in range(1, 5):
-            stage = Signal(row_layout(cfg), name=f"row{i}")
+            stage = Signal(row_layout(self.config), name=f"row{i}")
             m.d.sync += stage.eq(rows[-1])
             rows.append(stage)
         start, align, rounding, lookup, write = rows
+        q = self._add(m, start, align, rounding)
+        self._measure(m, rounding, lookup, q)
 
-        # Cycles 0 to 2: bias, residual adder (the requantizer where nothing is added).
+        # Cycles 3 and 4: GELU, write.
+        m.submodules.gelu = gelu = Gelu.create(columns=self.config.cols)
+        connect(m, flipped(self.gelu_load), gelu.load)
+        plain = Signal.like(q, reset_less=True)
+        last = Signal()
+        m.d.sync += [plain.eq(q), last.eq(write.last), self.done.eq(last)]
+        m.d.comb += [
+            gelu.en.eq(lookup.real & lookup.gelu),
+            gelu.x.eq(q),
+            self.out.eq(write),
+            self.bytes.eq(Mux(write.gelu, gelu.y, plain)),
+        ]
+        return m
+
+    def _add(self, m: Module, start: Any, align: Any, rounding: Any) -> Any:
+        """Cycles 0 to 2, bias, residual adder (the requantizer where nothing is added): q."""
         residual = align.dest == Mem.RESIDUAL
         from_const = Signal()
         m.d.comb += [
@@ -97,9 +113,8 @@ class Drain(wiring.Component):
             self.out_write.en.eq(rounding.real & (rounding.dest == Mem.OUT)),
             self.out_write.payload.addr.eq(rounding.addr),
         ]
-        m.submodules.gelu = gelu = Gelu.create(columns=cfg.cols)
-        q = Signal(data.ArrayLayout(signed(8), cfg.cols))
-        for c in cols:
+        q = Signal(data.ArrayLayout(signed(8), self.config.cols))
+        for c in range(self.config.cols):
             m.submodules[f"adder_{c}"] = adder = ResidualAdd().create()
             channel = self.channels[c]
             acc = Signal(signed(32), name=f"acc_{c}", reset_less=True)
@@ -118,31 +133,24 @@ class Drain(wiring.Component):
                 self.out_write.payload.data[c].eq(adder.sum),
                 q[c].eq(adder.y),
             ]
+        return q
 
-        # Cycles 3 and 4: GELU, statistics, maxima, write.
-        plain = Signal.like(q, reset_less=True)
-        m.d.sync += plain.eq(q)
-        connect(m, flipped(self.gelu_load), gelu.load)
-        m.d.comb += [
-            gelu.en.eq(lookup.real & lookup.gelu),
-            gelu.x.eq(q),
-            self.out.eq(write),
-            self.bytes.eq(Mux(write.gelu, gelu.y, plain)),
-        ]
-        m.submodules.statistics = statistics = TokenStatistics(cfg)
-        m.submodules.row_max = row_max = RowMax(cfg)
+    def _measure(self, m: Module, rounding: Any, lookup: Any, q: Any) -> None:
+        """From cycle 3 on: statistics of tokens and maxima of rows."""
+        cols = range(self.config.cols)
+        m.submodules.statistics = statistics = TokenStatistics(self.config)
+        m.submodules.row_max = row_max = RowMax(self.config)
         connect(m, statistics.read, flipped(self.stat_read))
         connect(m, statistics.write, flipped(self.stat_write))
         connect(m, row_max.write, flipped(self.max_write))
-        logits = lookup.dest == Mem.LOGIT
-        real_columns = Signal(cfg.cols)  # of `lookup`
+        real_columns = Signal(self.config.cols)  # of `lookup`
         m.d.sync += real_columns.eq(Cat(rounding.real & (c < rounding.cols) for c in cols))
         m.d.comb += [
             statistics.row.valid.eq(lookup.real & (lookup.dest == Mem.RESIDUAL)),
             statistics.row.restart.eq(lookup.restart_stats),
             statistics.row.token.eq(lookup.token),
             statistics.q.eq(q),
-            row_max.row.valid.eq(lookup.valid & logits),
+            row_max.row.valid.eq(lookup.valid & (lookup.dest == Mem.LOGIT)),
             row_max.row.columns.eq(real_columns),
             row_max.row.restart.eq(lookup.restart),
             row_max.row.flush.eq(lookup.flush),
@@ -150,6 +158,3 @@ class Drain(wiring.Component):
             row_max.q.eq(q),
         ]
         m.d.comb += [statistics.alpha[c].eq(self.channels[c].alpha) for c in cols]
-        last = Signal()
-        m.d.sync += [last.eq(write.last), self.done.eq(last)]
-        return m

@@ -12,6 +12,7 @@ from amaranth.utils import bits_for
 from hw.array.tile import ADDR_BITS, tile_layout
 from hw.config import Config
 from hw.isa.instruction import Mem
+from hw.lib.two_level_walk import TwoLevelWalk
 
 PART_BITS = 7  # `sub` plus the number of a tile
 
@@ -55,67 +56,79 @@ class DrainSequencer(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        cfg, new = self.config, self.tile
+        cfg, new, row = self.config, self.tile, self.row
         cur = Signal.like(new, reset_less=True)
-        active, number = Signal(), Signal(range(cfg.rows))
-        at_end = Signal()
+        active, number, at_end = Signal(), Signal(range(cfg.rows)), Signal()
         m.d.comb += at_end.eq(number == cfg.rows - 1)
-
-        # Position of a row: it steps by one index a row, and by the instruction's strides.
-        place = data.StructLayout({"addr": ADDR_BITS, "lane": bits_for(cfg.cols - 1), "token": 11})
-        here, following, start, base, saved = (
-            Signal(place, name=n, reset_less=True)
-            for n in ("here", "following", "start", "base", "saved")
-        )
-        stride = Signal(12)
-        m.d.comb += following.eq(here)
-        with m.If(active):
-            m.d.comb += [
-                following.addr.eq(here.addr + stride),
-                following.lane.eq(here.lane + 1),
-                following.token.eq(here.token + 1),
-            ]
-        with m.Switch(cur.dest):
-            with m.Case(Mem.RESIDUAL):
-                m.d.comb += stride.eq(cur.d_stride)
-            with m.Case(Mem.VALUE):
-                m.d.comb += stride.eq(1)
-            with m.Case(Mem.STREAM):
-                m.d.comb += stride.eq(Mux(here.lane == cfg.cols - 1, cur.d_stride, 0))
-            with m.Case(Mem.ACT, Mem.LOGIT):
-                m.d.comb += stride.eq(Mux(at_end, cur.d_stride, 0))
-
-        # Start of the next tile. `base` is the start of this sweep's first group (tiles outer) or
-        # of this tile (groups outer); `saved` is where the next group starts (groups outer).
-        next_group = Signal(place)
-        step = Signal(6)
-        m.d.comb += [
-            next_group.eq(Mux(new.group_outer & ~(active & cur.tile_first), saved, following)),
-            step.eq(Mux(new.dest == Mem.OUT, 1, Mux(new.dest == Mem.VALUE, 0, new.d_step))),
-        ]
-        with m.If(new.instr_first):
-            m.d.comb += [
-                start.addr.eq(new.d_addr),
-                start.lane.eq(new.sub),
-                start.token.eq(new.token),
-            ]
-        with m.Elif(Mux(new.group_outer, new.tile_first, ~new.group_first)):
-            m.d.comb += start.eq(next_group)
-        with m.Else():
-            m.d.comb += [start.eq(base), start.addr.eq(base.addr + step)]
-
-        part, slot = Signal(PART_BITS), Signal(9)
-        m.d.sync += here.eq(following)
         with m.If(active):
             m.d.sync += number.eq(number + 1)
             with m.If(at_end):
                 m.d.sync += active.eq(0)
-                with m.If(cur.tile_first):
-                    m.d.sync += saved.eq(following)
         with m.If(self.load):
-            m.d.sync += [cur.eq(new), active.eq(1), number.eq(0), here.eq(start)]
-            with m.If(new.instr_first | new.group_outer | new.group_first):
-                m.d.sync += base.eq(start)
+            m.d.sync += [cur.eq(new), active.eq(1), number.eq(0)]
+
+        at = self._walk(m, cur, active, at_end)
+        part, slot = self._numbers(m)
+        real, only = Signal(), Signal()
+        m.d.comb += [
+            only.eq((number == 0) & cur.group_first),
+            real.eq(active & (number < cur.rows) & ((cur.dest != Mem.OUT) | only)),
+            row.valid.eq(active), row.real.eq(real), row.number.eq(number), row.dest.eq(cur.dest),
+            row.gelu.eq(cur.gelu), row.const_old.eq(cur.const_old),
+            row.restart_stats.eq(cur.tile_first & cur.stats_init), row.restart.eq(cur.tile_first),
+            row.flush.eq(at_end & cur.tile_last), row.last.eq(active & at_end & cur.instr_last),
+            row.addr.eq(at.addr), row.lane.eq(at.lane), row.part.eq(part),
+            row.token.eq(at.token), row.slot.eq(slot), row.cols.eq(cur.cols),
+        ]  # fmt: skip
+        m.d.sync += self.fault.eq(real & self._outside(cur.dest, row))
+        return m
+
+    def _walk(self, m: Module, cur: Any, active: Signal, at_end: Signal) -> Any:
+        """The place of a row: all rows of the instruction make a line, output tiles lie across.
+
+        With tiles outside a line is walked from end to end; with groups outside, group by group.
+        """
+        cfg, new = self.config, self.tile
+        m.submodules.walk = walk = TwoLevelWalk(
+            data.StructLayout({"addr": ADDR_BITS, "lane": bits_for(cfg.cols - 1), "token": 11})
+        )
+        jump = Signal()
+        m.d.comb += [
+            walk.step.eq(active),
+            walk.begin.eq(self.load & new.instr_first),
+            jump.eq(self.load & ~new.instr_first),
+            walk.resume.eq(jump & new.group_outer & new.tile_first),
+            walk.cross.eq(jump & Mux(new.group_outer, ~new.tile_first, new.group_first)),
+            walk.start.addr.eq(new.d_addr),
+            walk.start.lane.eq(new.sub),
+            walk.start.token.eq(new.token),
+            walk.along.lane.eq(1),
+            walk.along.token.eq(1),
+        ]
+        along, across = walk.along.addr, walk.across.addr
+        with m.Switch(cur.dest):
+            with m.Case(Mem.RESIDUAL):
+                m.d.comb += along.eq(cur.d_stride)
+            with m.Case(Mem.VALUE):
+                m.d.comb += along.eq(1)
+            with m.Case(Mem.STREAM):
+                m.d.comb += along.eq(Mux(walk.at.lane == cfg.cols - 1, cur.d_stride, 0))
+            with m.Case(Mem.ACT, Mem.LOGIT):
+                m.d.comb += along.eq(Mux(at_end, cur.d_stride, 0))
+        with m.Switch(new.dest):
+            with m.Case(Mem.OUT):
+                m.d.comb += across.eq(1)
+            with m.Case(Mem.VALUE):
+                m.d.comb += across.eq(0)  # `part` tells the tiles apart
+            with m.Default():
+                m.d.comb += across.eq(new.d_step)
+        return walk.at
+
+    def _numbers(self, m: Module) -> tuple[Signal, Signal]:
+        """Part of a VALUE word, which counts tiles, and slot of the maxima, which counts groups."""
+        new = self.tile
+        part, slot = Signal(PART_BITS), Signal(9)
+        with m.If(self.load):
             with m.If(new.tile_first):
                 m.d.sync += part.eq(new.sub)
             with m.Elif(new.group_outer | new.group_first):
@@ -124,20 +137,7 @@ class DrainSequencer(wiring.Component):
                 m.d.sync += slot.eq(new.slot)
             with m.Elif(new.tile_first):
                 m.d.sync += slot.eq(slot + 1)
-
-        real, only, row = Signal(), Signal(), self.row
-        m.d.comb += [
-            only.eq((number == 0) & cur.group_first),
-            real.eq(active & (number < cur.rows) & ((cur.dest != Mem.OUT) | only)),
-            row.valid.eq(active), row.real.eq(real), row.number.eq(number), row.dest.eq(cur.dest),
-            row.gelu.eq(cur.gelu), row.const_old.eq(cur.const_old),
-            row.restart_stats.eq(cur.tile_first & cur.stats_init), row.restart.eq(cur.tile_first),
-            row.flush.eq(at_end & cur.tile_last), row.last.eq(active & at_end & cur.instr_last),
-            row.addr.eq(here.addr), row.lane.eq(here.lane), row.part.eq(part),
-            row.token.eq(here.token), row.slot.eq(slot), row.cols.eq(cur.cols),
-        ]  # fmt: skip
-        m.d.sync += self.fault.eq(real & self._outside(cur.dest, row))
-        return m
+        return part, slot
 
     def _outside(self, dest: Value, row: Any) -> Value:
         """Whether the row's address, part, token or slot exceeds its memory."""

@@ -141,12 +141,12 @@ def test_network_layers(
     ("constant", "value", "symptom"),
     [
         # Parameters fetched while the previous tile still drains with its own.
-        ("hw.array.control.PARAM_GAP", 1, "mixed: .*got"),
+        ("hw.array.control.pace.PARAM_GAP", 1, "mixed: .*got"),
         pytest.param("hw.array.mac.pe_array.ZERO", 0, "mixed: .*got", marks=pytest.mark.slow),
         pytest.param("hw.array.drain.row_max.LOWEST", 0, "mixed: maxima", marks=pytest.mark.slow),
         pytest.param("hw.array.drain.rows.PART_BITS", 1, "mixed: value", marks=pytest.mark.slow),
         # Results handed over while the next tile's record is already there.
-        pytest.param("hw.array.control.MIN_TILE", 1, "mixed: ", marks=pytest.mark.slow),
+        pytest.param("hw.array.control.pace.MIN_TILE", 1, "mixed: ", marks=pytest.mark.slow),
     ],
 )
 def test_a_fault_in_the_hardware_is_caught(

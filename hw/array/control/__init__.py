@@ -1,0 +1,1 @@
+"""The controller of MATMUL: loops, operand addresses, pace, counts (docs/architecture.md)."""
