@@ -121,22 +121,22 @@ def _whole(name: str, doc: str) -> tuple[Field, ...]:
     return (Field(name=name, at=0, bits=32, doc=doc),)
 
 
+def _bit(name: str, at: int, doc: str) -> Field:
+    return Field(name=name, at=at, bits=1, doc=doc)
+
+
+def _error(*, first: bool) -> tuple[Field, ...]:
+    """Fields of a register with an error; the ``first`` one of the page explains them."""
+    codes = ", ".join(f"{e.value} {e.text}" for e in Error)
+    units = ", ".join(f"{number} {name}" for number, name in enumerate(UNIT_NAMES))
+    return (
+        Field(name="code", at=0, bits=8, doc=codes if first else "as in ERROR"),
+        Field(name="unit", at=8, bits=8, doc=units if first else "as in ERROR"),
+        Field(name="tag", at=16, bits=8, doc="tag of the instruction"),
+    )
+
+
 def _control(config: Config) -> list[Register]:
-    def bit(name: str, at: int, doc: str) -> Field:
-        return Field(name=name, at=at, bits=1, doc=doc)
-
-    def error(what: str) -> tuple[Field, ...]:
-        codes = ", ".join(f"{e.value} {e.text}" for e in Error)
-        units = ", ".join(f"{number} {name}" for number, name in enumerate(UNIT_NAMES))
-        return tuple(
-            Field(name=name, at=at, bits=8, doc=doc)
-            for name, at, doc in (
-                ("code", 0, codes if what == "ERROR" else "as in ERROR"),
-                ("unit", 8, units if what == "ERROR" else "as in ERROR"),
-                ("tag", 16, "tag of the instruction"),
-            )
-        )
-
     r = Register
     return [
         r(name="ID", offset=0x00, access="ro", doc="identity, 'PoTV'", value=IDENTITY),
@@ -145,25 +145,25 @@ def _control(config: Config) -> list[Register]:
         r(name="CONFIG_DIGEST", offset=0x38, access="ro", value=config.digest,
           doc="of the parameters and the instruction set; a program names the one it needs"),
         r(name="CONTROL", offset=0x08, access="wo", doc="commands", fields=(
-            bit("start", 0, "run the program; clears STATUS, ERROR and the counters. "
-                            "While busy it takes effect when the run has ended, with the "
-                            "registers as they are then; ERROR moves to LAST_ERROR"),
-            bit("abort", 1, "end the run with error 8; no effect while idle. Together with "
-                            "`start`: end the run that goes on, then start the next"))),
+            _bit("start", 0, "run the program; clears STATUS, ERROR and the counters. "
+                             "While busy it takes effect when the run has ended, with the "
+                             "registers as they are then; ERROR moves to LAST_ERROR"),
+            _bit("abort", 1, "end the run with error 8; no effect while idle. Together with "
+                             "`start`: end the run that goes on, then start the next"))),
         r(name="STATUS", offset=0x0C, access="ro", doc="state of the last run", fields=(
-            bit("busy", 0, "running, or draining the bus after an error"),
-            bit("done", 1, "the program reached END"),
-            bit("error", 2, "the run ended with an error"),
-            bit("stuck", 3, "the bus did not drain after an error: reset the system"))),
+            _bit("busy", 0, "running, or draining the bus after an error"),
+            _bit("done", 1, "the program reached END"),
+            _bit("error", 2, "the run ended with an error"),
+            _bit("stuck", 3, "the bus did not drain after an error: reset the system"))),
         r(name="ERROR", offset=0x10, access="ro", doc="first error of the run",
-          fields=error("ERROR")),
+          fields=_error(first=True)),
         r(name="IRQ_ENABLE", offset=0x14, access="rw", doc="interrupt sources", fields=(
-            bit("done", 0, "END reached"), bit("error", 1, "run ended with an error"))),
+            _bit("done", 0, "END reached"), _bit("error", 1, "run ended with an error"))),
         r(name="IRQ_STATUS", offset=0x18, access="w1c", doc="pending interrupts", fields=(
-            bit("done", 0, "END reached"), bit("error", 1, "run ended with an error"))),
+            _bit("done", 0, "END reached"), _bit("error", 1, "run ended with an error"))),
         r(name="LAST_ERROR", offset=0x1C, access="ro",
           doc="ERROR of the run before the last, kept when a start clears ERROR",
-          fields=error("LAST_ERROR")),
+          fields=_error(first=False)),
         r(name="WINDOW_BASE_LO", offset=0x20, access="rw",
           doc="byte address of the window, low half; latched at the start of a run",
           fields=_whole("window_base_lo", "address bits 31..0; a multiple of the bus width, else "

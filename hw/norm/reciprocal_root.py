@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -48,30 +48,16 @@ class ReciprocalRoot(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         token = Signal.like(self.i.p, reset_less=True)
-        pairs, mantissa = self.pairs, MANTISSA_BITS
-
-        # V << s in [2**46, 2**48): s/2 pairs of bits above the leading pair p, and k = p.
-        k = Signal(range(pairs))
-        padded = Signal(2 * pairs)
-        m.d.comb += padded.eq(token.v)
-        leading = Signal.like(k)
-        for p in range(pairs):
-            with m.If(padded[2 * p : 2 * p + 2].any()):
-                m.d.comb += leading.eq(p)
-        aligned, up = Signal(2 * pairs), Signal.like(k)
-        m.d.comb += [up.eq(pairs - 1 - k), aligned.eq(padded << Cat(C(0, 1), up))]
-        top = Cat(C(0, mantissa), aligned)[-mantissa:]
-
-        value = Signal(mantissa, reset_less=True)  # m
+        k = Signal(range(self.pairs))
+        leading, top = self._normalized(m, token.v, k)
+        value = Signal(MANTISSA_BITS, reset_less=True)  # m
         trial = Signal(43, reset_less=True)  # 4*R*m + m, R*m <= sqrt(2**56 * m)
         rest = Signal(42, reset_less=True)  # t <= (2R+1)*m
         scale = Signal.like(self.o.p.scale, reset_less=True)
         offset = Signal.like(self.o.p.offset, reset_less=True)
         ones = Signal()  # every root bit so far was one
         left = Signal(range(ROOT_BITS + 2))
-
-        doubled, wide = Signal(43), Signal(44)
-        bit = Signal()
+        doubled, wide, bit = Signal(43), Signal(44), Signal()
         m.d.comb += [
             doubled.eq((trial << 1) - value),
             wide.eq(rest << 2),
@@ -89,12 +75,8 @@ class ReciprocalRoot(wiring.Component):
                 m.d.sync += [k.eq(leading), scale.eq(0), offset.eq(0), ones.eq(1)]
                 m.next = "ALIGN"
             with m.State("ALIGN"):
-                m.d.sync += [
-                    value.eq(top),
-                    trial.eq(top),
-                    rest.eq(1 << (56 - 2 * (ROOT_BITS + 1))),
-                    left.eq(ROOT_BITS),
-                ]
+                m.d.sync += [value.eq(top), trial.eq(top), left.eq(ROOT_BITS)]
+                m.d.sync += rest.eq(1 << (56 - 2 * (ROOT_BITS + 1)))
                 m.next = "ROOT"
                 with m.If(token.v == 0):
                     m.next = "DONE"
@@ -105,15 +87,12 @@ class ReciprocalRoot(wiring.Component):
                     trial.eq(Mux(bit, doubled + (value << 2), doubled)),
                     ones.eq(ones & bit),
                 ]
-                with m.If(left != 0):
-                    m.d.sync += [
-                        scale.eq(Mux(bit, (scale << 1) + token.c, scale << 1)),
-                        offset.eq(Mux(bit, (offset << 1) + token.s1, offset << 1)),
-                    ]
-                with m.Else():
-                    # (r17 + 1) >> 1, at most 65535.
-                    with m.If(bit & ~ones):
-                        m.d.sync += [scale.eq(scale + token.c), offset.eq(offset + token.s1)]
+                for product, factor in ((scale, token.c), (offset, token.s1)):
+                    with m.If(left == 0):  # (r17 + 1) >> 1, at most 65535
+                        m.d.sync += product.eq(Mux(bit & ~ones, product + factor, product))
+                    with m.Else():
+                        m.d.sync += product.eq((product << 1) + Mux(bit, factor, 0))
+                with m.If(left == 0):
                     m.next = "DONE"
             with m.State("DONE"):
                 m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready)]
@@ -124,3 +103,18 @@ class ReciprocalRoot(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += token.eq(self.i.p)
         return m
+
+    def _normalized(self, m: Module, v: Value, k: Signal) -> tuple[Signal, Value]:
+        """Number of the leading pair of bits of ``v``; V << s in [2**46, 2**48) once it is ``k``.
+
+        There are s/2 pairs above the leading one.
+        """
+        pairs = self.pairs
+        padded, aligned = Signal(2 * pairs), Signal(2 * pairs)
+        leading, up = Signal.like(k), Signal.like(k)
+        m.d.comb += padded.eq(v)
+        for p in range(pairs):
+            with m.If(padded[2 * p : 2 * p + 2].any()):
+                m.d.comb += leading.eq(p)
+        m.d.comb += [up.eq(pairs - 1 - k), aligned.eq(padded << Cat(C(0, 1), up))]
+        return leading, Cat(C(0, MANTISSA_BITS), aligned)[-MANTISSA_BITS:]

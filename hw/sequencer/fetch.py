@@ -38,6 +38,11 @@ class Fetch(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        # A power of two of beats: aligned bursts of it stay within 4 KB.
+        largest = 1 << (config.burst_beats.bit_length() - 1)
+        self.burst = max(1, min(FETCH_BYTES // config.axi_bytes, largest))
+        # Room for a burst behind an instruction that has come in part.
+        self.depth = max(config.fetch_depth, FETCH_BYTES // INSTR_BYTES + 1)
         super().__init__(
             {
                 "prepare": In(1),
@@ -59,85 +64,74 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        config = self.config
-        beat_bytes = config.axi_bytes
-        # A power of two of beats: aligned bursts of it stay within 4 KB.
-        largest = 1 << (config.burst_beats.bit_length() - 1)
-        burst = max(1, min(FETCH_BYTES // beat_bytes, largest))
-        size = (beat_bytes - 1).bit_length()
-        grain = min(beat_bytes, INSTR_BYTES)
-        # Room for a burst behind an instruction that has come in part.
-        depth = max(config.fetch_depth, FETCH_BYTES // INSTR_BYTES + 1)
-        room = depth * INSTR_BYTES // grain
-        beat_grains = beat_bytes // grain
-        burst_grains = burst * beat_grains
-        m.submodules.queue = queue = Fifo(8 * INSTR_BYTES, depth)
+        r = self.axi.r
+        m.submodules.queue = queue = Fifo(8 * INSTR_BYTES, self.depth)
+        left = Signal(32)  # instructions that have not left
+        popped, answered = Signal(), Signal()
+        with m.If(popped):
+            m.d.sync += left.eq(left - 1)
+        with m.If(self.prepare):
+            m.d.sync += left.eq(self.count)
+        m.d.comb += [
+            answered.eq(r.valid & r.ready),
+            self.bus_fault.eq(answered & (r.p.resp != RESP_OKAY)),
+            self.beat.eq(answered),
+            self.o.p.eq(queue.o.p),
+            self.o.valid.eq(queue.o.valid & (left != 0)),
+            queue.o.ready.eq(self.o.ready),
+            popped.eq(self.o.valid & self.o.ready),
+            self.ended.eq(left == 0),
+        ]
+        self._request(m, popped, answered)
+        self._assemble(m, queue)
+        return m
 
-        # Requests. `beats` and `more` lag a cycle behind `beats_left`, which moves less often.
-        at, going = Signal(33), Signal()
-        beats_left, more = Signal(32 + 4), Signal()
-        instr_left = Signal(32)
+    def _request(self, m: Module, popped: Signal, answered: Signal) -> None:
+        """Bursts, each once the queue has room: a register is formed, then stands on AR."""
+        beat_bytes, burst, ar = self.config.axi_bytes, self.burst, self.axi.ar
+        size = (beat_bytes - 1).bit_length()
+        # Room is counted in the grain of beats and instructions, whichever is smaller.
+        grain = min(beat_bytes, INSTR_BYTES)
+        beat_grains = beat_bytes // grain
+        room, burst_grains = self.depth * INSTR_BYTES // grain, burst * beat_grains
         reserved = Signal(range(room + burst_grains + 1))
         awaited = Signal(range(room + burst_grains + 1))  # beats
-        beats = Signal(range(burst + 1))
-        span = Signal(range(burst + 1), init=burst)  # beats to a multiple of the largest burst
-        ar, r = self.axi.ar, self.axi.r
-        form, formed, popped, outside = Signal(), Signal(), Signal(), Signal()
-        end = Signal(34)
 
+        at, end, going = Signal(33), Signal(34), Signal()
+        # `beats` and `more` lag a cycle behind `left`, which moves less often.
+        left, beats, more = Signal(32 + 4), Signal(range(burst + 1)), Signal()
+        span = Signal(range(burst + 1), init=burst)  # beats to a multiple of the largest burst
+        form, formed, taken, outside = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             end.eq(at + beats * beat_bytes),
             form.eq(~formed & ~self.stop & going & more & (reserved + burst_grains <= room)),
             ar.valid.eq(formed & ~outside),
+            taken.eq(ar.valid & ar.ready),
             self.window_fault.eq(formed & outside & ~self.stop),
-            popped.eq(self.o.valid & self.o.ready),
             self.quiet.eq(~ar.valid & (awaited == 0)),
         ]
-        m.d.sync += [beats.eq(Mux(beats_left < span, beats_left, span)), more.eq(beats_left != 0)]
+        m.d.sync += [
+            beats.eq(Mux(left < span, left, span)),
+            more.eq(left != 0),
+            reserved.eq(
+                reserved + Mux(form, beats * beat_grains, 0) - Mux(popped, INSTR_BYTES // grain, 0)
+            ),
+            awaited.eq(awaited + Mux(taken, ar.p.len + 1, 0) - answered),
+        ]
         with m.If(~going):
             m.d.sync += span.eq(burst - ((self.base + at)[size:] & (burst - 1)))
         with m.If(form):
             m.d.sync += [
-                formed.eq(1),
-                outside.eq(end > self.limit),
-                ar.p.addr.eq(self.base + at),
-                ar.p.len.eq(beats - 1),
-                ar.p.size.eq(beat_bytes.bit_length() - 1),
-                ar.p.burst.eq(BURST_INCR),
-                at.eq(end),
-                span.eq(burst),
-                beats_left.eq(beats_left - beats),
-            ]
-        with m.Elif(ar.valid & ar.ready):
+                formed.eq(1), outside.eq(end > self.limit), ar.p.addr.eq(self.base + at),
+                ar.p.len.eq(beats - 1), ar.p.size.eq(size), ar.p.burst.eq(BURST_INCR),
+                at.eq(end), span.eq(burst), left.eq(left - beats),
+            ]  # fmt: skip
+        with m.Elif(taken):
             m.d.sync += formed.eq(0)
-        m.d.sync += [
-            reserved.eq(
-                reserved + Mux(form, beats * beat_grains, 0) - Mux(popped, INSTR_BYTES // grain, 0)
-            ),
-            awaited.eq(awaited + Mux(ar.valid & ar.ready, ar.p.len + 1, 0) - (r.valid & r.ready)),
-        ]
-        with m.If(popped):
-            m.d.sync += instr_left.eq(instr_left - 1)
         with m.If(self.prepare):
-            total = self._beats(self.count)
-            m.d.sync += [at.eq(self.offset), instr_left.eq(self.count), beats_left.eq(total)]
+            m.d.sync += [at.eq(self.offset), left.eq(self._beats(self.count))]
         with m.If(self.start):
             m.d.sync += going.eq(1)
-
-        # Answers.
-        m.d.comb += [
-            self.bus_fault.eq(r.valid & r.ready & (r.p.resp != RESP_OKAY)),
-            self.beat.eq(r.valid & r.ready),
-        ]
-        self._assemble(m, queue)
-
-        m.d.comb += [
-            self.o.p.eq(queue.o.p),
-            self.o.valid.eq(queue.o.valid & (instr_left != 0)),
-            queue.o.ready.eq(self.o.ready),
-            self.ended.eq(instr_left == 0),
-        ]
-        return m
 
     def _beats(self, count: Any) -> Any:
         """Beats that hold ``count`` instructions."""
