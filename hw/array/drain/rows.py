@@ -92,7 +92,7 @@ class DrainSequencer(wiring.Component):
         m.submodules.walk = walk = TwoLevelWalk(
             data.StructLayout({"addr": ADDR_BITS, "lane": bits_for(cfg.cols - 1), "token": 11})
         )
-        jump = Signal()
+        jump, along, across = Signal(), Signal(ADDR_BITS), Signal(ADDR_BITS)
         m.d.comb += [
             walk.step.eq(active),
             walk.begin.eq(self.load & new.instr_first),
@@ -102,10 +102,11 @@ class DrainSequencer(wiring.Component):
             walk.start.addr.eq(new.d_addr),
             walk.start.lane.eq(new.sub),
             walk.start.token.eq(new.token),
+            walk.along.addr.eq(along),
             walk.along.lane.eq(1),
             walk.along.token.eq(1),
+            walk.across.addr.eq(across),
         ]
-        along, across = walk.along.addr, walk.across.addr
         with m.Switch(cur.dest):
             with m.Case(Mem.RESIDUAL):
                 m.d.comb += along.eq(cur.d_stride)
