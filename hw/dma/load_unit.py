@@ -25,6 +25,7 @@ from hw.dma.token_walk import run_legal
 from hw.isa.instruction import Mem, Op
 from hw.isa.layouts import payload_layout
 from hw.isa.limits import LOAD_AHEAD
+from hw.lib.facet import Facet
 from hw.lib.register_queue import RegisterQueue
 from hw.lib.unit_port import UnitPort, either_layout
 
@@ -74,8 +75,8 @@ class LoadUnit(wiring.Component):
         wiring.connect(m, jobs.o, writer.job)
         wiring.connect(m, issuer.ar, wiring.flipped(axi.ar))
         wiring.connect(m, wiring.flipped(axi.r), writer.r)
-        for name in write_members(config):
-            wiring.connect(m, getattr(writer, name), wiring.flipped(getattr(self, name)))
+        writes = wiring.Signature(write_members(config))
+        wiring.connect(m, Facet(writer, writes), wiring.flipped(Facet(self, writes)))
 
         halted, illegal, broken = Signal(), Signal(), Signal()
         legal, unit = self._decode(m)

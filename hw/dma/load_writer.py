@@ -12,6 +12,7 @@ from hw.dma.gather_writer import GatherWriter, gather_members, window_bytes
 from hw.formats.memories import Space, memories
 from hw.isa.instruction import PAYLOAD_BITS, Mem, Op
 from hw.isa.layouts import payload_layout
+from hw.lib.facet import Facet
 from hw.lib.gearbox import Gearbox
 from hw.lib.ports import WritePort, addr_data, write_stream
 
@@ -75,8 +76,8 @@ class LoadWriter(wiring.Component):
         sizes = [rows[Space(memory)].moved for memory in MEMORIES.values()]
         m.submodules.gearbox = gearbox = Gearbox(config.axi_bytes, [*sizes, window_bytes(config)])
         m.submodules.gather = gather = GatherWriter(config)
-        for name in gather_members(config):
-            wiring.connect(m, getattr(gather, name), wiring.flipped(getattr(self, name)))
+        writes = wiring.Signature(gather_members(config))
+        wiring.connect(m, Facet(gather, writes), wiring.flipped(Facet(self, writes)))
 
         unit = Signal(range(5))
         addr, words = Signal(16, reset_less=True), Signal(16, reset_less=True)

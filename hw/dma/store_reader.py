@@ -125,10 +125,9 @@ class StoreReader(wiring.Component):
             taken.eq(want & granted),
         ]
         with m.Switch(source):
-            for i, (name, count) in enumerate(zip(SOURCES, counts, strict=True)):
-                port = getattr(self, f"{name}_read")
+            for i, (port, count) in enumerate(zip(self._ports(), counts, strict=True)):
                 at, value = addr, port.data.as_value()
-                if SOURCES[name] is Mem.RESIDUAL:
+                if port is self.residual_read:
                     at = Mux(scatter, walk.addr, addr)
                     value = self._packed(value, beat, run.slot)
                 if count > 1:
@@ -158,6 +157,13 @@ class StoreReader(wiring.Component):
                 unread.eq(Mux(new.scatter, 1, new.words)),
             ]  # fmt: skip
         return m
+
+    def _ports(self) -> tuple[Any, ...]:
+        """The read ports in the order of `SOURCES`."""
+        return (
+            self.act_read, self.stream_read, self.value_read, self.logit_read,
+            self.residual_read, self.out_read,
+        )  # fmt: skip
 
     def _runs(
         self, m: Module, walk: TokenWalk, taken: Any, word_end: Signal, sent: Any, arriving: Signal

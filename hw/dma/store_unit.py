@@ -15,6 +15,7 @@ from hw.dma.store_reader import SOURCES, StoreReader, beats_per_word, read_membe
 from hw.dma.token_walk import run_legal
 from hw.isa.instruction import Mem, Op
 from hw.isa.layouts import payload_layout
+from hw.lib.facet import Facet
 from hw.lib.register_queue import RegisterQueue
 from hw.lib.unit_port import UnitPort, either_layout
 
@@ -63,8 +64,8 @@ class StoreUnit(wiring.Component):
         m.submodules.ranges = ranges = RangeWalk(beats_bits, config.axi_bytes)
         m.submodules.splitter = splitter = BurstSplitter(config, beats_bits)
         m.submodules.reader = reader = StoreReader(config)
-        for name in read_members(config):
-            wiring.connect(m, getattr(reader, name), wiring.flipped(getattr(self, name)))
+        reads = wiring.Signature(read_members(config))
+        wiring.connect(m, Facet(reader, reads), wiring.flipped(Facet(self, reads)))
 
         halted, illegal, broken = Signal(), Signal(), Signal()
         legal, source, beats = self._decode(m, store, run, beats_bits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.lib.wiring import Component, Signature
+from amaranth.lib.wiring import Component, Member, Signature
 
 
 class Facet:
@@ -20,12 +20,23 @@ class Facet:
     """
 
     def __init__(self, component: Component, signature: Signature) -> None:
-        self.signature = signature
         ports = component.signature.members
         for name, member in signature.members.items():
-            if name not in ports or ports[name] != member:
+            if name not in ports or not _alike(ports[name], member):
                 raise TypeError(f"{type(component).__name__} has no port {name} as {member}")
             setattr(self, name, getattr(component, name))
+        # The component's own members: `connect` knows nested signatures by identity.
+        self.signature = Signature({name: ports[name] for name in signature.members})
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{self.signature} has no port {name}")
+
+
+def _alike(a: Member, b: Member) -> bool:
+    """Whether two members are the same but for the classes of their signatures."""
+    if (a.flow, a.dimensions, a.is_port) != (b.flow, b.dimensions, b.is_port):
+        return False
+    if a.is_port:
+        return bool(a.shape == b.shape and a.init == b.init)
+    x, y = a.signature.members, b.signature.members
+    return x.keys() == y.keys() and all(_alike(x[name], y[name]) for name in x)

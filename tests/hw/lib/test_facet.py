@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, Signature, connect, flipped
 
 from hw.lib.facet import Facet
+from hw.lib.ports import ReadPort
 
 LINK = Signature({"ask": Out(4), "answer": In(4)})
 
@@ -75,6 +76,27 @@ def test_both_directions_are_connected(simulate):
 def test_ports_that_are_not_there_are_refused(signature):
     with pytest.raises(TypeError, match="Answerer has no port"):
         Facet(Answerer(), signature)
+
+
+class Reader(wiring.Component):
+    """A nested signature that is a new object each time it is made."""
+
+    def __init__(self):
+        super().__init__({"read": Out(ReadPort(4, 8))})
+
+    def elaborate(self, platform):
+        return Module()
+
+
+@pytest.mark.parametrize(("bits", "fits"), [(8, True), (9, False)])
+def test_nested_signatures_are_compared_by_their_members(bits, fits):
+    signature = Signature({"read": Out(ReadPort(4, bits))})
+    if fits:
+        reader = Reader()
+        assert Facet(reader, signature).read is reader.read
+    else:
+        with pytest.raises(TypeError, match="Reader has no port read"):
+            Facet(Reader(), signature)
 
 
 def test_other_ports_are_not_in_it():
