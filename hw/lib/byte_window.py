@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -71,9 +71,10 @@ class ByteWindow(wiring.Component):
             ]
         with m.Else():
             m.d.comb += self.valid.eq(end <= kept * part)
-        # What fills no more than another word makes room for the next beat.
+        # What fills no more than another word makes room for the next beat: of one word, all.
+        short = rest >= beat - word if beat > word else C(1)
         m.d.comb += [
-            move.eq(self.step & in_beat & (rest >= beat - word)),
+            move.eq(self.step & in_beat & short),
             self.freed.eq(move | (self.step & self.restart)),
         ]
         with m.If(self.step):
