@@ -137,4 +137,4 @@ def test_row_sum_normalises_every_magnitude(longest, bits, simulate):
 def test_a_wrong_threshold_is_caught(simulate, monkeypatch):
     monkeypatch.setattr("hw.attention.softmax.FQ_THRESHOLD", 385)
     with pytest.raises(AssertionError, match="Mismatched elements"):
-        test_both_passes(ExpForm.BASE2, (17, 64), simulate)
+        test_both_passes(ExpForm.BASE2, (1, 2, 17, 64, 197, 256), simulate)
