@@ -190,6 +190,7 @@ WORK = {
     "prove": ("formal.commands.prove.run_all", ""),
     "sim": ("sim.commands.run.network", "--model vit_digits"),
     "explore": ("sim.commands.explore.network", "--model vit_digits"),
+    "package": ("sim.simulator.generated.generated", "--config tiny"),
 }
 #: Seconds at most.
 SHORT = {"compile", "report"}
