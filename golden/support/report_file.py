@@ -29,14 +29,18 @@ def require_writable(path: Path) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Make ``folder`` and try it before the minutes of work whose files go there.
+    """Try ``folder`` before the minutes of work whose files go there; nothing of it is left.
+
+    A folder that does not exist yet is tried by the nearest one above it that does.
 
     Raises:
         PotvitError: it is a file, or no file can be made in it.
     """
+    place = folder.absolute()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
         reason = "it is a file" if folder.is_file() else error.strerror

@@ -18,11 +18,12 @@ from filelock import FileLock
 
 from golden.support.environment import tool_environment
 from golden.support.errors import PotvitError
+from golden.support.locations import BUILD
 from golden.support.requirements import require
 from sim.simulator.process import run_group
 from sim.simulator.verilate import Simulator
 
-CACHE = Path("build/icarus")
+CACHE = BUILD / "icarus"
 
 #: ``reg [7:0] name = 8'h00;``: what an FPGA would load, and an ASIC has not.
 _INITIAL = re.compile(
