@@ -15,7 +15,7 @@ from golden.data.pictures import Sample
 from golden.models.load import LoadedModel
 from golden.ops.softmax import ExpForm
 from golden.quant import QuantOptions, bit_map
-from golden.quant.learn.defaults import default_learning, more_pictures
+from golden.quant.learn.defaults import more_pictures
 from golden.quant.learn.options import LearnOptions
 from golden.quant.options import RULES
 from golden.quant.search.observers import METHODS
@@ -73,9 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--learn",
-        type=learning_steps,
-        metavar="auto|N",
-        help="steps of learned rounding a block, 0 for none (auto: 60 with 4-bit weights)",
+        type=natural,
+        metavar="N",
+        help="steps of learned rounding a block (none)",
     )
     parser.add_argument(
         "--pictures",
@@ -114,20 +114,12 @@ def learning(
     Raises:
         PotvitError: ``--pictures`` where nothing is learned, or without pictures.
     """
-    if args.learn is None:
-        learn = default_learning(options, model)
-    else:
-        learn = LearnOptions(steps=args.learn, seed=args.seed) if args.learn else None
-    if learn is None:
+    if not args.learn:
         if args.pictures is not None:
             raise PotvitError("--pictures are for learned rounding: add --learn N or drop them")
         return options, []
+    learn = LearnOptions(steps=args.learn, seed=args.seed)
     return replace(options, learn=learn), more_pictures(model, args.pictures, args.seed)
-
-
-def learning_steps(text: str) -> int | None:
-    """Read ``auto`` (None) or a number of at least 0."""
-    return None if text == "auto" else natural(text)
 
 
 def dataset(args: argparse.Namespace, spec: ModelSpec) -> Dataset:

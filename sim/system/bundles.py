@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,8 +19,6 @@ from golden.graph.bundle import load_bundle, save_bundle
 from golden.models.load import LoadedModel, find_model, load_found
 from golden.models.request import ModelRequest
 from golden.quant import QuantOptions, bit_map, quantize
-from golden.quant.learn.defaults import FOLDER as KEPT
-from golden.quant.learn.defaults import default_learning, more_pictures
 from golden.support.errors import PotvitError
 from golden.support.kept import files_digest, say_broken
 from golden.support.locations import BUILD
@@ -66,11 +64,9 @@ def network(
     found = default_dataset(spec) if data is None else open_dataset(data, spec)
     options = QuantOptions(bits=bit_map(bits), attn=attn)
     samples = found.calib(None)
-    options = replace(options, learn=default_learning(options, loaded))
-    more = [] if options.learn is None else more_pictures(loaded, None)
     material = (
         loaded.weights_sha256, spec, options.to_dict(), found.origin, [s.name for s in samples],
-        _pixels_digest([*samples, *more], spec.preprocess),
+        _pixels_digest(samples, spec.preprocess),
         files_digest(SOURCES.rglob("*.py"), SOURCES), [version(library) for library in LIBRARIES],
     )  # fmt: skip
     digest = hashlib.sha256(repr(material).encode()).hexdigest()
@@ -79,7 +75,7 @@ def network(
     with FileLock(FOLDER / f".{folder.name}.lock"):
         graph = _kept(folder)
         if graph is None:
-            graph = quantize(loaded, samples, options, more=more, keep=KEPT, quiet=False)
+            graph = quantize(loaded, samples, options, quiet=False)
             save_bundle(graph, folder)
     return Network(graph=graph, model=loaded, data=found, folder=folder)
 

@@ -1,4 +1,4 @@
-"""Where rounding is learned unless the user says otherwise, and which pictures help."""
+"""Which pictures help where rounding is learned, and where its finished stages are kept."""
 
 from __future__ import annotations
 
@@ -10,30 +10,12 @@ import numpy as np
 from golden.data.datasets import picture_folder
 from golden.data.pictures import Sample
 from golden.models.load import LoadedModel
-from golden.quant.learn.options import LearnOptions
-from golden.quant.options import QuantOptions
 from golden.support.locations import BUILD, data_folder
 
 #: Unlabelled pictures that are taken beside the calibration ones.
 MORE_PICTURES = 400
 #: Kept stages of runs that were interrupted, and of those that were not.
 FOLDER = BUILD / "learn"
-
-
-def default_learning(options: QuantOptions, model: LoadedModel) -> LearnOptions | None:
-    """Learn where 4-bit weights lose accuracy: not for random weights or uniform attention.
-
-    Nor without a classifier, whose logits are what the last stage is compared by.
-    """
-    random = model.weights_source.startswith("random")
-    if (
-        random
-        or not model.spec.num_classes
-        or options.attn == "none"
-        or 4 not in options.bits.patterns.values()
-    ):
-        return None
-    return LearnOptions()
 
 
 def more_pictures(model: LoadedModel, folder: Path | None, seed: int = 0) -> Sequence[Sample]:

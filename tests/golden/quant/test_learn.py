@@ -1,7 +1,6 @@
 """Learned rounding: exactly the executor's forward, the same bytes whatever interrupts it."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from golden.ops.softmax import AttnFormat
 from golden.quant import QuantOptions, bit_map, quantize_pixels
 from golden.quant.learn import reconstruct as learning
 from golden.quant.learn import straight_through as st
-from golden.quant.learn.defaults import default_learning
 from golden.quant.learn.network import LearnedNetwork
 from golden.quant.learn.options import LearnOptions
 from golden.quant.learn.state import Saved
@@ -278,14 +276,6 @@ def test_a_loss_that_is_no_number_stops_and_keeps_nothing_of_its_stage(digits, t
             graph, stages, model.spec.preprocess, pixels[:4], {}, FEW, Saved(tmp_path / "a")
         )
     assert not (tmp_path / "a").exists()
-
-
-def test_where_rounding_is_learned_by_default(digits):
-    model, four = digits[0], QuantOptions(bits=bit_map("w4a8"))
-    assert default_learning(four, model) == LearnOptions()
-    assert default_learning(QuantOptions(), model) is None
-    assert default_learning(QuantOptions(bits=bit_map("w4a8"), attn="none"), model) is None
-    assert default_learning(four, replace(model, weights_source="random seed 0")) is None
 
 
 def test_pictures_for_nothing_and_folders_without_pictures_are_refused(tmp_path, capsys):
