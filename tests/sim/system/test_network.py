@@ -81,7 +81,7 @@ def test_vit_digits(config):
     cycles = {a["counters"]["cycles"] for a in outcome.of("plain")}
     assert max(cycles) - min(cycles) < 0.01 * max(cycles)
     batch = outcome.of("batch")[0]["counters"]["cycles"]
-    assert abs(batch - outcome.programs["batch"].cycles) < 0.01 * batch
+    assert abs(batch - outcome.programs["batch"].cycles) < 0.02 * batch
     assert batch < 3 * min(cycles)
 
 
