@@ -282,7 +282,7 @@ def test_pictures_for_nothing_and_folders_without_pictures_are_refused(tmp_path,
     words = ["export", "vit_digits", "--out", str(tmp_path / "bundle"), "--pictures"]
     assert main("golden", COMMANDS, [*words, str(tmp_path)]) == 2
     assert "--pictures are for learned rounding" in capsys.readouterr().err
-    assert main("golden", COMMANDS, [*words, str(tmp_path), "--bits", "w4a8"]) == 2
+    assert main("golden", COMMANDS, [*words, str(tmp_path), "--learn", "3"]) == 2
     assert "holds no pictures" in capsys.readouterr().err
     assert main("golden", COMMANDS, [*words, str(tmp_path / "no"), "--learn", "3"]) == 2
     assert "is no folder of pictures" in capsys.readouterr().err

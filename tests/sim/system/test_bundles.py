@@ -18,8 +18,8 @@ def made(tmp_path, monkeypatch):
     """Quantizations asked for; calibration is on the two pictures of ``tmp_path``/pictures."""
     found = []
 
-    def quantize(model, samples, options, *, more, keep, quiet):
-        assert bool(options.learn) == (options.bits.name == "w4a8")
+    def quantize(model, samples, options, *, quiet):
+        assert options.learn is None
         found.append(options)
         return random_graph(tokens=5, depth=1)
 
