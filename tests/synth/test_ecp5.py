@@ -14,18 +14,20 @@ from synth.__main__ import COMMANDS
 
 def test_pins_reach_every_port_once():
     description = {
+        "name": "design",
         "ports": [
             {"name": "clk", "direction": "input", "width": 1},
             {"name": "rst", "direction": "input", "width": 1},
             {"name": "data", "direction": "input", "width": 7},
             {"name": "ready", "direction": "output", "width": 1},
             {"name": "word", "direction": "output", "width": 5},
-        ]
+        ],
     }
     text = ecp5.harness(description)
     for pin in (".clk(clk)", ".rst(driven[0:0])", ".data(driven[7:1])", ".ready(outputs[0:0])",
                 ".word(outputs[5:1])"):  # fmt: skip
         assert text.count(pin) == 1
+    assert "design dut (" in text
     assert "reg [7:0] driven;" in text
     assert "reg [5:0] seen;" in text
 
