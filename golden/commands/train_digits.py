@@ -6,6 +6,7 @@ from pathlib import Path
 
 from golden.models.load import bundled_weights
 from golden.support.errors import PotvitError
+from golden.support.whole_file import write_whole
 from golden.training.digits import EPOCHS, NAMES, train
 
 
@@ -29,13 +30,9 @@ def run(args: argparse.Namespace) -> int:
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise PotvitError(f"{out.parent} is no folder that may be written to")
     state, percent = train(args.epochs, args.seed, args.model)
-    partial = out.with_name(out.name + ".partial")
     try:
-        partial.write_bytes(save(state))
-        os.replace(partial, out)
+        write_whole(out, save(state))
     except OSError as error:
         raise PotvitError(f"{out} cannot be written ({error.strerror})") from None
-    finally:
-        partial.unlink(missing_ok=True)
     print(f"{args.model}: {percent:.2f} % on the test pictures, weights in {out}")
     return 0

@@ -81,12 +81,6 @@ class Scores:
         return acc.add_(0.5).floor_()
 
 
-def score_products(q: torch.Tensor, k: torch.Tensor, heads: int) -> torch.Tensor:
-    """The accumulators ``Q_h K_h^T`` before their shift, int32 [B, H, T, T], exact."""
-    query, key = (split_heads(x, heads).to(torch.float64) for x in (q, k))
-    return (query @ key.transpose(-1, -2)).to(torch.int32)
-
-
 class Codes:
     """``golden.ops.LogIntSoftmax`` (or uniform codes) of int8 [..., H, T, T] logits.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from golden.support.errors import PotvitError
+from golden.support.whole_file import write_whole
 
 
 def require_writable(path: Path) -> None:
@@ -60,16 +61,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         PotvitError: the place cannot be written; an older report stays as it was.
     """
-    partial = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise PotvitError(f"report {path} cannot be written ({error.strerror})") from None
-    finally:
-        if partial is not None and os.path.exists(partial):
-            os.unlink(partial)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 from golden.support.errors import PotvitError
+from golden.support.whole_file import write_whole
 from hw.lib.numbers import round_up
 from hw.program.head import ALIGN, HEAD_BYTES, MAGIC, TYPES, VERSION, Value, offsets, pack, unpack
 from hw.program.program import Checkpoint, LayerCycles, Layout, Program
@@ -41,21 +40,12 @@ def to_bytes(program: Program) -> bytes:
 def save_program(program: Program, path: Path) -> None:
     """Write ``program`` to ``path``, whole or not at all; ``PotvitError`` if that cannot be."""
     content = to_bytes(program)
-    partial = None
     try:
         if path.is_dir():
             raise PotvitError(f"{path} is a folder: a program is one file (NAME{SUFFIX})")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
+        write_whole(path, content)
     except OSError as error:
         raise PotvitError(f"cannot write the program to {path}: {error.strerror}") from None
-    finally:
-        if partial is not None and os.path.exists(partial):
-            os.unlink(partial)
 
 
 def load_program(path: Path) -> Program:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass, fields
 from enum import Enum
 from functools import cache
@@ -18,6 +16,7 @@ from amaranth.lib.wiring import Out
 
 from golden.support.errors import PotvitError
 from golden.support.progress import expecting
+from golden.support.whole_file import write_whole
 from hw.config import Config
 from hw.formats.memories import memory_bytes
 from hw.host.register_map import COUNTERS, as_json, as_markdown
@@ -112,14 +111,6 @@ def write(design: Design, folder: Path) -> list[Path]:
     }
     written = []
     for name, text in texts.items():
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)
-        try:
-            with os.fdopen(handle, "w") as stream:
-                stream.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, folder / name)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(folder / name, text.encode())
         written.append(folder / name)
     return written

@@ -119,15 +119,3 @@ async def write_port(dut: Any, prefix: str, take: Callable[[int], None]) -> None
         if port.en.value:
             take(int(port.payload.value))
         await FallingEdge(dut.clk)
-
-
-async def count_pulses(dut: Any, name: str, wanted: int, limit: int) -> int:
-    """Wait for ``wanted`` cycles with ``name`` high; return cycles taken; fail past ``limit``."""
-    signal, seen = getattr(dut, name), 0
-    for cycle in range(limit):
-        await ReadOnly()
-        seen += int(signal.value)
-        await FallingEdge(dut.clk)
-        if seen == wanted:
-            return cycle + 1
-    raise AssertionError(f"{name}: {seen} of {wanted} pulses after {limit} cycles")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from golden.graph import ir
 from golden.support.errors import PotvitError
 from golden.support.kept import files_digest
+from golden.support.whole_file import write_whole
 
 
 class Saved:
@@ -49,20 +48,13 @@ class Saved:
         """
         if self._folder is None:
             return
-        partial = None
+        content = save({k: v.detach().contiguous() for k, v in parameters.items()})
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(prefix=".stage.", dir=self._folder)
-            os.close(handle)
-            save_file({k: v.detach().contiguous() for k, v in parameters.items()}, partial)
-            os.replace(partial, self._folder / f"{stage}.safetensors")
+            write_whole(self._folder / f"{stage}.safetensors", content)
         except OSError as error:
             raise PotvitError(
                 f"{self._folder}: learned stages cannot be kept ({error.strerror})"
             ) from None
-        finally:
-            if partial is not None and os.path.exists(partial):
-                os.unlink(partial)
 
 
 #: Code that the learned numbers depend on beside what ``fingerprint`` is given.
