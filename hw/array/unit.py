@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Signal, signed, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
@@ -19,15 +19,16 @@ from hw.config import Config
 from hw.isa.instruction import Mem, Op
 from hw.isa.layouts import payload_layout
 from hw.lib.ports import ReadPort, WritePort, addr_data
+from hw.lib.unit_port import UnitPort
 
 
 class ArrayUnit(wiring.Component):
     """Runs MATMUL instructions; see docs/architecture.md.
 
-    Members: ``instr``, ``done``, ``busy``, ``fault``; ``stall`` one-hot in a cycle without a
-    chunk; ``macs`` useful products of a cycle; read ports ``a_read`` ([row][2K]), ``w_read``
-    ([column][K], also parameters), ``res_read``, ``stat_read``; write ports of every destination;
-    ``const`` with ``const_level`` rows available; ``gelu_load`` fills all table copies.
+    Members: those of `UnitPort`, ``stall`` one-hot in a cycle without a chunk; ``macs`` useful
+    products of a cycle; read ports ``a_read`` ([row][2K]), ``w_read`` ([column][K], also
+    parameters), ``res_read``, ``stat_read``; write ports of every destination; ``const`` with
+    ``const_level`` rows available; ``gelu_load`` fills all table copies.
     """
 
     def __init__(self, config: Config) -> None:
@@ -36,11 +37,7 @@ class ArrayUnit(wiring.Component):
         row_bits = bits_for(rows - 1)
         super().__init__(
             {
-                "instr": In(stream.Signature(payload_layout(Op.MATMUL))),
-                "done": Out(1),
-                "busy": Out(1),
-                "fault": Out(1),
-                "stall": Out(STALL),
+                **UnitPort(payload_layout(Op.MATMUL), STALL).members,
                 "macs": Out(unsigned(bits_for(2 * config.macs))),
                 "a_read": Out(
                     ReadPort(bits["act"], data.ArrayLayout(signed(8), rows * config.act_bytes))

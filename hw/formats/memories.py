@@ -12,23 +12,24 @@ from enum import IntEnum
 from functools import lru_cache
 
 from hw.config import CODE_BITS, NORM_CHANNEL_BYTES, Config
+from hw.isa.payload import Mem
 
 
 class Space(IntEnum):
-    """Everything that an instruction can read or write; the first nine are ``isa.Mem``.
+    """Everything that an instruction can read or write; the first nine are `Mem`, by its numbers.
 
     ``DRAM`` is the window, in bus beats from its beginning.
     """
 
-    ACT = 0
-    STREAM = 1
-    VALUE = 2
-    LOGIT = 3
-    RESIDUAL = 4
-    OUT = 5
-    NORM = 6
-    GELU = 7
-    CONST = 8
+    ACT = Mem.ACT
+    STREAM = Mem.STREAM
+    VALUE = Mem.VALUE
+    LOGIT = Mem.LOGIT
+    RESIDUAL = Mem.RESIDUAL
+    OUT = Mem.OUT
+    NORM = Mem.NORM
+    GELU = Mem.GELU
+    CONST = Mem.CONST
     STATISTICS = 9
     MAXIMA = 10
     DRAM = 11

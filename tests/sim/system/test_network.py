@@ -81,7 +81,8 @@ def test_vit_digits(config):
     cycles = {a["counters"]["cycles"] for a in outcome.of("plain")}
     assert max(cycles) - min(cycles) < 0.01 * max(cycles)
     batch = outcome.of("batch")[0]["counters"]["cycles"]
-    assert abs(batch - outcome.programs["batch"].cycles) < 0.02 * batch
+    slack = {"tiny": 0.01, "edge": 0.02}[config]
+    assert abs(batch - outcome.programs["batch"].cycles) < slack * batch
     assert batch < 3 * min(cycles)
 
 
