@@ -77,13 +77,15 @@ class CodeSelect(wiring.Component):
         e = Signal(E_BITS)  # E << shift: the bits that E's own shift drops are zero
         odd = Signal(PRODUCT_BITS, reset_less=True)
         even = Signal(PRODUCT_BITS, reset_less=True)
-        extra, q = Signal(PRODUCT_BITS - 2), Signal(PRODUCT_BITS + 1, reset_less=True)
         up = PRODUCT_BITS - self.bits
+        even_q = min(up, 1)  # Q's last bit is zero, or below what a compare with U can tell
+        extra = Signal(PRODUCT_BITS - 1 - even_q)
+        q = Signal(PRODUCT_BITS + 1, reset_less=True)
         zero, position = Signal(reset_less=True), Signal(6, reset_less=True)
         m.d.comb += [
             e.eq(self.mantissa & (Const((1 << E_BITS) - 1) << self.shift)),
             extra.eq(
-                (Mux(rule.fq, e, 0) << (PRODUCT_BITS - 2 - E_BITS))
+                (Mux(rule.fq, e, 0) << (len(extra) - E_BITS))
                 >> (self.exponent + self.shift - (E_BITS - 1))[:5]
             ),
         ]
@@ -91,7 +93,7 @@ class CodeSelect(wiring.Component):
             m.d.sync += [
                 odd.eq(rule.odd.factor * e),
                 even.eq(rule.even.factor * e),
-                q.eq((self.normal << up) + (extra << 1)),
+                q.eq((self.normal << up) + (extra << even_q)),
                 zero.eq(self.shift[4]),
                 position.eq(self.exponent + self.shift),
             ]

@@ -103,6 +103,19 @@ def random_pairs(rng: np.random.Generator, count: int, keys: int) -> tuple[Ints,
     return e, np.clip(s, np.maximum(e, 1), most)
 
 
+def fq_edges(rng: np.random.Generator, keys: int) -> tuple[Ints, Ints]:
+    """Sums of the top octave beside FQ-ViT's thresholds ``(3 * 2**n - 1) * E = 2 * S``.
+
+    There the last bit of ``E / 2`` decides, and no other pair of numbers tells whether it is kept.
+    """
+    top = sum_bits(keys) - 1
+    e = np.repeat(rng.integers(1 << 11, 1 << 16, 4096) | 1, 3)
+    n = top - leading_one(3 * e) + 1
+    s = ((3 << n) - 1) * e // 2 + np.tile(np.arange(-1, 2), 4096)
+    keep = s <= keys * 65535
+    return e[keep], s[keep]
+
+
 @cocotb.test()
 async def codes(dut: Any) -> None:
     """All settings: small pairs exhaustively, then POTVIT_BENCH_VECTORS random ones."""
@@ -113,6 +126,8 @@ async def codes(dut: Any) -> None:
     compared = 0
     for index, (fmt, rule) in enumerate(SETTINGS):
         pairs = [small_pairs(), random_pairs(rng, -(-count // len(SETTINGS)), keys)]
+        if rule.fq:
+            pairs.append(fq_edges(rng, keys))
         e, s = (np.concatenate([p[i] for p in pairs]) for i in range(2))
         e, s = e[: len(e) // LANES * LANES], s[: len(s) // LANES * LANES]
         want = LogIntSoftmax(fmt=fmt, rule=rule).codes(e, s)
