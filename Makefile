@@ -6,7 +6,7 @@
 option-MODEL   := --model##   network: a short name, timm:NAME or a checkpoint (deit_tiny)
 option-CONFIG  := --config##  accelerator: tiny, edge, base or a TOML file (base)
 option-SET     := --set##     changes of its parameters, "rows=4 cols=8"
-option-BITS    := --bits##    weights: w8a8, w4a8 or a file (w8a8)
+option-BITS    := --bits##    weights and inputs: w8a8, w4a8, w4a4 or a file (w8a8)
 option-ATTN    := --attn##    attention codes: log2 or half (log2)
 option-DATA    := --data##    pictures: a folder, or digits
 option-WEIGHTS := --weights## weights file, of any common kind

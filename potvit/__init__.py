@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from golden.graph.bundle import save_bundle as save_bundle
     from golden.graph.ir import Graph as Graph
     from golden.models.load import load_model as load_model
+    from golden.quant.bit_widths import bit_map as bit_map
     from golden.quant.build import quantize as quantize
     from golden.quant.options import QuantOptions as QuantOptions
-    from golden.quant.options import bit_map as bit_map
     from golden.support.errors import PotvitError as PotvitError
     from hw.compiler.build import compile_graph as compile
     from hw.config import Config as Config
@@ -46,7 +46,7 @@ _PLACES = {
     "open_dataset": ("golden.data.datasets", "open_dataset"),
     "quantize": ("golden.quant.build", "quantize"),
     "QuantOptions": ("golden.quant.options", "QuantOptions"),
-    "bit_map": ("golden.quant.options", "bit_map"),
+    "bit_map": ("golden.quant.bit_widths", "bit_map"),
     "Graph": ("golden.graph.ir", "Graph"),
     "Executor": ("golden.execute.batched", "Executor"),
     "run_reference": ("golden.execute.reference", "run_reference"),

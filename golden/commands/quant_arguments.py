@@ -63,7 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quant-method", choices=METHODS, default=QuantOptions.method, help="observer"
     )
     parser.add_argument(
-        "--bits", default="w8a8", metavar="w8a8|w4a8|FILE", help="weight bits of each layer"
+        "--bits",
+        default="w8a8",
+        metavar="w8a8|w4a8|w4a4|FILE",
+        help="bits of each layer's weights and of what it reads",
     )
     parser.add_argument(
         "--attn", choices=("log2", "half"), help="4-bit (default) or 5-bit half-step codes"

@@ -240,7 +240,9 @@ class AttnValue:
             weight = [float(1 << (base - code // step)) for code in range(zero)] + [0.0]
             self._weight = torch.tensor(weight, dtype=torch.float32, device=device)
         shift = node.shift[:, None, None] + base
-        self._round = Requantize(np.full(shift.shape, total, np.int64), shift, device)
+        self._round = Requantize(
+            np.full(shift.shape, total, np.int64), shift, device, node.out_bits
+        )
 
     def __call__(self, codes: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Return int8 [B, T, C] of uint8 codes and int8 ``v``."""

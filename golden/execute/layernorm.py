@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from golden.execute.gemm import FLOAT64_EXACT, require_bits
+from golden.execute.narrow import sat8
 from golden.graph import ir
 from golden.ops.layernorm import ALPHA_MAX, MANTISSA_BITS, VARIANCE_BITS
 from golden.support.errors import PotvitError
@@ -76,6 +77,7 @@ class LayerNorm:
         def row(values: np.ndarray) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.float64, device=device)
 
+        self._bits = node.out_bits
         self._alpha = row(2.0 ** node.alpha.astype(np.float64))
         # Powers of two scale exactly; 0.5 is the rounding half after the shift by t.
         self._gamma = row(gamma * 2.0**-node.shift)
@@ -85,4 +87,4 @@ class LayerNorm:
         """Return int8 [..., C] of the int8 residual."""
         n, _ = normalize(q, self._alpha)
         y = n.mul_(self._gamma).add_(self._beta).floor_()
-        return y.clamp_(-128, 127).to(torch.int8)
+        return sat8(y, self._bits)

@@ -14,21 +14,27 @@ from golden.execute.gemm import ACC_BITS, require_bits
 _MAX_LEFT = 24
 
 
-def sat8(x: torch.Tensor) -> torch.Tensor:
-    """Clamp in place to int8's range and return int8."""
-    return x.clamp_(-128, 127).to(torch.int8)
+def sat8(x: torch.Tensor, bits: int = 8) -> torch.Tensor:
+    """Clamp in place to the signed range of ``bits`` (8 or less) and return int8."""
+    limit = 1 << (bits - 1)
+    return x.clamp_(-limit, limit - 1).to(torch.int8)
 
 
 class Requantize:
     """``sat8(rshr(acc, shift))`` per last-axis channel; equals ``golden.ops.Requantize``.
 
     ``bound`` [C] is the accumulators' worst case: it decides whether adding the rounding half
-    stays within int32 or needs int64.
+    stays within int32 or needs int64. The result saturates to ``bits``.
     """
 
     def __init__(
-        self, bound: npt.NDArray[np.int64], shift: npt.NDArray[Any], device: torch.device
+        self,
+        bound: npt.NDArray[np.int64],
+        shift: npt.NDArray[Any],
+        device: torch.device,
+        bits: int = 8,
     ) -> None:
+        self._bits = bits
         shift = np.broadcast_to(shift.astype(np.int64), bound.shape)
         right = np.maximum(shift, 0)
         half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
@@ -49,7 +55,7 @@ class Requantize:
         acc = acc.to(self.dtype).add_(self._half).bitwise_right_shift_(self._right)
         if self._left is not None:
             acc = acc.clamp_(-128, 127).bitwise_left_shift_(self._left)
-        return sat8(acc)
+        return sat8(acc, self._bits)
 
 
 class ResidualAdd:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from golden import ops
 from golden.graph import ir
+from golden.ops.rounding import fits
 from golden.ops.softmax import AttnFormat
 from golden.ops.uniform_attention import UniformAttention
 
@@ -58,7 +59,8 @@ def compute_node(node: ir.Node, inputs: list[Array]) -> Array:
             return residual(node, inputs)
         case ir.LayerNorm():
             norm = ops.LayerNorm(channels=inputs[0].shape[-1])
-            y = norm.compute(inputs[0], node.alpha, node.gamma, node.beta, node.shift)
+            constants = node.alpha, node.gamma, node.beta, node.shift
+            y = norm.compute(inputs[0], *constants, node.out_bits)
             return y if node.windows is None else node.windows.compute(y)
         case ir.Select():
             return inputs[0][node.index : node.index + 1]
@@ -134,7 +136,7 @@ def attn_value(node: ir.AttnValue, codes: Array, v: Array) -> Array:
         return np.concatenate([attn_value(node, c, x) for c, x in parts])
     unit = UniformAttention() if node.fmt is None else ops.ShiftAttention(fmt=node.fmt)
     heads = [
-        unit.compute(c, x, int(shift))
+        unit.compute(c, x, int(shift), node.out_bits)
         for c, x, shift in zip(codes, split_heads(v, node.heads), node.shift, strict=True)
     ]
     return np.concatenate(heads, axis=-1)
@@ -155,6 +157,8 @@ def iterate(graph: ir.Graph, image: Array) -> Iterator[tuple[ir.Node, Array]]:
         carried = result.astype(edge.dtype)
         if not np.array_equal(carried, result):
             raise OverflowError(f"{edge.name}: a value does not fit {edge.dtype}")
+        if edge.bits < 8 and not fits(carried, edge.bits):
+            raise OverflowError(f"{edge.name}: a value does not fit {edge.bits} bits")
         values[node.output] = carried
         yield node, carried
 

@@ -28,7 +28,7 @@ from golden.support.errors import PotvitError
 
 Array = npt.NDArray[Any]
 FORMAT = "potvit-bundle"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 MODEL = "model.safetensors"
 #: Packages whose versions decide the integers.
@@ -85,6 +85,7 @@ def load_bundle(folder: Path) -> ir.Graph:
                 dtype=entry["dtype"],
                 exponent=arrays[f"exponent.{entry['name']}"],
                 kind=ir.Kind(entry["kind"]),
+                bits=entry["bits"],
             )
             for entry in manifest["tensors"]
         }
@@ -158,7 +159,13 @@ def _manifest(graph: ir.Graph, parts: dict[str, dict[str, Any]]) -> dict[str, An
         "input": graph.input,
         "output": graph.output,
         "tensors": [
-            {"name": t.name, "shape": list(t.shape), "dtype": t.dtype, "kind": t.kind.value}
+            {
+                "name": t.name,
+                "shape": list(t.shape),
+                "dtype": t.dtype,
+                "bits": t.bits,
+                "kind": t.kind.value,
+            }
             for t in graph.tensors.values()
         ],
         "nodes": [_entry(node) for node in graph.nodes],

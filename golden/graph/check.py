@@ -21,8 +21,8 @@ def check_graph(graph: ir.Graph) -> None:
 
     Raises:
         PotvitError: a node reads an edge that nothing makes before it, makes one twice, or its
-            inputs, constants and output do not have the shapes that its meaning asks for; the
-            softmax of masked windows does not know of the mask, or the other way round.
+            inputs, constants and output do not have the shapes and bits that its meaning asks
+            for; the softmax of masked windows does not know of the mask, or the other way round.
     """
     made = {graph.input}
     masks: dict[str, bool] = {}
@@ -40,6 +40,7 @@ def check_graph(graph: ir.Graph) -> None:
                 f"{node.name}: makes {list(wanted)}, but edge {node.output!r} is "
                 f"{list(graph.tensors[node.output].shape)}"
             )
+        _check_bits(graph, node)
         if isinstance(node, ir.Scores):
             masks[node.output] = node.windows is not None and node.windows.masks
         if isinstance(node, ir.Softmax) and masks.get(node.inputs[0], False) != node.masked:
@@ -47,6 +48,24 @@ def check_graph(graph: ir.Graph) -> None:
             raise PotvitError(f"{node.name}: {wrong} masked keys in {node.inputs[0]!r}")
     if graph.output not in made:
         raise PotvitError(f"the graph makes no {graph.output!r}")
+
+
+def _check_bits(graph: ir.Graph, node: ir.Node) -> None:
+    """Widths of edges: 8, or 4 where only layers of 4-bit weights read."""
+    bits, edge = ir.out_bits(node), graph.tensors[node.output]
+    fits = bits in (4, 8) and edge.bits == bits
+    _require(node, fits, f"makes {bits} bits, but edge {edge.name!r} has {edge.bits}")
+    if isinstance(node, ir.Gelu):
+        limit = 1 << (bits - 1)
+        inside = node.table.min() >= -limit and node.table.max() < limit
+        _require(node, bool(inside), f"its table has entries outside {bits} bits")
+    narrow = [name for name in node.inputs if graph.tensors[name].bits < 8]
+    reads = isinstance(node, ir.Linear) and node.bits == 4
+    _require(
+        node,
+        reads or not narrow,
+        f"reads {', '.join(narrow)} of 4 bits, which only layers of 4-bit weights multiply",
+    )
 
 
 def _require(node: ir.Node, holds: bool, what: str) -> None:

@@ -43,7 +43,8 @@ class Tensor:
 
     ``exponent`` is an int32 array that broadcasts against the last axis of ``shape`` ([1] or [C]);
     for attention's matrices it is [H]. ``dtype`` is the carrier: int8, uint8 (codes, pixels) or
-    int32.
+    int32. ``bits`` is 4 where an int8 carrier holds integers of -8..7, which only linear layers
+    read (`golden.graph.check`).
     """
 
     name: str
@@ -51,6 +52,7 @@ class Tensor:
     dtype: str
     exponent: Array
     kind: Kind = Kind.STORED
+    bits: int = 8
 
     def __repr__(self) -> str:
         return brief(self)
@@ -141,20 +143,26 @@ class Softmax(Node):
 class AttnValue(Node):
     """Codes x V on shifters: inputs codes uint8 [H, T, T], v int8 [T, C]; output int8 [T, C].
 
-    ``shift`` int32 [H] = ``e_y - e_v[h]``, used on top of the format's own 14 or 15.
+    ``shift`` int32 [H] = ``e_y - e_v[h]``, used on top of the format's own 14 or 15. The result
+    saturates to ``out_bits``, 8 or 4.
     """
 
     heads: int
     shift: Array
     fmt: AttnFormat | None = AttnFormat.LOG2
+    out_bits: int = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gelu(Node):
-    """``table[x + 128]``: wire int8 in, stored int8 out, offset ``zero`` already in the table."""
+    """``table[x + 128]``: wire int8 in, stored int8 out, offset ``zero`` already in the table.
+
+    The entries have ``out_bits``, 8 or 4.
+    """
 
     table: Array
     zero: int
+    out_bits: int = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +189,7 @@ class LayerNorm(Node):
     ``alpha`` int32 [C] in 0..3, ``gamma`` int16-ranged [C], ``beta`` int32 [C], ``shift`` = t.
     Exponents per channel of the output (a LayerNorm that writes the residual stream) are folded
     into gamma and beta. With ``windows`` the output is in their order: [T, C] to [W*n, C], padded
-    tokens zero.
+    tokens zero. The result saturates to ``out_bits``, 8 or 4.
     """
 
     alpha: Array
@@ -189,6 +197,7 @@ class LayerNorm(Node):
     beta: Array
     shift: int
     windows: Windows | None = None
+    out_bits: int = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,6 +295,11 @@ class Graph:
             if node.output == tensor:
                 return node
         raise KeyError(tensor)
+
+
+def out_bits(node: Node) -> int:
+    """The width of what a node makes in int8 carriers: 4 where it narrows to that."""
+    return int(getattr(node, "out_bits", 8))
 
 
 def constants(node: Node) -> dict[str, Array]:

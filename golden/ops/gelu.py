@@ -44,7 +44,8 @@ class Gelu:
 
     ``table[q + 128] = sat8(round_half_up(f(q * 2**in_exp) / 2**out_exp) - zero)``, ``f`` GELU or
     another ``function``; the offset is folded into the next layer's bias (``+ zero * sum_k W``).
-    ``clip`` caps the real output, PackQViT's clipping of the long tail.
+    ``clip`` caps the real output, PackQViT's clipping of the long tail. With ``bits`` 4 the entries
+    saturate to -8..7 instead: 16 levels from ``zero - 8`` on.
     """
 
     in_exp: int
@@ -52,10 +53,11 @@ class Gelu:
     zero: int = 0
     clip: float | None = None
     function: Activation = Activation.GELU
+    bits: int = 8
 
     def table(self) -> npt.NDArray[np.int8]:
         """Return the 256 entries, entry ``i`` for input ``i - 128``."""
-        entries = []
+        entries, limit = [], 1 << (self.bits - 1)
         with mpmath.workprec(120):
             for q in range(-128, 128):
                 x = mpmath.ldexp(q, self.in_exp)
@@ -63,7 +65,7 @@ class Gelu:
                 if self.clip is not None:
                     y = min(y, mpmath.mpf(self.clip))
                 level = int(mpmath.floor(mpmath.ldexp(y, -self.out_exp) + mpmath.mpf("0.5")))
-                entries.append(min(127, max(-128, level - self.zero)))
+                entries.append(min(limit - 1, max(-limit, level - self.zero)))
         return np.array(entries, np.int8)
 
     @staticmethod

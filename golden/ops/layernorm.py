@@ -62,8 +62,9 @@ class LayerNorm:
         gamma: npt.ArrayLike,
         beta: npt.ArrayLike,
         shift: int,
+        bits: int = 8,
     ) -> npt.NDArray[np.int8]:
-        """Return int8 [..., C] from residual ``q`` int8 [..., C]; ``shift`` is ``t``."""
+        """Return ``bits`` wide [..., C] from residual ``q`` int8 [..., C]; ``shift`` is ``t``."""
         q = np.asarray(q, np.int64)
         if q.shape[-1] != self.channels:
             raise ValueError(f"expected {self.channels} channels, got {q.shape[-1]}")
@@ -74,7 +75,7 @@ class LayerNorm:
         r, k = (roots[:, i].reshape(variance.shape)[..., None] for i in (0, 1))
         d = self.channels * x - s1[..., None]
         scaled = rshr(d * r, k) * np.asarray(gamma, np.int64) + np.asarray(beta, np.int64)
-        return saturate(rshr(scaled, shift), 8).astype(np.int8)
+        return saturate(rshr(scaled, shift), bits).astype(np.int8)
 
     def create(self, **options: Any) -> Any:
         """Return the hardware that computes the same."""

@@ -28,8 +28,10 @@ class ShiftAttention:
 
     fmt: AttnFormat = AttnFormat.LOG2
 
-    def compute(self, codes: npt.ArrayLike, v: npt.ArrayLike, shift: int) -> npt.NDArray[np.int8]:
-        """Return int8 [..., rows, d] of ``codes`` [..., rows, keys] and ``v`` [..., keys, d]."""
+    def compute(
+        self, codes: npt.ArrayLike, v: npt.ArrayLike, shift: int, bits: int = 8
+    ) -> npt.NDArray[np.int8]:
+        """Return [..., rows, d] of ``bits`` for codes [..., rows, keys], ``v`` [..., keys, d]."""
         codes, v = np.asarray(codes, np.int64), np.asarray(v, np.int64)
         zero, point = self.fmt.zero_code, self.fmt.fraction_bits
         steps = np.minimum(codes, zero - 1) >> (self.fmt is AttnFormat.HALF)
@@ -41,7 +43,7 @@ class ShiftAttention:
             acc = (weight * (1 - odd)) @ v + (weight * odd) @ rshr(HALF_STEP * v, 8)
         if not fits(acc, ACC_BITS):
             raise OverflowError(f"attention x V exceeds {ACC_BITS} bits")
-        return saturate(rshr(acc, point + shift), 8).astype(np.int8)
+        return saturate(rshr(acc, point + shift), bits).astype(np.int8)
 
     def create(self, **options: Any) -> Any:
         """Return the hardware that computes the same."""

@@ -28,7 +28,9 @@ class UniformAttention:
         e, s = np.asarray(e, np.int64), np.asarray(s, np.int64)
         return ((510 * e + s) // (2 * s)).astype(np.uint8)
 
-    def compute(self, codes: npt.ArrayLike, v: npt.ArrayLike, shift: int) -> npt.NDArray[np.int8]:
-        """Return int8 [..., rows, d] of ``codes`` [..., rows, keys] and ``v`` [..., keys, d]."""
+    def compute(
+        self, codes: npt.ArrayLike, v: npt.ArrayLike, shift: int, bits: int = 8
+    ) -> npt.NDArray[np.int8]:
+        """Return [..., rows, d] of ``bits`` for codes [..., rows, keys], ``v`` [..., keys, d]."""
         acc = np.asarray(codes, np.int64) @ np.asarray(v, np.int64)
-        return saturate(rshr(RECIPROCAL * acc, RECIPROCAL_BITS + shift), 8).astype(np.int8)
+        return saturate(rshr(RECIPROCAL * acc, RECIPROCAL_BITS + shift), bits).astype(np.int8)

@@ -65,13 +65,21 @@ class Calibrator:
         finally:
             self.class_weight = before
 
-    def _edge(self, name: str, value: torch.Tensor, exponent: npt.ArrayLike, wire: bool) -> None:
+    def _edge(
+        self,
+        name: str,
+        value: torch.Tensor,
+        exponent: npt.ArrayLike,
+        wire: bool,
+        bits: int = 8,
+    ) -> None:
         self.tensors[name] = ir.Tensor(
             name=name,
             shape=tuple(value.shape[1:]),
             dtype=str(value.dtype).removeprefix("torch."),
             exponent=ints(exponent),
             kind=ir.Kind.WIRE if wire else ir.Kind.STORED,
+            bits=bits,
         )
         self.values[name] = value
 
@@ -84,7 +92,7 @@ class Calibrator:
                 "are the weights those of a trained network?"
             )
         self.nodes.append(node)
-        self._edge(node.output, self.run(node), exponent, wire)
+        self._edge(node.output, self.run(node), exponent, wire, ir.out_bits(node))
         return node.output
 
     def run(self, node: ir.Node) -> torch.Tensor:
@@ -107,9 +115,9 @@ class Calibrator:
         step = max(1, -(-value.numel() // OBSERVED_VALUES))
         return np.ldexp(value[::step].double().numpy(), np.asarray(exponent))
 
-    def observe(self, real: Floats, groups: int = 1) -> npt.NDArray[np.int64]:
-        """Return int8 exponents [groups] of [N, T, C] values whose channels form equal groups."""
-        return exponents(self.options.method, real, groups, self.class_weight)
+    def observe(self, real: Floats, groups: int = 1, bits: int = 8) -> npt.NDArray[np.int64]:
+        """Return exponents [groups] of [N, T, C] values of ``bits``; channels form equal groups."""
+        return exponents(self.options.method, real, groups, self.class_weight, bits)
 
     def accumulator(
         self,

@@ -2,72 +2,18 @@
 
 from __future__ import annotations
 
-import fnmatch
-import json
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from golden.ops.softmax import RULE_CENTRED, RULE_FQ, RULE_HALF, AttnFormat, CodeRule, ExpForm
+from golden.quant.bit_widths import BitMap
 from golden.quant.learn.options import LearnOptions
 from golden.quant.search.observers import METHODS
 from golden.support.errors import PotvitError
 
-#: Bit widths by node-name pattern; what no pattern matches has 8 bits.
-PRESETS: Mapping[str, Mapping[str, int]] = MappingProxyType(
-    {"w8a8": MappingProxyType({}), "w4a8": MappingProxyType({"blocks.*": 4})}
-)
 ATTENTION = ("log2", "half", "none")
 RULES = ("auto", "fq", "centred", "half")
 ROUNDINGS = ("nearest", "compensated")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BitMap:
-    """Weight bits per linear node: ``patterns`` (shell style) to 8 or 4; the last match wins."""
-
-    name: str = "w8a8"
-    patterns: Mapping[str, int] = field(default_factory=dict)
-
-    def bits(self, node: str) -> int:
-        """Return the weight bits of a node."""
-        return [8, *(b for p, b in self.patterns.items() if fnmatch.fnmatchcase(node, p))][-1]
-
-    def check(self, nodes: Iterable[str]) -> None:
-        """Raise ``PotvitError`` for a pattern that no node of the network matches."""
-        names = list(nodes)
-        for pattern in self.patterns:
-            if not fnmatch.filter(names, pattern):
-                raise PotvitError(
-                    f"bit-width map {self.name}: {pattern!r} matches no layer "
-                    f"(layers are {', '.join(names[:6])}, ...)"
-                )
-
-
-def bit_map(text: str) -> BitMap:
-    """Return a preset, or read a JSON file of node-name patterns to 8 or 4 bits.
-
-    The map is named after the file's stem. Raises ``PotvitError`` saying what is wrong with it.
-    """
-    if text in PRESETS:
-        return BitMap(name=text, patterns=dict(PRESETS[text]))
-    path = Path(text)
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PotvitError(
-            f"bits {text!r} is neither a preset ({', '.join(PRESETS)}) nor a file"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise PotvitError(f"bit-width map {text}: no readable JSON ({error})") from None
-    if not isinstance(read, dict):
-        raise PotvitError(f"bit-width map {text}: expected an object of patterns to bits")
-    for pattern, bits in read.items():
-        if bits not in (4, 8) or isinstance(bits, bool):
-            raise PotvitError(f"bit-width map {text}: {pattern!r} has {bits!r} bits, not 4 or 8")
-    return BitMap(name=path.stem, patterns={str(k): int(v) for k, v in read.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +22,7 @@ class QuantOptions:
 
     Attributes:
         method: observer, one of ``minmax``, ``ema``, ``percentile``, ``omse``.
-        bits: weight bits per layer.
+        bits: bits of every layer's weights and inputs.
         attn: attention codes: ``log2`` (4 bits), ``half`` (5 bits) or ``none`` (uint8 uniform,
             executor only).
         exp: exponential, base-2 table or I-BERT's polynomial.

@@ -16,6 +16,12 @@ from golden.synthetic.growing import Array, Growing, one_exponent
 
 GAMMA_FRACTION = 10
 GELU_ZERO = 96
+#: 4-bit outputs are coarser than 8-bit ones by this many octaves.
+COARSER = 4
+
+
+def _coarser(bits: int) -> int:
+    return 0 if bits == 8 else COARSER
 
 
 class GraphBuilder(Growing):
@@ -136,8 +142,9 @@ class GraphBuilder(Growing):
         windows: Windows | None = None,
         stream: bool = False,
         output: str | None = None,
+        bits: int = 8,
     ) -> str:
-        """LayerNorm with outputs of a deviation of about ``target``.
+        """LayerNorm with outputs of a deviation of about ``target``, less where ``bits`` are 4.
 
         ``windows`` is the order it writes in; with ``stream`` it writes the residual stream, whose
         channels have exponents of their own. The edge is ``output``, or bears the node's name.
@@ -148,7 +155,7 @@ class GraphBuilder(Growing):
         one = 1 << GAMMA_FRACTION
         gamma = np.rint(self.rng.normal(1, 0.4, channels) * one).astype(np.int16)
         beta = np.rint(self.rng.normal(0, 0.3, channels) * one * 65536).astype(np.int32)
-        out_exp = round(-math.log2(target))
+        out_exp = round(-math.log2(target)) + _coarser(bits)
         made_exp = one_exponent(out_exp)
         if stream:
             factors = self.rng.integers(0, 4, channels)
@@ -164,6 +171,7 @@ class GraphBuilder(Growing):
             beta=beta.astype(np.int32),
             shift=16 + GAMMA_FRACTION + out_exp,
             windows=windows,
+            out_bits=bits,
         )
         return self.add(node, made_exp)
 
@@ -177,6 +185,7 @@ class GraphBuilder(Growing):
         fmt: AttnFormat | None,
         rule: CodeRule,
         windows: Windows | None = None,
+        out_bits: int = 8,
     ) -> str:
         """q, k, v, logits, codes and x V of ``heads`` heads, of all tokens or in ``windows``."""
         channels = self.values[source][0].shape[-1]
@@ -221,7 +230,7 @@ class GraphBuilder(Growing):
             "uint8",
         )
         v_exp = self.exponent(v)[:: channels // heads]
-        out_exp = int(v_exp.max()) - 1
+        out_exp = int(v_exp.max()) - 1 + _coarser(out_bits)
         return self.add(
             ir.AttnValue(
                 name=f"{prefix}.attn",
@@ -230,23 +239,26 @@ class GraphBuilder(Growing):
                 heads=heads,
                 shift=(out_exp - v_exp).astype(np.int32),
                 fmt=fmt,
+                out_bits=out_bits,
             ),
             one_exponent(out_exp),
         )
 
-    def mlp(self, prefix: str, source: str, hidden: int, bits: int) -> str:
+    def mlp(self, prefix: str, source: str, hidden: int, bits: int, out_bits: int = 8) -> str:
         """fc1, GELU table and fc2 up to its accumulator."""
         fc1 = self.linear(f"{prefix}.fc1", source, hidden, bits, wire=True)
         in_exp = int(self.exponent(fc1)[0])
-        out_exp = in_exp - 1
-        table = Gelu(in_exp=in_exp, out_exp=out_exp, zero=GELU_ZERO).table()
+        coarser = _coarser(out_bits)
+        out_exp, zero = in_exp - 1 + coarser, GELU_ZERO >> coarser
+        table = Gelu(in_exp=in_exp, out_exp=out_exp, zero=zero, bits=out_bits).table()
         gelu = self.add(
             ir.Gelu(
                 name=f"{prefix}.gelu",
                 inputs=(fc1,),
                 output=f"{prefix}.gelu",
                 table=table,
-                zero=GELU_ZERO,
+                zero=zero,
+                out_bits=out_bits,
             ),
             one_exponent(out_exp),
         )

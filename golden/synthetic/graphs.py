@@ -48,6 +48,7 @@ def random_graph(
     classes: int = 10,
     seed: int = 0,
     bits: int = 8,
+    activations: int = 8,
     fmt: AttnFormat | None = AttnFormat.LOG2,
     form: ExpForm = ExpForm.BASE2,
     rule: CodeRule | None = None,
@@ -58,7 +59,8 @@ def random_graph(
 ) -> ir.Graph:
     """Return a valid random ViT graph with ``tokens - prefix`` patches, standard edge names.
 
-    ``bits`` (8 or 4) are those of the blocks' weights; patch embedding and head stay at 8.
+    ``bits`` (8 or 4) are those of the blocks' weights, ``activations`` those of what these layers
+    read (4 needs 4-bit weights); patch embedding and head stay at 8.
     ``hidden`` defaults to ``4 * channels``; ``rule`` to the format's own. ``features`` ("class" or
     "all") ends the network in the final LayerNorm of the first token or of all of them instead of
     a classifier. The same arguments give the same graph. Raises ``ValueError`` where ``heads``
@@ -90,14 +92,14 @@ def random_graph(
     stream = build.residual("embed", acc, None, constant_exp=-9)
     for i in range(depth):
         block = f"blocks.{i}"
-        ln1 = build.layer_norm(f"{block}.ln1", stream)
-        attn = build.attention(block, ln1, heads, bits, form, fmt, rule)
+        ln1 = build.layer_norm(f"{block}.ln1", stream, bits=activations)
+        attn = build.attention(block, ln1, heads, bits, form, fmt, rule, out_bits=activations)
         acc = build.linear(
             f"{block}.proj", attn, channels, bits, output=f"{block}.proj.acc", wire=True
         )
         stream = build.residual(f"{block}.res1", acc, stream)
-        ln2 = build.layer_norm(f"{block}.ln2", stream)
-        acc = build.mlp(block, ln2, hidden or 4 * channels, bits)
+        ln2 = build.layer_norm(f"{block}.ln2", stream, bits=activations)
+        acc = build.mlp(block, ln2, hidden or 4 * channels, bits, activations)
         stream = build.residual(f"{block}.res2", acc, stream)
     if features != "all":
         select = ir.Select(name="select", inputs=(stream,), output="select")

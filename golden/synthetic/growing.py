@@ -44,6 +44,7 @@ class Growing:
             dtype=dtype,
             exponent=exponent.astype(np.int32),
             kind=ir.Kind.WIRE if wire else ir.Kind.STORED,
+            bits=ir.out_bits(node),
         )
         self.nodes.append(node)
         self.values[node.output] = [value.astype(dtype) for value in made]

@@ -26,6 +26,7 @@ def random_swin_graph(
     classes: int = 10,
     seed: int = 0,
     bits: int = 8,
+    activations: int = 8,
     fmt: AttnFormat | None = AttnFormat.LOG2,
     form: ExpForm = ExpForm.BASE2,
     rule: CodeRule | None = None,
@@ -37,8 +38,9 @@ def random_swin_graph(
     Stage ``s`` has ``depths[s]`` blocks of ``channels << s`` channels in heads of ``head_depth``;
     every second block is shifted by half a ``window``. As in timm, a side of the grid that is not
     longer than the window is one window without a shift, and other sides are padded to whole
-    windows. ``ratio`` is that of the hidden layer. The same arguments give the same graph. Raises
-    ``ValueError`` where ``head_depth`` does not divide ``channels``.
+    windows. ``ratio`` is that of the hidden layer, ``bits`` and ``activations`` are as in
+    `random_graph`. The same arguments give the same graph. Raises ``ValueError`` where
+    ``head_depth`` does not divide ``channels``.
     """
     if channels % head_depth:
         raise ValueError(f"heads of {head_depth} do not divide {channels} channels")
@@ -52,19 +54,19 @@ def random_swin_graph(
     for stage, depth in enumerate(depths):
         if stage:
             merge = PatchMerge(grid=grid)
-            stream = _merge(build, f"blocks.{number}", stream, merge, bits)
+            stream = _merge(build, f"blocks.{number}", stream, merge, bits, activations)
             grid, channels = merge.merged, 2 * channels
         for i in range(depth):
             windows = Windows.fitted(grid, window, window // 2 if i % 2 else 0)
             block, heads = f"blocks.{number}", channels // head_depth
-            ln1 = build.layer_norm(f"{block}.ln1", stream, windows=windows)
-            attn = build.attention(block, ln1, heads, bits, form, fmt, rule, windows)
+            ln1 = build.layer_norm(f"{block}.ln1", stream, windows=windows, bits=activations)
+            attn = build.attention(block, ln1, heads, bits, form, fmt, rule, windows, activations)
             acc = build.linear(
                 f"{block}.proj", attn, channels, bits, output=f"{block}.proj.acc", wire=True
             )
             stream = build.residual(f"{block}.res1", acc, stream, windows=windows)
-            ln2 = build.layer_norm(f"{block}.ln2", stream)
-            acc = build.mlp(block, ln2, ratio * channels, bits)
+            ln2 = build.layer_norm(f"{block}.ln2", stream, bits=activations)
+            acc = build.mlp(block, ln2, ratio * channels, bits, activations)
             stream = build.residual(f"{block}.res2", acc, stream)
             number += 1
     build.head(_pool(build, build.layer_norm("norm", stream)), classes)
@@ -90,12 +92,14 @@ def _embed(build: GraphBuilder, channels: int, patch: int, image_channels: int) 
     )
 
 
-def _merge(build: GraphBuilder, block: str, stream: str, merge: PatchMerge, bits: int) -> str:
+def _merge(
+    build: GraphBuilder, block: str, stream: str, merge: PatchMerge, bits: int, activations: int
+) -> str:
     """Four neighbours side by side, their LayerNorm, and the linear layer that begins a stream."""
     exponents = np.tile(build.exponent(stream), 4)
     node = ir.Merge(name=f"{block}.merge", inputs=(stream,), output=f"{block}.merge", merge=merge)
     merged = build.add(node, exponents)
-    ln0 = build.layer_norm(f"{block}.ln0", merged)
+    ln0 = build.layer_norm(f"{block}.ln0", merged, bits=activations)
     channels = len(exponents) // 2
     acc = build.linear(
         f"{block}.reduction", ln0, channels, bits, output=f"{block}.reduction.acc", wire=True

@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     add_model_arguments(parser, position=False, default=None)
     add_config_arguments(parser)
-    parser.add_argument("--bits", metavar="w8a8|w4a8|FILE", help="of the model's weights (w8a8)")
+    parser.add_argument(
+        "--bits", metavar="w8a8|w4a8|w4a4|FILE", help="of the model's weights (w8a8)"
+    )
     parser.add_argument("--attn", choices=("log2", "half"), help="the model's codes (log2)")
     parser.add_argument(
         "--data", metavar="DATA", help="calibration pictures (default: $POTVIT_DATA/photos)"

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("picture", type=Path)
     add_model_arguments(parser, position=False)
     add_config_arguments(parser)
-    parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
+    parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|w4a4|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
     parser.add_argument(
         "--data", metavar="DATA", help="calibration pictures (default: $POTVIT_DATA/photos)"

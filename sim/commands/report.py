@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("--model", default="deit_tiny", metavar="MODEL", help=HELP)
     add_config_arguments(parser)
-    parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
+    parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|w4a4|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
     parser.add_argument(
         "--mhz",

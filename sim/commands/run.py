@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     add_model_arguments(parser)
     add_config_arguments(parser)
-    parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|FILE")
+    parser.add_argument("--bits", default="w8a8", metavar="w8a8|w4a8|w4a4|FILE")
     parser.add_argument("--attn", choices=("log2", "half"), default="log2")
     parser.add_argument("--data", metavar="DATA", help="pictures (default: $POTVIT_DATA/photos)")
     parser.add_argument(

@@ -20,7 +20,7 @@ from golden.data.datasets import default_data, open_dataset
 from golden.execute.batched import Executor
 from golden.graph import ir
 from golden.models.load import LoadedModel, load_model
-from golden.quant import BitMap, QuantOptions, quantize_pixels
+from golden.quant import BitMap, QuantOptions, Widths, quantize_pixels
 from golden.support.errors import PotvitError
 from hw.compiler import compile_graph
 from hw.config import preset
@@ -57,9 +57,8 @@ def measure(task: Mapping[str, Any]) -> dict[str, float]:
     both on the held half.
     """
     model, calibration, held, wanted = setting(*task["setting"])
-    options = QuantOptions(
-        bits=BitMap(name="search", patterns=dict.fromkeys(task["four"], 4)), attn=task["attn"]
-    )
+    four = dict.fromkeys(task["four"], Widths(weights=4))
+    options = QuantOptions(bits=BitMap(name="search", patterns=four), attn=task["attn"])
     graph = quantize_pixels(model, calibration, options)
     exponent = int(graph.tensors[graph.output].exponent[0])
     logits = np.ldexp(Executor(graph).run(held).astype(np.float64), exponent)

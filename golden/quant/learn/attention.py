@@ -73,7 +73,7 @@ class AttnValue(Fixed):
 
     def __init__(self, node: ir.AttnValue, device: torch.device) -> None:
         super().__init__(node)
-        self._heads = node.heads
+        self._heads, self._bits = node.heads, node.out_bits
         self._scale = row(powers(-node.shift), device)[:, None, None]
         self._tables: tuple[torch.Tensor, torch.Tensor] | None = None
         if node.fmt is AttnFormat.HALF:
@@ -95,5 +95,5 @@ class AttnValue(Fixed):
             index = codes.reshape(-1).int()
             whole, part = (t.index_select(0, index).view(factors.shape) for t in self._tables)
             made = st.attend(factors, value, whole, part, HALF_STEP / 256)
-        out = st.narrow(made * self._scale).transpose(1, 2).flatten(2)
+        out = st.narrow(made * self._scale, self._bits).transpose(1, 2).flatten(2)
         return out.reshape(v.shape)

@@ -17,18 +17,18 @@ from golden.execute.layernorm import normalize
 
 
 class _Narrow(Function):
-    """``sat8(floor(x + 1/2))``: the gradient of what saturates is 0."""
+    """``sat(floor(x + 1/2))``: the gradient of what saturates is 0."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, limit: float) -> torch.Tensor:
         y = (x + 0.5).floor_()
-        ctx.save_for_backward((y >= -128) & (y <= 127))
-        return y.clamp_(-128, 127)
+        ctx.save_for_backward((y >= -limit) & (y < limit))
+        return y.clamp_(-limit, limit - 1)
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
         (inside,) = ctx.saved_tensors
-        return grads[0] * inside
+        return grads[0] * inside, None
 
 
 class _Round(Function):
@@ -125,9 +125,9 @@ class _Normalize(Function):
         return g * root * alpha, None
 
 
-def narrow(x: torch.Tensor) -> torch.Tensor:
-    """Round to int8 with saturation."""
-    made: torch.Tensor = _Narrow.apply(x)
+def narrow(x: torch.Tensor, bits: int = 8) -> torch.Tensor:
+    """Round to ``bits`` with saturation."""
+    made: torch.Tensor = _Narrow.apply(x, 2.0 ** (bits - 1))
     return made
 
 

@@ -23,7 +23,8 @@ class Gelu(Fixed):
         normal = torch.exp(-x * x / 2) / math.sqrt(2 * math.pi)
         slope = 0.5 * (1 + torch.erf(x / math.sqrt(2))) + x * normal
         table = torch.tensor(node.table.astype(np.float64))
-        inside = (table > -128) & (table < 127)
+        limit = 1 << (node.out_bits - 1)
+        inside = (table > -limit) & (table < limit - 1)
         self._table = table.float().to(device)
         self._slope = (slope * 2.0 ** (in_exp - out_exp) * inside).float().to(device)
 
@@ -88,7 +89,8 @@ class LayerNorm:
         """Return int8 tokens."""
         gamma, beta = self._constants(p)
         n = st.normalized(inputs[0], self._alpha)
-        made = st.narrow(n * (gamma * self._scale) + beta * self._scale).float()
+        y = n * (gamma * self._scale) + beta * self._scale
+        made = st.narrow(y, self.node.out_bits).float()
         return made if self._order is None else self._order(made)
 
     def learned(self, p: Parameters) -> ir.Node:

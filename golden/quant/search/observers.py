@@ -41,18 +41,23 @@ def ranges(method: str, x: npt.NDArray[Any], bits: int = 8) -> npt.NDArray[np.fl
 
 
 def exponents(
-    method: str, x: npt.NDArray[Any], groups: int = 1, class_weight: float = 1.0
+    method: str,
+    x: npt.NDArray[Any],
+    groups: int = 1,
+    class_weight: float = 1.0,
+    bits: int = 8,
 ) -> npt.NDArray[np.int64]:
-    """Return int8 exponents [groups] for ``x`` [N, T, C] in real units: observe, then search.
+    """Return exponents [groups] for ``x`` [N, T, C] in real units: observe, then search.
 
-    The channels form equal ``groups``; errors on the class token count ``class_weight`` times.
+    The integers have ``bits``; the channels form equal ``groups``; errors on the class token count
+    ``class_weight`` times.
     """
     n, tokens, channels = x.shape
     split = x.reshape(n, tokens, groups, channels // groups).swapaxes(2, 3)
-    found = ranges(method, split.reshape(n, -1, groups))
+    found = ranges(method, split.reshape(n, -1, groups), bits)
     rows, weight = pot.sample(x, class_weight)
     values = rows.reshape(len(rows), groups, -1).swapaxes(1, 2).reshape(-1, groups)
-    return pot.search(values, found, weight=np.repeat(weight, channels // groups))
+    return pot.search(values, found, bits, weight=np.repeat(weight, channels // groups))
 
 
 def _least_error(

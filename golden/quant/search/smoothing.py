@@ -41,12 +41,13 @@ def choose(
     bits: int,
     strength: float | str | None,
     class_weight: float = 1.0,
+    x_bits: int = 8,
 ) -> npt.NDArray[np.int64]:
     """Return ``log2 c`` [C] for LayerNorm outputs ``x`` [pictures, tokens, C], ``weight`` [O, C].
 
     ``strength`` None gives zeros, a number that strength, ``"auto"`` the one of ``STRENGTHS``
-    with the least squared error of the next layer's outputs when its inputs (int8) and weights
-    (``bits``, to nearest) are quantized, on ``TOKENS`` of the calibration tokens.
+    with the least squared error of the next layer's outputs when its inputs (``x_bits``) and
+    weights (``bits``, to nearest) are quantized, on ``TOKENS`` of the calibration tokens.
     """
     none = np.zeros(x.shape[-1], np.int64)
     if strength is None:
@@ -61,9 +62,11 @@ def choose(
         vector = none if tried is None else factors(x_max, w_max, tried)
         smooth = np.ldexp(flat, -vector)
         values = smooth.reshape(1, -1, 1)
-        scale = pot.search(values[0], ranges(method, values), weight=tokens.repeat(len(vector)))
+        found, counts = ranges(method, values, x_bits), tokens.repeat(len(vector))
+        scale = pot.search(values[0], found, x_bits, weight=counts)
         rows = round_nearest(np.ldexp(weight, vector), bits, np.square(smooth).T @ tokens)
-        error = np.square(_product(pot.rounded(smooth, scale), rows.real) - exact).sum(1) @ tokens
+        made = _product(pot.rounded(smooth, scale, x_bits), rows.real)
+        error = np.square(made - exact).sum(1) @ tokens
         if error < least:
             best, least = vector, error
     return best

@@ -51,7 +51,7 @@ class SwinNetwork:
             if number in swin.mergings:
                 stream = _merge(cal, floats, number, stream)
             stream = block(cal, floats, number, stream, 1.0)
-        norm, _ = stages.layer_norm(cal, "norm", stream, swin.norm, None, 8)
+        norm, _ = stages.layer_norm(cal, "norm", stream, swin.norm)
         cal.drop(stream)
         pool = _pool(cal, norm, swin.tokens)
         classifier(cal, pool, swin.summed_head(), floats.logits())
@@ -81,7 +81,7 @@ def _merge(cal: Calibrator, floats: FloatSwin, number: int, stream: str) -> str:
     cal.drop(stream)
     layer, name = merging.reduction.parameters(), f"{prefix}.reduction"
     ln0, smooth = stages.layer_norm(
-        cal, f"{prefix}.ln0", merged, merging.norm, layer.weight, cal.options.bits.bits(name)
+        cal, f"{prefix}.ln0", merged, merging.norm, layer.weight, cal.options.bits.widths(name)
     )
     cal.drop(merged)
     target = floats.merge(number)

@@ -100,7 +100,8 @@ def attend(cal: Calibrator, prefix: str, heads: int) -> str:
         return (table[code.long()] @ split).transpose(-2, -3).reshape(v.shape)
 
     real = np.ldexp(in_chunks(product, code, v).numpy(), v_exp)
-    out = int(cal.observe(real)[0])
+    bits = options.bits.activations(f"{prefix}.proj")
+    out = int(cal.observe(real, bits=bits)[0])
     node = ir.AttnValue(
         name=f"{prefix}.attn",
         inputs=inputs,
@@ -108,6 +109,7 @@ def attend(cal: Calibrator, prefix: str, heads: int) -> str:
         heads=heads,
         shift=ints(out - v_exp[::depth]),
         fmt=options.format,
+        out_bits=bits,
     )
     cal.add(node, out)
     cal.drop(*inputs)

@@ -26,14 +26,14 @@ def block(cal: Calibrator, floats: FloatBlocks, number: int, stream: str, read: 
     """
     part, prefix = floats.blocks[number], f"blocks.{number}"
     qkv = part.qkv.parameters()
-    bits = cal.options.bits.bits
+    widths = cal.options.bits.widths
     ln1, smooth = stages.layer_norm(
         cal,
         f"{prefix}.ln1",
         stream,
         part.norm1,
         qkv.weight,
-        bits(f"{prefix}.v"),
+        widths(f"{prefix}.v"),
         windows=part.windows,
     )
     targets = floats.qkv(number)
@@ -62,15 +62,17 @@ def block(cal: Calibrator, floats: FloatBlocks, number: int, stream: str, read: 
 def _feed_forward(cal: Calibrator, floats: FloatBlocks, number: int, stream: str) -> str:
     """LN2, fc1, GELU and fc2 of a block."""
     part, prefix = floats.blocks[number], f"blocks.{number}"
+    bits = cal.options.bits
     fc1 = part.fc1.parameters()
     ln2, smooth = stages.layer_norm(
-        cal, f"{prefix}.ln2", stream, part.norm2, fc1.weight, cal.options.bits.bits(f"{prefix}.fc1")
+        cal, f"{prefix}.ln2", stream, part.norm2, fc1.weight, bits.widths(f"{prefix}.fc1")
     )
     target = floats.hidden(number)
     function = part.activation
     hidden = stages.mlp_hidden(cal, f"{prefix}.fc1", ln2, smoothed(fc1, smooth), target, function)
     cal.drop(ln2)
-    gelu, zero = stages.activation(cal, f"{prefix}.gelu", hidden, function)
+    read = bits.activations(f"{prefix}.fc2")
+    gelu, zero = stages.activation(cal, f"{prefix}.gelu", hidden, function, read)
     target = floats.feed_forward(number, target)
     return _into_stream(
         cal,

@@ -64,7 +64,7 @@ def _readout(cal: Calibrator, floats: FloatModel, stream: str) -> str:
         select = ir.Select(name="select", inputs=(stream,), output="select", index=vit.token)
         stream = cal.add(select, cal.exponent(stream))
     output = ir.FEATURES if vit.head is None else "norm"
-    norm, _ = stages.layer_norm(cal, "norm", stream, vit.norm, None, 8, output=output)
+    norm, _ = stages.layer_norm(cal, "norm", stream, vit.norm, output=output)
     if vit.head is None:
         return norm
     classifier(cal, norm, vit.head.parameters(), floats.logits())

@@ -41,11 +41,12 @@ def layer_norm(
     beta: Floats,
     smooth: npt.NDArray[np.int64],
     exponent: int,
+    bits: int = 8,
 ) -> ir.LayerNorm:
     """Return the node whose output has ``exponent``; ``gamma`` and ``beta`` are the float ones.
 
-    Both are divided by ``2**smooth``. gamma gets the most fraction bits ``f`` (at most 14) that
-    keep it within int16 and beta, at ``-16 - f``, within int32.
+    The output has ``bits``. Both are divided by ``2**smooth``. gamma gets the most fraction bits
+    ``f`` (at most 14) that keep it within int16 and beta, at ``-16 - f``, within int32.
     """
     gamma, beta = np.ldexp(gamma, -smooth), np.ldexp(beta, -smooth)
     fraction = FRACTION_MAX
@@ -62,4 +63,5 @@ def layer_norm(
         gamma=np.floor(np.ldexp(gamma, fraction) + 0.5).astype(np.int16),
         beta=np.floor(np.ldexp(beta, N_FRACTION + fraction) + 0.5).astype(np.int32),
         shift=exponent + N_FRACTION + fraction,
+        out_bits=bits,
     )

@@ -15,6 +15,7 @@ from golden.execute.tokens import Gather
 from golden.graph import ir
 from golden.ops.gelu import Activation, Gelu
 from golden.ops.windows import Windows
+from golden.quant.bit_widths import Widths
 from golden.quant.calibrate import Calibrator, Floats, ints
 from golden.quant.search import pot, smoothing
 from golden.quant.search.linear import LinearParameters
@@ -156,32 +157,41 @@ def layer_norm(
     name: str,
     source: str,
     norm: Norm,
-    following: Floats | None,
-    bits: int,
+    following: Floats | None = None,
+    widths: Widths | None = None,
     *,
     output: str | None = None,
     windows: Windows | None = None,
 ) -> tuple[str, npt.NDArray[np.int64]]:
     """Integer LayerNorm; its edge and ``log2`` of the smoothing divided out of its output.
 
-    ``following`` [O, C] are the float weights that read it, of ``bits``; None: no smoothing. The
-    edge is ``output``, or bears the node's name; its tokens are in the order of ``windows``.
+    ``following`` [O, C] are the float weights that read it and ``widths`` theirs and the output's;
+    None: no smoothing, 8 bits. The edge is ``output``, or bears the node's name; its tokens are in
+    the order of ``windows``.
     """
     alpha, gamma, beta, y = _normalized(cal, source, norm)
-    options = cal.options
+    options, widths = cal.options, widths or Widths()
     smooth = np.zeros(len(gamma), np.int64)
     if following is not None:
         smooth = smoothing.choose(
             options.method,
             y,
             following,
-            bits,
+            widths.weights,
             options.smoothing,
             cal.class_weight,
+            widths.activations,
         )
-    exponent = int(cal.observe(np.ldexp(y, -smooth))[0])
+    exponent = int(cal.observe(np.ldexp(y, -smooth), bits=widths.activations)[0])
     node = norms.layer_norm(
-        name, source, alpha=alpha, gamma=gamma, beta=beta, smooth=smooth, exponent=exponent
+        name,
+        source,
+        alpha=alpha,
+        gamma=gamma,
+        beta=beta,
+        smooth=smooth,
+        exponent=exponent,
+        bits=widths.activations,
     )
     node = replace(node, output=output or name, windows=windows)
     return cal.add(node, exponent), smooth
@@ -260,8 +270,13 @@ def _counts(value: torch.Tensor) -> npt.NDArray[np.int64]:
     return np.asarray(torch.bincount(value.reshape(-1).int() + 128, minlength=256).numpy())
 
 
-def activation(cal: Calibrator, name: str, source: str, function: Activation) -> tuple[str, int]:
-    """Activation table: the output exponent and offset of least error on what fc1 made."""
+def activation(
+    cal: Calibrator, name: str, source: str, function: Activation, bits: int = 8
+) -> tuple[str, int]:
+    """Activation table: the output exponent and offset of least error on what fc1 made.
+
+    Of 4 ``bits`` the finer exponents cut off the long tail of what fc1 makes.
+    """
     in_exp = int(cal.exponent(source)[0])
     value = cal.values[source]
     counts = _counts(value) + (cal.class_weight - 1) * _counts(value[:, 0])
@@ -269,16 +284,19 @@ def activation(cal: Calibrator, name: str, source: str, function: Activation) ->
     wanted = precise(function, x)
     used = counts > 0
     lowest, highest = wanted[used].min(), wanted[used].max()
-    middle = int(pot.centre(max(highest, -lowest, 1e-9), 9))
+    middle = int(pot.centre(max(highest, -lowest, 1e-9), bits + 1))
+    limit, finest = 1 << (bits - 1), middle - (2 if bits == 8 else 4)
     best, least = (0, 0), math.inf
-    for out in range(middle - 2, middle + 3):
-        zero = max(0, math.floor(lowest / 2.0**out + 0.5) + 128)
+    for out in range(finest, middle + 3):
+        zero = max(0, math.floor(lowest / 2.0**out + 0.5) + limit)
         made = np.floor(np.ldexp(wanted, -out) + 0.5) - zero
-        error = (np.square(np.ldexp(np.clip(made, -128, 127) + zero, out) - wanted) * counts).sum()
+        kept = np.clip(made, -limit, limit - 1) + zero
+        error = (np.square(np.ldexp(kept, out) - wanted) * counts).sum()
         if error < least:
             best, least = (out, zero), error
     out, zero = best
-    table = Gelu(in_exp=in_exp, out_exp=out, zero=zero, function=function).table()
-    cal.add(ir.Gelu(name=name, inputs=(source,), output=name, table=table, zero=zero), out)
+    table = Gelu(in_exp=in_exp, out_exp=out, zero=zero, function=function, bits=bits).table()
+    node = ir.Gelu(name=name, inputs=(source,), output=name, table=table, zero=zero, out_bits=bits)
+    cal.add(node, out)
     cal.drop(source)
     return name, zero

@@ -17,6 +17,7 @@ from hw.lib.numbers import Array
 
 def check_network(network: Network, config: Config) -> None:
     """Raise ``PotvitError`` for a network that no program of ``config`` can run."""
+    _check_widths(network, config)
     _check_plain(network)
     _check_sizes(network, config)
     _check_image(network, config)
@@ -30,6 +31,15 @@ def check_network(network: Network, config: Config) -> None:
     _check_norm(network.norm)
     if head := network.head:
         _check_linear(head.name, head.weight, head.bias, head.bits, config)
+
+
+def _check_widths(network: Network, config: Config) -> None:
+    for node in network.graph.nodes:
+        if ir.out_bits(node) != 8:
+            raise PotvitError(
+                f"{node.name!r} makes {ir.out_bits(node)}-bit activations, but configuration "
+                f"{config.name!r} multiplies 8-bit ones: only the executor runs this network"
+            )
 
 
 #: What a node of the graph may also have and no program does, with what it is without it.

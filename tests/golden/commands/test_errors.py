@@ -217,11 +217,13 @@ def test_a_model_said_twice(capsys, photos):
 
 def test_bad_bit_maps(capsys, photos, tmp_path):
     run = ["eval", "vit_digits", photos, *QUANT, "--bits"]
-    assert "neither a preset (w8a8, w4a8) nor a file" in refused(capsys, *run, "w2a2")
+    assert "neither a preset (w8a8, w4a8, w4a4) nor a file" in refused(capsys, *run, "w2a2")
     (tmp_path / "m.json").write_text('{"blocks.*": 3}')
     assert "has 3 bits, not 4 or 8" in refused(capsys, *run, tmp_path / "m.json")
     (tmp_path / "m.json").write_text('{"layers.*": 4}')
     assert "matches no layer" in refused(capsys, *run, tmp_path / "m.json")
+    (tmp_path / "m.json").write_text('{"*": "w4a4"}')
+    assert "patch_embed cannot read 4-bit" in refused(capsys, *run, tmp_path / "m.json")
 
 
 def test_places_that_cannot_be_written(capsys, photos):

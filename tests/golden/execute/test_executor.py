@@ -31,6 +31,9 @@ from golden.synthetic.graphs import random_graph, random_image
 VARIANTS = {
     "w8": {},
     "w4": {"bits": 4},
+    "w4a4": {"bits": 4, "activations": 4},
+    "w4a4 half": {"bits": 4, "activations": 4, "fmt": AttnFormat.HALF, "tokens": 26},
+    "w4a4 uniform": {"bits": 4, "activations": 4, "fmt": None},
     "half": {"fmt": AttnFormat.HALF, "tokens": 26, "channels": 48, "heads": 3},
     "uniform": {"fmt": None},
     "iexp": {"form": ExpForm.IEXP, "fmt": AttnFormat.HALF},
@@ -64,8 +67,9 @@ def test_every_edge_equals_the_reference(options, carrier):
     assert compared > 10_000
 
 
-def test_same_bits_for_any_batch_chunk_and_thread_count():
-    graph = random_graph(tokens=26, channels=48, heads=3)
+@pytest.mark.parametrize("bits", [8, 4])
+def test_same_bits_for_any_batch_chunk_and_thread_count(bits):
+    graph = random_graph(tokens=26, channels=48, heads=3, bits=bits, activations=bits)
     pixels = images(graph, 7)
     want = Executor(graph).run(pixels)
     assert want.shape == (7, 10)

@@ -38,6 +38,7 @@ def streams(graph, count):
     [
         {},
         {"bits": 4, "fmt": AttnFormat.HALF},
+        {"bits": 4, "activations": 4},
         {"fmt": None},
         {"form": ExpForm.IEXP, "rule": RULE_FQ},
     ],
@@ -50,7 +51,8 @@ def test_the_graph_comes_back_equal(tmp_path, options):
     assert list(back.tensors) == list(graph.tensors)
     for name, tensor in graph.tensors.items():
         other = back.tensors[name]
-        assert (other.shape, other.dtype, other.kind) == (tensor.shape, tensor.dtype, tensor.kind)
+        for field in ("shape", "dtype", "kind", "bits"):
+            assert getattr(other, field) == getattr(tensor, field)
         assert np.array_equal(other.exponent, tensor.exponent)
     compared = 0
     for node, other in zip(graph.nodes, back.nodes, strict=True):
@@ -152,7 +154,7 @@ def test_damaged_manifests_are_refused(bundle):
     refused(text[: len(text) // 2], "unreadable")
     refused(text.replace('"heads": 2', '"heads": 4'), "was altered")
     refused(text.replace('"potvit-bundle"', '"recipe"'), "describes no potvit-bundle")
-    refused(text.replace('"version": 1', '"version": 7'), "has version 7, this program reads 1")
+    refused(text.replace('"version": 2', '"version": 1'), "has version 1, this program reads 2")
     refused("[]", "describes no potvit-bundle")
     path.unlink()
     with pytest.raises(PotvitError, match=r"is no bundle: it has no manifest\.json"):

@@ -19,6 +19,8 @@ def test_by_hand():
     # A coarser output exponent halves, a finer one doubles.
     assert unit.compute([[1, 2, 15]], v, 1).tolist() == [[19, -16]]
     assert unit.compute([[0, 15, 15]], v, -1).tolist() == [[127, -128]]
+    assert unit.compute([[1, 2, 15]], v, 3, bits=4).tolist() == [[5, -4]]
+    assert unit.compute([[1, 2, 15]], v, 2, bits=4).tolist() == [[7, -8]]
     half = ShiftAttention(fmt=AttnFormat.HALF)
     # 181/256 of 100 is 70.7 -> 71; of -128 is -90.5 -> -90.
     assert half.compute([[1, 31, 31]], v, 0).tolist() == [[71, -90]]

@@ -39,6 +39,13 @@ def test_clip_caps_the_output():
     assert np.array_equal(free[same], capped[same])
 
 
+def test_four_bits_are_sixteen_levels_from_the_offset_on():
+    table = Gelu(in_exp=-4, out_exp=-3, zero=7, bits=4).table()
+    whole = Gelu(in_exp=-4, out_exp=-3).table()
+    assert np.array_equal(table, np.clip(whole.astype(int) - 7, -8, 7))
+    assert (table.min(), table.max()) == (-8, 7)
+
+
 def test_compute_looks_every_value_up():
     table = np.random.default_rng(0).permutation(np.arange(-128, 128)).astype(np.int8)
     assert np.array_equal(Gelu.compute(np.arange(-128, 128), table), table)

@@ -87,6 +87,10 @@ def test_token_by_hand():
     # Tokens (1, -1): V = 4, D = +-2, D/sqrt(V) = +-1; gamma 1, out exponent -4.
     got = LayerNorm(channels=2).compute([[1, -1]], [0, 0], [4096, 4096], [0, 0], 16 + 12 - 4)
     assert got.tolist() == [[16, -16]]
+    # Four bits keep -8..7 of the same numbers.
+    four = [[1, -1]], [0, 0], [4096, 4096], [0, 0]
+    assert LayerNorm(channels=2).compute(*four, 16 + 12 - 4, 4).tolist() == [[7, -8]]
+    assert LayerNorm(channels=2).compute(*four, 16 + 12 - 2, 4).tolist() == [[4, -4]]
     # The same token at twice the scale in one channel only: X = (2, -1), D = (3, -3), V = 9.
     got = LayerNorm(channels=2).compute([[1, -1]], [1, 0], [4096, 4096], [0, 0], 16 + 12 - 4)
     assert got.tolist() == [[16, -16]]

@@ -14,6 +14,7 @@ from golden.execute.reference import run_reference
 from golden.graph import ir
 from golden.models.load import load_model
 from golden.quant import BitMap, QuantOptions, bit_map, quantize
+from golden.quant.bit_widths import PRESETS
 from golden.support.errors import PotvitError
 
 
@@ -50,7 +51,7 @@ def evaluate(digits, graph, count=200):
     return (got == labels).mean(), (wanted == labels).mean(), (got == wanted).mean()
 
 
-@pytest.mark.parametrize("bits", ["w8a8", "w4a8"])
+@pytest.mark.parametrize("bits", ["w8a8", "w4a8", "w4a4"])
 @pytest.mark.parametrize("attn", ["log2", "half", "none"])
 def test_digits_stay_accurate(digits, bits, attn):
     model, data = digits
@@ -81,7 +82,7 @@ def test_threads_do_not_matter(digits):
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            options = QuantOptions(bits=BitMap(name="mixed", patterns={"blocks.*": 4}))
+            options = QuantOptions(bits=BitMap(name="mixed", patterns=PRESETS["w4a4"]))
             digests.add(digest(quantize(model, data.calib(16), options)))
     finally:
         torch.set_num_threads(before)

@@ -28,7 +28,8 @@ GRAPHS = {
     "log2": lambda: random_graph(tokens=17, channels=48, heads=3),
     "half": lambda: random_graph(tokens=17, channels=48, heads=3, fmt=AttnFormat.HALF, bits=4),
     "swin": lambda: random_swin_graph(fmt=AttnFormat.HALF),
-    "swin4": lambda: random_swin_graph(bits=4),
+    "w4a4": lambda: random_graph(fmt=AttnFormat.HALF, bits=4, activations=4),
+    "swin4": lambda: random_swin_graph(bits=4, activations=4),
 }
 FEW = LearnOptions(steps=3, batch=8)
 
@@ -107,6 +108,11 @@ def test_gradients_pass_rounding_and_stop_at_saturation():
     assert y.tolist() == [-128, -3, 1, 127, 127]
     y.sum().backward()
     assert x.grad.tolist() == [0, 1, 1, 1, 0]
+    x.grad = None
+    y = st.narrow(x, 4)
+    assert y.tolist() == [-8, -3, 1, 7, 7]
+    y.sum().backward()
+    assert x.grad.tolist() == [0, 1, 1, 0, 0]
 
 
 def test_layer_norms_gradient_is_the_float_one():

@@ -20,6 +20,7 @@ from golden.models.load import LoadedModel, bundled_weights, load_model
 from golden.models.random_weights import randomize
 from golden.ops.softmax import AttnFormat, ExpForm
 from golden.quant import BitMap, QuantOptions, bit_map, quantize, quantize_pixels
+from golden.quant.bit_widths import NAMED
 from golden.quant.learn.options import LearnOptions
 from golden.quant.search.observers import METHODS
 from golden.quant.swin.build import SwinNetwork
@@ -122,7 +123,7 @@ def test_other_shapes_are_mapped_and_run_exactly(changes):
         assert np.array_equal(got[name][1], value), name
 
 
-@pytest.mark.parametrize("bits", ["w8a8", "w4a8"])
+@pytest.mark.parametrize("bits", ["w8a8", "w4a8", "w4a4"])
 @pytest.mark.parametrize("attn", ["log2", "half"])
 def test_digits_stay_accurate(digits, test_pixels, bits, attn):
     """All test pictures; within half a point of float with 8-bit weights, one and a half with 4."""
@@ -144,7 +145,7 @@ def test_digits_stay_accurate(digits, test_pixels, bits, attn):
         {"smoothing": 0.5},
         {"rounding": "nearest", "refit": False, "bias_correction": False},
         {"stream_target": False, "centre_values": False, "equalize": False},
-        {"bits": BitMap(name="merging", patterns={"*.reduction": 4})},
+        {"bits": BitMap(name="merging", patterns={"*.reduction": NAMED["w4a4"]})},
         {"attn": "half", "exp": ExpForm.IEXP},
         {"attn": "none"},
     ],

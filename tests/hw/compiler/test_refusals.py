@@ -42,6 +42,11 @@ def test_four_bit_weights_need_the_mode():
     refused(preset("tiny").change(four_bit=False), "four_bit off", bits=4)
 
 
+def test_four_bit_activations_need_a_mode_that_multiplies_them():
+    line = r"'blocks\.0\.ln1' makes 4-bit activations, but configuration 'tiny' multiplies 8-bit"
+    refused(preset("tiny"), line, bits=4, activations=4)
+
+
 def test_uniform_attention_is_for_the_executor():
     refused(preset("tiny"), "only the executor runs it", fmt=None)
 

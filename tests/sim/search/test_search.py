@@ -31,7 +31,7 @@ def test_the_front_is_reproducible_from_its_bits_files(found):
     assert report["best"]["agreement"] >= 50
     row = front[0]
     bits = bit_map(str(found / row["bits"]))
-    four = sorted(name for name, width in bits.patterns.items() if width == 4)
+    four = sorted(name for name, width in bits.patterns.items() if width.weights == 4)
     assert row["four"] == len(four) == 18
     task = {"setting": ["vit_digits", None, None, 16, 0], "attn": "log2", "config": "tiny",
             "four": row["layers"]}  # fmt: skip
