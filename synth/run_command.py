@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
 from golden.support.locations import BUILD
 from golden.support.report_file import require_folder
@@ -19,7 +18,6 @@ TARGETS = ("generic", "xcup", "ecp5")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add_config_arguments(parser)
-    offer_json(parser)
     parser.add_argument("--target", default="generic", help=f"one of {', '.join(TARGETS)}")
     parser.add_argument("--unit", help="only this unit")
     parser.add_argument(

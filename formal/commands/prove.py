@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     rows = run_all(proofs, _tell)
     report = summary(rows)
     write_json(args.out, report)
+    args.report = report
     print(
         f"{report['proofs']} proofs, {report['failed']} failed, "
         f"{report['mutants_rejected']} mutants rejected: {args.out}"

@@ -13,7 +13,6 @@ from golden.evaluation.bench import compare
 from golden.execute.batched import Executor
 from golden.models.load import find_model, load_found
 from golden.quant import quantize
-from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
 from golden.support.locations import BUILD
 from golden.support.machine import machine
@@ -25,7 +24,6 @@ OUT = BUILD / "bench" / "executor.json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     quant_arguments.add_arguments(parser)
-    offer_json(parser)
     positive = quant_arguments.positive
     parser.add_argument("--limit", type=positive, default=48, metavar="N", help="pictures (48)")
     parser.add_argument("--rounds", type=positive, default=7, metavar="N", help="of each side (7)")

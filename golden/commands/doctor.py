@@ -7,7 +7,6 @@ import importlib.metadata
 import re
 from pathlib import Path
 
-from golden.support.command_line import offer_json
 from golden.support.requirements import CAPABILITIES, REQUIREMENTS
 
 #: How a probe's answer is shown.
@@ -16,7 +15,6 @@ _STATES = {True: "there", False: "missing", None: "unknown before make setup"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    offer_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

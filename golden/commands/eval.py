@@ -17,7 +17,6 @@ from golden.execute.batched import Executor, usable_device
 from golden.models.load import find_model, load_found
 from golden.quant import quantize
 from golden.quant.learn.defaults import FOLDER as KEPT
-from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
 from golden.support.locations import BUILD
 from golden.support.machine import machine
@@ -40,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--lis", action="store_true", help="Log-Int-Softmax (else uint8 uniform attention)"
     )
-    offer_json(parser)
     positive = quant_arguments.positive
     parser.add_argument(
         "--batch", "--val-batchsize", type=positive, default=16, help="pictures at a time (16)"

@@ -58,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
     graph = quantize(model, calibration, options, more=more, keep=KEPT, quiet=False)
     graph = replace(graph, meta={**graph.meta, "data": data.origin, "streams": _listed(shown)})
     save_bundle(graph, out, streams(graph, shown, spec.preprocess))
-    print("\n".join(data.notes()))
     size = sum(path.stat().st_size for path in out.iterdir())
+    args.report = {"bundle": str(out), "nodes": len(graph.nodes), "bytes": size, **graph.meta}
+    print("\n".join(data.notes()))
     print(f"{out}: {len(graph.nodes)} nodes, {len(shown)} pictures, {size / 1e6:.1f} MB")
     return 0
 

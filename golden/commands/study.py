@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the missing rows, then write the document."""
     if args.list:
-        print("\n".join(row.slug for row in ROWS))
+        args.report = {"rows": [row.slug for row in ROWS]}
+        print("\n".join(args.report["rows"]))
         return 0
     chosen = select(args.rows)
     require_writable(args.out)
@@ -57,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
             matrix_row(name, fresh=args.fresh)
     rows = [(row, found) for row in ROWS if (found := study.stored(row)) is not None]
     matrix = {name: found for name in MODELS if (found := stored_matrix(name)) is not None}
-    text = document(study.facts(), rows, matrix, [(row, study.subsets(row)) for row in ROWS])
-    write_text(args.out, text)
+    subsets = [(row, study.subsets(row)) for row in ROWS]
+    write_text(args.out, document(study.facts(), rows, matrix, subsets))
     now = sources()
     old = [row.slug for row, found in rows if found.get("sources") != now]
     old += [f"matrix {name}" for name, found in matrix.items() if found.get("sources") != now]
@@ -67,5 +68,10 @@ def run(args: argparse.Namespace) -> int:
             f"{len(old)} of them were made by other sources of the quantizer ({old[0]}, ...): "
             "--fresh makes the rows of this call again"
         )
+    args.report = {
+        "document": str(args.out), **study.facts(), "other_sources": old,
+        "rows": {row.slug: found for row, found in rows}, "matrix": matrix,
+        "subsets": {row.slug: found for row, found in subsets if found},
+    }  # fmt: skip
     print(f"{len(rows)} of {len(ROWS)} rows in {args.out}")
     return 0

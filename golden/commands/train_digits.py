@@ -34,5 +34,7 @@ def run(args: argparse.Namespace) -> int:
         write_whole(out, save(state))
     except OSError as error:
         raise PotvitError(f"{out} cannot be written ({error.strerror})") from None
+    args.report = {"model": args.model, "weights": str(out), "seed": args.seed,
+                   "epochs": args.epochs, "top1": percent}  # fmt: skip
     print(f"{args.model}: {percent:.2f} % on the test pictures, weights in {out}")
     return 0

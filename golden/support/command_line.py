@@ -1,7 +1,8 @@
 """Sub-commands that are imported only when used, and errors a user can read.
 
-A command's module has ``add_arguments(parser)`` and ``run(args) -> int`` (the exit status). One
-that has a report for machines calls `offer_json` and sets ``args.report``.
+A command's module has ``add_arguments(parser)`` and ``run(args) -> int`` (the exit status), which
+prints for persons and sets ``args.report``, what ``--json`` prints instead. What all commands take
+is added here (`add_common`).
 """
 
 from __future__ import annotations
@@ -57,13 +58,6 @@ def version() -> str:
         return importlib.metadata.version("potvit")
     except importlib.metadata.PackageNotFoundError:
         return "of a checkout that was not set up"
-
-
-def offer_json(parser: argparse.ArgumentParser) -> None:
-    """``--json``: the command's ``args.report`` on standard output in place of its text."""
-    parser.add_argument(
-        "--json", action="store_true", help="print the report as JSON, for machines"
-    )
 
 
 def main(
@@ -136,12 +130,12 @@ def _run(
         if name == chosen:
             module = importlib.import_module(module_path)
             module.add_arguments(command)
-            add_verbosity(command)
+            add_common(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args(words)
     set_verbosity(verbose=args.verbose, quiet=args.quiet)
     began = time.monotonic()
-    status = _run_for_machines(args) if getattr(args, "json", False) else int(args.run(args))
+    status = _run_for_machines(args) if args.json else int(args.run(args))
     detail(f"{program} {args.command}: {time.monotonic() - began:.1f} s")
     sys.stdout.flush()
     return status
@@ -155,8 +149,11 @@ def _grouped(commands: Mapping[str, tuple[str, str]], shown: Help) -> str | None
     return "\n".join(lines) if lines else None
 
 
-def add_verbosity(parser: argparse.ArgumentParser) -> None:
-    """``-v`` and ``-q``; a command that has a ``-v`` of its own says more there."""
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """``--json``, ``-v`` and ``-q``; a command that has a ``-v`` of its own says more there."""
+    parser.add_argument(
+        "--json", action="store_true", help="print the report as JSON and nothing else"
+    )
     if "--verbose" not in parser._option_string_actions:
         parser.add_argument(
             "-v", "--verbose", action="store_true", help="say what is done and how long it takes"

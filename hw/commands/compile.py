@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from golden.graph.bundle import load_bundle
-from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 from hw.compiler.build import compile_graph
@@ -35,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain", action="store_true", help="say what was compared and where tensors live"
     )
-    offer_json(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="write the program there (NAME.potvit)"
     )

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from golden.support.command_line import offer_json
 from golden.support.locations import BUILD
 from golden.support.report_file import require_folder
 from hw.commands.config_arguments import add_config_arguments, chosen_config
@@ -15,7 +14,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, help="folder (default build/verilog/<config>)", metavar="FOLDER"
     )
-    offer_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

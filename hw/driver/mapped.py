@@ -5,6 +5,8 @@ from __future__ import annotations
 import mmap
 import os
 import select
+import stat
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +16,24 @@ from hw.bus.widths import LITE_ADDR_BITS
 
 #: Seconds between two looks at STATUS where nothing interrupts.
 TICK = 0.001
+#: Seconds to wait for an interrupt before a look at STATUS without one.
+PATIENCE = 1.0
+#: Major number of the devices that are memory: writing to one of them enables no interrupt.
+_MEMORY_DEVICES = 1
 
 
 class MappedPort:
     """Registers in one mapped file, DRAM in another; a context manager.
 
     ``registers`` and ``dram`` are paths, each with the byte offset to map from; the mapping of
-    ``dram`` (``dram_bytes`` of it) is the accelerator's DRAM from ``address`` on. With
-    ``interrupt`` the registers' file is a UIO device whose reads wait for the interrupt.
+    ``dram`` (``dram_bytes`` of it) is the accelerator's DRAM from ``address`` on. ``interrupt`` is
+    the UIO device of the accelerator's interrupt, as a rule ``registers`` again: writing 1 to it
+    enables the interrupt, and reads wait for it. Without one STATUS is polled.
 
     The mapping must be uncached or coherent: nothing is flushed here.
+
+    Raises:
+        PotvitError: a file cannot be mapped in that size, or ``interrupt`` is no UIO device.
     """
 
     def __init__(
@@ -35,7 +45,7 @@ class MappedPort:
         dram_bytes: int,
         registers_at: int = 0,
         dram_at: int = 0,
-        interrupt: bool = False,
+        interrupt: Path | None = None,
     ) -> None:
         self._files: list[int] = []
         self._maps: list[mmap.mmap] = []
@@ -49,6 +59,22 @@ class MappedPort:
         except (OSError, ValueError) as error:
             self.close()
             raise PotvitError(f"{registers}, {dram}: no mapping of that size ({error})") from None
+        if interrupt is not None:
+            self._events = self._device(interrupt)
+
+    def _device(self, path: Path) -> int:
+        """Open the device that interrupts; a file would take the enabling 1 for its content."""
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        except OSError as error:
+            self.close()
+            raise PotvitError(f"{path}: no interrupts from there ({error.strerror})") from None
+        self._files.append(handle)
+        found = os.fstat(handle)
+        if not stat.S_ISCHR(found.st_mode) or os.major(found.st_rdev) == _MEMORY_DEVICES:
+            self.close()
+            raise PotvitError(f"{path} is no UIO device: leave `interrupt` out to poll")
+        return handle
 
     def _map(self, path: Path, at: int, size: int) -> mmap.mmap:
         handle = os.open(path, os.O_RDWR | os.O_SYNC)
@@ -90,13 +116,23 @@ class MappedPort:
         return self._dram[at : at + size]
 
     def pause(self) -> None:
-        """Sleep until the interrupt, or a tick where there is none."""
-        if self._interrupt:
-            os.write(self._files[0], (1).to_bytes(4, "little"))  # let it come again
-            if select.select([self._files[0]], [], [], 1.0)[0]:
-                os.read(self._files[0], 4)
-        else:
+        """Sleep until the interrupt, or a tick where there is none.
+
+        Raises:
+            PotvitError: the device has no interrupt.
+        """
+        if self._interrupt is None:
             select.select([], [], [], TICK)
+            return
+        try:
+            os.write(self._events, (1).to_bytes(4, sys.byteorder))  # let it come again
+            if select.select([self._events], [], [], PATIENCE)[0]:
+                os.read(self._events, 4)
+        except OSError as error:
+            raise PotvitError(
+                f"{self._interrupt} has no interrupt ({error.strerror}): leave `interrupt` out to "
+                "poll"
+            ) from None
 
     def _place(self, address: int, size: int) -> int:
         at = address - self.address

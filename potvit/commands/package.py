@@ -7,7 +7,6 @@ from pathlib import Path
 
 from golden.commands.model_arguments import add_model_arguments, model_request
 from golden.models.request import short_name
-from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
 from golden.support.locations import BUILD
 from hw.commands.config_arguments import add_config_arguments, chosen_config
@@ -29,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="folder (default build/package/<config>)"
     )
-    offer_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -16,7 +16,6 @@ from golden.catalogue.class_names import class_names
 from golden.commands.model_arguments import add_model_arguments, model_request
 from golden.data.pictures import open_photo
 from golden.evaluation.evaluate import ranked
-from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
 from golden.support.notes import note
 from hw.commands.config_arguments import add_config_arguments, chosen_config
@@ -41,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="what was compared, cycles and stalls as well"
     )
-    offer_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

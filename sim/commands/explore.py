@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     bits = Path(args.bits).stem
     report = {"model": name, "bits": bits, "attn": args.attn, **report}
     write_json(args.out / f"{name}.json", report)
+    args.report = report
     figure = pareto_plot(report)
     title = f"PoTViT: configurations for {name} {bits} around {start.name}"
     paths = write(args.out, name, title, sections(report, figure))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from golden.commands.model_arguments import HELP
@@ -54,6 +55,11 @@ def run(args: argparse.Namespace) -> int:
         raise PotvitError(
             f"a JSON file in {BUILD} is of another version (no {error}): run its target again"
         ) from None
-    for path in write(args.out, stem, title, sections):
+    written = write(args.out, stem, title, sections)
+    args.report = {
+        "model": model, "bits": bits, "attn": args.attn, "config": config, "mhz": args.mhz,
+        "files": [str(path) for path in written], **asdict(inputs),
+    }  # fmt: skip
+    for path in written:
         print(path)
     return 0

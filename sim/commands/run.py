@@ -12,7 +12,6 @@ import numpy as np
 from golden.catalogue.class_names import class_names
 from golden.commands.model_arguments import add_model_arguments, model_request
 from golden.models.request import short_name
-from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
 from golden.support.locations import BUILD
 from golden.support.progress import progress
@@ -54,7 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="icarus: four states, nothing starts defined",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="report (build/sim/...)")
-    offer_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

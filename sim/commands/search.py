@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     report = search(args)
     write_bits(FOLDER / f"{name}-bits", report["front"])
     write_json(out, report)
+    args.report = report
     for path in write(
         FOLDER, name, f"PoTViT: weight bits of {name}", sections(report, plot(report))
     ):

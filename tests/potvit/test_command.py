@@ -1,6 +1,7 @@
 """The console command: its groups, its examples, its words for persons and for machines."""
 
 import argparse
+import ast
 import importlib
 import importlib.metadata
 import json
@@ -9,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -75,7 +77,7 @@ def test_examples_are_shown_and_parse(name, capsys):
     text = asked(capsys, name, "--help")
     parser = argparse.ArgumentParser(exit_on_error=False)
     importlib.import_module(COMMANDS[name][0]).add_arguments(parser)
-    command_line.add_verbosity(parser)
+    command_line.add_common(parser)
     for line in examples:
         assert f"\n  {line}" in text
         program, command, *words = shlex.split(line)
@@ -83,13 +85,16 @@ def test_examples_are_shown_and_parse(name, capsys):
         parser.parse_args(words)
 
 
-def test_the_page_names_every_command_with_json():
-    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-    row = next(line for line in page.splitlines() if line.startswith("| `--json`"))
-    for name, (module, _) in COMMANDS.items():
-        parser = argparse.ArgumentParser()
-        importlib.import_module(module).add_arguments(parser)
-        assert ("--json" in parser._option_string_actions) == (f"`{name}`" in row), name
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_report_for_machines(name, capsys):
+    assert "--json" in asked(capsys, name, "--help")
+    run_function = next(
+        node for node in ast.parse(Path(find_spec(COMMANDS[name][0]).origin).read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name == "run"
+    )  # fmt: skip
+    stored = {ast.unparse(x) for x in ast.walk(run_function) if isinstance(x, ast.Attribute)
+              and isinstance(x.ctx, ast.Store)}  # fmt: skip
+    assert "args.report" in stored
 
 
 def test_examples_name_no_command_that_is_gone():
@@ -100,7 +105,7 @@ class Talker:
     """A command that says all it can."""
 
     def add_arguments(self, parser):
-        command_line.offer_json(parser)
+        pass
 
     def run(self, args):
         notes.note("a note")
@@ -149,6 +154,49 @@ def test_doctor_for_machines(capsys):
     run(["doctor", "--json"])
     rows = json.loads(capsys.readouterr().out)["requirements"]
     assert {"name", "found", "package"} <= rows[0].keys()
+
+
+#: Commands whose report is also their result: words, what stands for their hours, keys to be seen.
+REPORTING = {
+    "study": ("--list", {}, {"rows"}),
+    "export": ("vit_digits --calib 2 --out {}/bundle", {}, {"bundle", "nodes", "model", "bits"}),
+    "train-digits": (
+        "--out {}/w.safetensors", {"golden.commands.train_digits.train": ({}, 97.5)},
+        {"weights", "top1"},
+    ),
+    "prove": (
+        "--out {}/r.json", {"formal.commands.prove.run_all": []}, {"proofs", "failed", "table"},
+    ),
+    "search": (
+        "--budget 1",
+        {
+            "sim.commands.search.search": {"front": [], "best": {"cycles": 1, "agreement": 99.0}},
+            "sim.commands.search.FOLDER": Path("{}"), "sim.commands.search.plot": None,
+            "sim.commands.search.sections": [], "sim.commands.search.write_bits": None,
+        },
+        {"front", "best"},
+    ),
+    "explore": (
+        "vit_digits --out {}",
+        {
+            "sim.commands.explore.explore": {"points": []}, "sim.commands.explore.sections": [],
+            "sim.commands.explore.pareto_plot": None, "sim.commands.explore.area_model": None,
+        },
+        {"model", "points"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPORTING)
+def test_the_report_is_all_there_is_on_standard_output(name, tmp_path, monkeypatch, capsys):
+    words, stubs, keys = REPORTING[name]
+    for place, value in stubs.items():
+        stub = Path(str(value).format(tmp_path)) if isinstance(value, Path) else (
+            lambda *_, value=value, **__: value
+        )  # fmt: skip
+        monkeypatch.setattr(place, stub)
+    assert run([name, *words.format(tmp_path).split(), "--json"]) == 0
+    assert keys <= json.loads(capsys.readouterr().out).keys()
 
 
 def test_one_variable_decides_where_results_go(tmp_path):

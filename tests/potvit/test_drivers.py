@@ -1,5 +1,6 @@
 """Both drivers against the same Verilated RTL: models resident side by side, no reset between."""
 
+import functools
 import subprocess
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from golden.data.digits import digits_split
 from golden.execute.batched import Executor
 from golden.support.errors import PotvitError
 from golden.synthetic.graphs import random_graph, random_image
+from hw.commands.config_arguments import read_config
 from hw.compiler import compile_graph
 from hw.config import preset
 from hw.driver.driver import Driver, Failure
-from hw.driver.mapped import MappedPort
-from hw.host.register_map import IDENTITY, Error
+from hw.host.register_map import Error
 from hw.program.file import load_program, save_program
+from potvit.__main__ import run
 from sim.system.bundles import network
 from sim.system.served import Served
 
@@ -67,33 +69,37 @@ def python(served):
     port.close()
 
 
-@pytest.fixture(scope="module")
-def binary(tiny_package, tmp_path_factory):
-    """The C driver with its test program, under sanitizers."""
-    out = tmp_path_factory.mktemp("c") / "verbs"
+def built(package, out):
+    """The C driver of a package with the test program, under sanitizers."""
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-g"]
     flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = [tiny_package / "driver" / "potvit.c", C / "verbs.c", C / "simulated.c"]
-    include = [f"-I{tiny_package / 'include'}", f"-I{C}"]
+    sources = [package / "driver" / "potvit.c", C / "verbs.c", C / "simulated.c"]
+    include = [f"-I{package / 'include'}", f"-I{C}"]
     subprocess.run(["gcc", *flags, *include, *map(str, sources), "-o", str(out)], check=True)
     return out
 
 
+def asked(binary, served, *lines):
+    """The answers of the C driver to a session of its own."""
+    done = subprocess.run(
+        [str(binary), str(served.path)], input="\n".join(lines) + "\n",
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answers = done.stdout.splitlines()
+    assert len(answers) == len(lines), done.stdout
+    return answers
+
+
+@pytest.fixture(scope="module")
+def binary(tiny_package, tmp_path_factory):
+    return built(tiny_package, tmp_path_factory.mktemp("c") / "verbs")
+
+
 @pytest.fixture
 def in_c(served, binary):
-    """``in_c(line, ...)``: the answers of the C driver to a session of its own."""
-
-    def ask(*lines):
-        done = subprocess.run(
-            [str(binary), str(served.path)], input="\n".join(lines) + "\n",
-            capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        answers = done.stdout.splitlines()
-        assert len(answers) == len(lines), done.stdout
-        return answers
-
-    return ask
+    """``in_c(line, ...)``: `asked` of the driver in the package of `CONFIG`."""
+    return functools.partial(asked, binary, served)
 
 
 def values(answer):
@@ -212,36 +218,30 @@ def test_errors_of_the_hardware_have_names(python, in_c, cases):
     assert answers[2:] == ["0", "15 the run ended with an error: illegal instruction in sequencer"]
 
 
-def test_mapped_memory(tmp_path):
-    """Files stand for the device: what the driver writes lands in their bytes."""
-    words = np.zeros(1024, "<u4")
-    words[0], words[1] = IDENTITY, 0x0001_0001
-    (tmp_path / "registers").write_bytes(words.tobytes())
-    (tmp_path / "dram").write_bytes(bytes(8192))
-    with MappedPort(
-        tmp_path / "registers",
-        tmp_path / "dram",
-        address=0x1000_0000,
-        dram_bytes=4096,
-        dram_at=4096,
-    ) as port:
-        port.write(0x20, 0xDEADBEEF)
-        port.put(0x1000_0010, b"PoTViT")
-        assert port.read(0x20) == 0xDEADBEEF
-        assert port.get(0x1000_0010, 6) == b"PoTViT"
-        port.pause()
-        assert Driver(port).digest == 0
-        for at, size in ((0xFFF_FFFF, 1), (0x1000_0FFF, 2)):
-            with pytest.raises(PotvitError, match="outside the mapped DRAM"):
-                port.get(at, size)
-    assert np.fromfile(tmp_path / "registers", "<u4")[8] == 0xDEADBEEF
-    assert (tmp_path / "dram").read_bytes()[4096 + 16 : 4096 + 22] == b"PoTViT"
-    words[0] = 0
-    (tmp_path / "registers").write_bytes(words.tobytes())
-    with (
-        MappedPort(tmp_path / "registers", tmp_path / "dram", address=0, dram_bytes=4096) as port,
-        pytest.raises(PotvitError, match="no accelerator answers there"),
-    ):
-        Driver(port)
-    with pytest.raises(PotvitError, match="no mapping of that size"):
-        MappedPort(tmp_path / "none", tmp_path / "dram", address=0, dram_bytes=4096)
+@pytest.mark.slow
+def test_both_classify_on_a_configuration_of_ones_own(tmp_path):
+    """From one TOML file: the package, its C driver, its program, a system that runs them."""
+    mine = tmp_path / "mine.toml"
+    mine.write_text('preset = "tiny"\nrows = 3\ncols = 8\nlanes = 4\naxi_bytes = 16\n')
+    folder = tmp_path / "package"
+    words = ["--config", str(mine), "--model", "vit_digits", "--out", str(folder)]
+    assert run(["package", *words]) == 0
+    file = folder / "programs" / "vit_digits-w8a8-log2.potvit"
+    net = network("vit_digits", "w8a8", "log2")
+    sample = digits_split()[1][3]
+    picture = sample.pixels(net.model.spec.preprocess)
+    (tmp_path / "picture.raw").write_bytes(picture.tobytes())
+    want = Executor(net.graph).run(picture[np.newaxis])[0].tolist()
+    assert int(np.argmax(want)) == sample.label
+    binary = built(folder, tmp_path / "verbs")
+    with Served(read_config(mine)) as system:
+        answers = asked(
+            binary, system, "open", f"load 0 {file} {FIRST} {ROOM}",
+            f"start 0 {tmp_path / 'picture.raw'}", "wait 0", "result 0",
+        )  # fmt: skip
+        assert values(answers[-1]) == (sample.label, want)
+        port = system.port()
+        driver = Driver(port, system.description)
+        resident = driver.load(load_program(file), SECOND, ROOM)
+        assert driver.run(resident, picture).ravel().tolist() == want
+        port.close()

@@ -125,6 +125,16 @@ def test_page_from_everything(build, tmp_path, capsys):
     assert all(files[name].startswith("<svg") for name in figures)
 
 
+def test_the_page_for_machines(build, tmp_path, capsys):
+    build("sim/vit_digits-w8a8-log2-tiny.json", sim_report())
+    assert report("--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["sim"] == sim_report()
+    assert found["area"] is None
+    assert "make synth CONFIG=tiny" in found["missing"]["area"]
+    assert {name.rpartition("/")[2] for name in found["files"]} == set(written(tmp_path))
+
+
 def test_same_inputs_same_bytes(build, tmp_path):
     build("sim/vit_digits-w8a8-log2-tiny.json", sim_report())
     report()
