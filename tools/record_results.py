@@ -23,7 +23,7 @@ RUN_FIELDS = (
     "model", "bits", "attn", "config", "weights", "cycles", "predicted_cycles",
     "checkpoint_cycles", "macs", "peak_macs_per_cycle", "array_utilisation",
     "precision_weighted_utilisation", "array_cycles", "tensors_checked", "elements_checked",
-    "dram_bytes",
+    "dram_bytes", "dram_bytes_least", "cycles_per_picture", "pictures_together", "serial_ratio",
 )  # fmt: skip
 
 #: What is kept of an evaluation (see `golden.commands.eval`).

@@ -85,6 +85,31 @@ def performance() -> str:
     return markdown(header, rows)
 
 
+def traffic() -> str:
+    """Bytes that the recorded runs moved, beside the least there is; pictures back to back."""
+    rows = []
+    for run in _recorded("performance")["runs"].values():
+        if not run.get("dram_bytes_least"):
+            continue  # recorded before this was kept
+        moved, least = sum(run["dram_bytes"].values()), run["dram_bytes_least"]
+        serial, several = run["serial_ratio"], run["pictures_together"]
+        rows.append(
+            [
+                f"`{run['model']}` {run['bits']} {run['attn']}",
+                f"`{run['config']}`",
+                f"{moved:,}",
+                f"{least:,}",
+                f"{moved / least:.2f}",
+                f"{run['cycles_per_picture']:,} ({several})" if several > 1 else "-",
+                ", ".join(f"{part} {x:.2f}" for part, x in serial.items()) if serial else "-",
+            ]
+        )
+    header = ["network", "configuration", "bytes moved", "least possible", "ratio",
+              "cycles per picture (pictures back to back)",
+              "one instruction at a time, times as many cycles"]  # fmt: skip
+    return markdown(header, rows)
+
+
 def lost_cycles() -> str:
     """What the array did in every cycle of the recorded runs on base."""
     names = {"useful": "useful products", "rows": "rows without a token",
@@ -229,6 +254,7 @@ RECORDED: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "speed": speed,
     "performance": performance,
+    "traffic": traffic,
     "lost-cycles": lost_cycles,
     "exploration": exploration,
     "area": area,

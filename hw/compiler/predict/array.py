@@ -6,8 +6,10 @@ from hw.compiler.predict.arrivals import Arrivals
 from hw.compiler.predict.clock import Clock
 from hw.compiler.predict.constants import ConstantFifo
 from hw.compiler.predict.load import LoadTiming
+from hw.compiler.predict.ports import WritePorts
 from hw.compiler.predict.timing import Timing
 from hw.config import Config
+from hw.formats.memories import Space
 from hw.isa.instruction import Unit
 from hw.isa.payload import Matmul
 from hw.program.footprint import tile_cycles
@@ -25,11 +27,12 @@ class ArrayTiming:
         arrivals: Arrivals,
         fifo: ConstantFifo,
         load: LoadTiming,
+        ports: WritePorts,
         config: Config,
         timing: Timing,
     ) -> None:
         self._clock, self._arrivals, self._fifo, self._load = clock, arrivals, fifo, load
-        self._config, self._timing = config, timing
+        self._ports, self._config, self._timing = ports, config, timing
 
     def run(self, number: int) -> bool:
         """Time step ``number``; False while the load of its position constants is not known."""
@@ -48,9 +51,19 @@ class ArrayTiming:
         begin = clock.begin(number, self._arrivals.time(number))
         end = self._consume(rows, body.groups, begin + params, each) if rows else begin + work
         clock.end(number, end, end + self._timing.drain + config.rows, work=work)
+        if self._ports.shares(Space(body.dest)):
+            self._drain(body, begin, each, params, made.param_sets)
         if end - begin > work:
             clock.book(Unit.ARRAY, "constants", end - begin - work)
         return True
+
+    def _drain(self, body: Matmul, begin: int, each: int, params: int, sets: int) -> None:
+        """Tell the port of the memory that a MATMUL writes when its tiles are drained."""
+        space, time = Space(body.dest), begin + self._timing.drain
+        for tile in range(body.tiles):
+            time += params * (tile < sets)
+            self._ports.drain(space, range(time + each, time + each * (body.groups + 1), each))
+            time += each * body.groups
 
     def _consume(self, rows: int, groups: int, time: int, each: int) -> int:
         """Run groups that take ``rows`` constants, with a load that is held up by them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from hw.compiler.predict.clock import UNKNOWN, Clock
@@ -31,8 +32,8 @@ class Arrivals:
         """When a step is at its unit; `UNKNOWN` while an earlier one's start decides it."""
         return 0
 
-    def fetch_beats(self, number: int) -> int:
-        """Beats that instructions take from the bus before the data of load ``number``."""
+    def fetch_beats(self, time: int) -> int:
+        """Beats that instructions have taken from the bus by ``time`` since the last call."""
         return 0
 
 
@@ -48,7 +49,7 @@ class Sequencer(Arrivals):
         self._clock, self._order, self._config, self._timing = clock, order, config, timing
         self._beats = max(1, INSTR_BYTES // config.axi_bytes)
         self._place = {n: i for queue in self.queues.values() for i, n in enumerate(queue)}
-        self._turn = {number: turn for turn, number in enumerate(order)}
+        self._dispatched: list[int] = []
         self._sent = [UNKNOWN] * len(order)
         self._next = self._fetched = 0
 
@@ -65,17 +66,17 @@ class Sequencer(Arrivals):
                     return
                 earliest = max(earliest, started + 1)
             self._sent[number] = earliest
+            self._dispatched.append(earliest)
             self._next += 1
 
     def time(self, number: int) -> int:
         sent = self._sent[number]
         return UNKNOWN if sent == UNKNOWN else sent + self._timing.dispatch
 
-    def fetch_beats(self, number: int) -> int:
-        """The fetch is as far ahead of dispatch as its own queue and the unit's reach."""
-        queue, at = self.queues[Unit.LOAD], self._place[number]
-        newest = min(at + self._config.queue_depth, len(queue) - 1) if at else 0
-        fetched = self._turn[queue[newest]] + self._config.fetch_depth
-        beats = self._beats * (fetched - self._fetched)
-        self._fetched = fetched
+    def fetch_beats(self, time: int) -> int:
+        """The fetch is ``fetch_depth`` instructions ahead of dispatch."""
+        ahead = bisect_right(self._dispatched, time) + self._config.fetch_depth
+        fetched = min(ahead, len(self._order) + 1)
+        beats = self._beats * max(0, fetched - self._fetched)
+        self._fetched = max(fetched, self._fetched)
         return beats

@@ -18,6 +18,7 @@ from hw.compiler.predict.arrivals import Arrivals, Sequencer
 from hw.compiler.predict.clock import UNKNOWN, Clock
 from hw.compiler.predict.constants import ConstantFifo
 from hw.compiler.predict.load import LoadTiming, fifo_capacity
+from hw.compiler.predict.ports import WritePorts
 from hw.compiler.predict.timing import Timing
 from hw.compiler.predict.units import AttendTiming, NormTiming, StoreTiming
 from hw.compiler.step import Step
@@ -67,17 +68,18 @@ def predict(
         clock.add(step, waits)
     arrivals = Sequencer(clock, order, config, timing) if queued else Arrivals(clock, order)
     fifo = ConstantFifo(fifo_capacity(config, whole_bursts=not queued))
-    load = LoadTiming(clock, arrivals, fifo, config, timing)
+    ports = WritePorts(config.rows)
+    load = LoadTiming(clock, arrivals, fifo, ports, config, timing)
     _run_all(
         clock,
         arrivals,
         {
-            Unit.LOAD: load,
-            Unit.ARRAY: ArrayTiming(clock, arrivals, fifo, load, config, timing),
+            Unit.ARRAY: ArrayTiming(clock, arrivals, fifo, load, ports, config, timing),
             Unit.NORM: NormTiming(clock, arrivals, timing),
             Unit.ATTN: AttendTiming(clock, arrivals, config, timing),
             Unit.STORE: StoreTiming(clock, arrivals, config, timing),
         },
+        load,
     )
     return Run(
         start=tuple(clock.start),
@@ -89,11 +91,18 @@ def predict(
     )
 
 
-def _run_all(clock: Clock, arrivals: Arrivals, units: dict[Unit, UnitTiming]) -> None:
-    """Time every step, each as soon as what decides about it is known."""
+def _run_all(
+    clock: Clock, arrivals: Arrivals, units: dict[Unit, UnitTiming], load: LoadTiming
+) -> None:
+    """Time every step, each as soon as what decides about it is known.
+
+    A load comes when no other unit gets further without it: what they write meanwhile may hold
+    it up.
+    """
     queues = {unit: deque(queue) for unit, queue in arrivals.queues.items()}
+    loads = queues.pop(Unit.LOAD)
     arrivals.advance()
-    while any(queues.values()):
+    while loads or any(queues.values()):
         timed = 0
         for unit, queue in queues.items():
             while queue and _timed(queue[0], clock, arrivals, units[unit]):
@@ -101,7 +110,12 @@ def _run_all(clock: Clock, arrivals: Arrivals, units: dict[Unit, UnitTiming]) ->
                 arrivals.advance()
                 timed += 1
         if not timed:
-            raise PotvitError("the schedule deadlocks; this is an error of the compiler")
+            before = load.holds
+            if loads and _timed(loads[0], clock, arrivals, load):
+                loads.popleft()
+                arrivals.advance()
+            elif load.holds == before:
+                raise PotvitError("the schedule deadlocks; this is an error of the compiler")
 
 
 def _timed(number: int, clock: Clock, arrivals: Arrivals, unit: UnitTiming) -> bool:
