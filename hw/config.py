@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from functools import cached_property
 
 from golden.ops.softmax import ExpForm
@@ -15,6 +16,9 @@ CODE_BITS = 5
 
 #: Parameters that only say how the accelerator appears on its bus: programs do not depend on them.
 BUS_ONLY = ("axi_prot", "axi_cache", "axi_id_bits", "axi_addr_bits")
+
+#: Parameters of how a function is built: neither programs nor hosts can tell.
+BUILD_ONLY = ("multiplier",)
 
 #: Bytes of an output channel's parameters, and of a LayerNorm channel's; `hw.formats` fills them.
 CHANNEL_BYTES = NORM_CHANNEL_BYTES = 8
@@ -33,6 +37,17 @@ FIELD_BITS = {
 }
 
 
+class Multiplier(StrEnum):
+    """Whose multipliers the array's processing elements are written for.
+
+    ``plain``: gates, or whatever synthesis makes of 8x4 and 8x8 products. ``dsp27x18``: FPGAs'
+    multipliers of 27x18 bits, each for two output channels (hw/array/mac/packed_pe.py).
+    """
+
+    PLAIN = "plain"
+    DSP27X18 = "dsp27x18"
+
+
 def _bits(count: int) -> int:
     """Number of address bits for ``count`` words (at least one)."""
     return max(1, (count - 1).bit_length())
@@ -43,7 +58,8 @@ class Config:
     """One accelerator. Sizes are words of the memory named; see docs/architecture.md.
 
     Array: ``rows`` (R) tokens in a row group; ``cols`` (Cn) output channels of a tile; ``lanes``
-    (K) 8x8 products per PE and cycle; ``four_bit=False`` removes the W4 mode (an area ablation).
+    (K) 8x8 products per PE and cycle; ``four_bit=False`` removes the W4 mode (an area ablation);
+    ``multiplier`` what the products are built of.
 
     Attention: ``head_lanes`` (D) shifters per row, a wider head takes several passes; ``max_keys``
     the longest attention row; ``slots`` row groups whose maxima are kept at a time; ``exp_form``
@@ -90,6 +106,7 @@ class Config:
     axi_cache: int = 0b0010
     axi_id_bits: int = 1
     axi_addr_bits: int = 40
+    multiplier: Multiplier = Multiplier.PLAIN
 
     def __post_init__(self) -> None:
         def require(ok: bool, rule: str) -> None:
@@ -102,6 +119,10 @@ class Config:
                 continue
             if isinstance(value, int) and not isinstance(value, bool) and value < 1:
                 require(False, f"{f.name} must be at least 1, got {value}")
+        require(
+            self.multiplier in tuple(Multiplier),
+            f"multiplier must be {' or '.join(Multiplier)}, got {self.multiplier!r}",
+        )
         require(self.lanes in (2, 4, 8, 16), f"lanes must be 2, 4, 8 or 16, got {self.lanes}")
         require(self.cols in (self.lanes, 2 * self.lanes), "cols must be lanes or 2*lanes")
         require(2 <= self.rows <= 32, f"rows must be 2..32, got {self.rows}")
@@ -203,10 +224,10 @@ class Config:
     def digest(self) -> int:
         """32 bits that tell this accelerator from others: its parameters and its instruction set.
 
-        Its name and what it tells the bus about itself are not part of it. A program runs only
-        where the digest is that of the configuration it was compiled for.
+        Its name, what it tells the bus about itself and what it is built of are not part of it. A
+        program runs only where the digest is that of the configuration it was compiled for.
         """
-        names = [f.name for f in fields(self) if f.name not in ("name", *BUS_ONLY)]
+        names = [f.name for f in fields(self) if f.name not in ("name", *BUS_ONLY, *BUILD_ONLY)]
         parameters = [(name, str(getattr(self, name))) for name in names]
         return zlib.crc32(repr((parameters, HEADER, PAYLOAD)).encode())
 

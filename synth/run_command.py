@@ -69,7 +69,11 @@ def _report(args: argparse.Namespace, config: Any) -> tuple[dict[str, Any], str]
         from synth.xcup import xcup_markdown, xcup_report
 
         report = xcup_report(config, unit=args.unit, jobs=args.jobs)
-        print(", ".join(f"{n:,} {kind}" for kind, n in report["totals"].items()))
+        per_mac = report["dsp_per_mac"]
+        print(
+            ", ".join(f"{n:,} {kind}" for kind, n in report["totals"].items())
+            + (f", {per_mac:.3f} DSP per MAC" if per_mac is not None else "")
+        )
         return report, xcup_markdown(report)
     from synth.ecp5 import ecp5_markdown, ecp5_report
 

@@ -19,16 +19,25 @@ from synth.yosys import PACKAGE, run_script, tool_version
 
 KINDS = ("LUT", "LUTRAM", "FF", "CARRY4", "DSP", "BRAM36", "URAM")
 
+# Yosys moves sums and registers into the multipliers' blocks for the seven series only. The blocks
+# of UltraScale+ have these ports and settings too, a wider multiplier apart: they go through that
+# pass under the older name.
 _READ = """\
 read_verilog -lib boxes.v
 read_verilog design.v
-{parameters}synth_xilinx -family xcup -uram -flatten -noiopad -noclkbuf -top {top}"""
+{{parameters}}{synth} -top {{top}} -run begin:coarse
+chtype -set DSP48E1 t:DSP48E2
+xilinx_dsp -family xc7
+chtype -set DSP48E2 t:DSP48E1
+{synth} -top {{top}} -run coarse:""".format(
+    synth="synth_xilinx -family xcup -uram -flatten -noiopad -noclkbuf"
+)
 _STAT = "\ntee -o stat.json stat -json\n"
 _MAP = (
     _READ + _STAT,
     # ABC9 fails an internal check on some netlists; plain ABC does not know the wide multiplexers.
     _READ
-    + """ -run :map_luts
+    + """map_luts
 abc -luts 2:2,3,6:5
 clean
 techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6
@@ -118,18 +127,30 @@ def xcup_report(config: Config, *, unit: str | None = None, jobs: int = 2) -> di
         for piece in [found, *(by_size[m] for m in part.memories)]:
             for kind in KINDS:
                 row[kind] += part.instances * piece[kind]
+    totals = {kind: sum(row[kind] for row in rows.values()) for kind in KINDS}
     return {
         "config": config.name,
         "target": "xcup",
         "unit": unit,
         "macs": config.macs,
+        "multiplier": str(config.multiplier),
         "units": list(rows.values()),
-        "totals": {kind: sum(row[kind] for row in rows.values()) for kind in KINDS},
+        "totals": totals,
+        **_dsp_per_mac(config, totals["DSP"] if unit is None else None),
         "sram_bits": sum(m.bits * count for _, m, count in memory_table(parts)),
         "fmax_mhz": None,
         "verilog_sha256": design.description["sha256"],
         "tools": {PACKAGE: tool_version()},
     }
+
+
+def _dsp_per_mac(config: Config, dsp: float | None) -> dict[str, float | None]:
+    """All DSPs of a whole configuration per product of 8x8 and of 8x4 bits in a cycle."""
+    return {
+        "dsp_per_mac": None if dsp is None else round(dsp / config.macs, 4),
+        "dsp_per_w4_mac": None if dsp is None or not config.four_bit
+        else round(dsp / (2 * config.macs), 4),
+    }  # fmt: skip
 
 
 def xcup_markdown(report: dict[str, Any]) -> str:
@@ -139,9 +160,15 @@ def xcup_markdown(report: dict[str, Any]) -> str:
         for row in report["units"]
     ]
     totals = [f"**{report['totals'][kind]:,g}**" for kind in KINDS]
+    per_mac = "".join(
+        f"**{report[key]:.3f} DSP per {bits} MAC** (`multiplier={report['multiplier']}`).\n\n"
+        for key, bits in (("dsp_per_mac", "8x8"), ("dsp_per_w4_mac", "8x4"))
+        if report[key] is not None
+    )
     return (
         f"# UltraScale+ resources of `{report['config']}`\n\n"
         f"{report['macs']} MACs; Yosys {report['tools'][PACKAGE]}, `synth_xilinx -family xcup "
         "-uram`, unit by unit, not placed (no timing).\n\n"
+        + per_mac
         + markdown_table(["unit", "instances", *KINDS], [*rows, ["**all**", "", *totals]])
     )

@@ -8,7 +8,7 @@ from enum import Enum, IntEnum
 from typing import Any
 
 from hw.bus.widths import ADDR_BITS, LITE_ADDR_BITS
-from hw.config import Config
+from hw.config import BUILD_ONLY, Config
 from hw.isa.instruction import Unit
 
 _PREFACE = """# Registers
@@ -218,7 +218,8 @@ def _counters(names: Sequence[str]) -> list[Register]:
 def registers(config: Config, counters: Sequence[str]) -> list[Register]:
     """All registers in address order; ``counters`` are the names of the 64-bit counters."""
     found = [*_control(config), *_parameters(config), *_counters(counters)]
-    assert PARAMETERS.keys() == {f.name for f in fields(config)} - {"name"}, "a parameter's offset"
+    seen = {f.name for f in fields(config)} - {"name", *BUILD_ONLY}
+    assert PARAMETERS.keys() == seen, "a parameter's offset"
     assert len({r.offset for r in found}) == len(found), "two registers at one offset"
     assert found[-1].offset < 1 << LITE_ADDR_BITS
     return sorted(found, key=lambda r: r.offset)

@@ -57,6 +57,34 @@ def offset_nibbles(w: Value, w4: Value | int) -> tuple[Value, Value]:
     return Cat(w[:3], w[3] ^ w4), Cat(w[4:7], ~w[7])
 
 
+def shared_members(lanes: int, *, four_bit: bool) -> dict[str, Any]:
+    """Members that all output channels of a provider of `PE` share: activations and control."""
+    members: dict[str, Any] = {"x_lo": In(X_BITS).array(lanes), "first": In(1), "load": In(1)}
+    if four_bit:
+        members |= {"x_hi": In(X_BITS).array(lanes), "w4": In(1)}
+    return members
+
+
+def channel_members(lanes: int, *, four_bit: bool) -> dict[str, Any]:
+    """Members of one output channel: its weights, its sum, its place in the drain's column."""
+    bits = accumulator_bits(lanes)
+    members: dict[str, Any] = {"below": In(bits), "acc": Out(bits), "drain": Out(bits)}
+    if four_bit:
+        return members | {name: In(NIBBLE_BITS).array(lanes) for name in ("w_lo", "w_hi")}
+    return members | {"w": In(2 * NIBBLE_BITS).array(lanes)}
+
+
+def accumulate(m: Module, pe: Any, channel: Any, total: Value, suffix: str = "") -> None:
+    """Add ``total`` to the ``acc`` of ``channel``, and move its drain, as ``pe`` is told."""
+    acc = Signal.like(channel.acc, name=f"acc{suffix}_register", reset_less=True)
+    drain = Signal.like(channel.drain, name=f"drain{suffix}_register", reset_less=True)
+    m.d.sync += [
+        acc.eq(Mux(pe.first, 0, acc) + total),
+        drain.eq(Mux(pe.load, acc, channel.below)),
+    ]
+    m.d.comb += [channel.acc.eq(acc), channel.drain.eq(drain)]
+
+
 class PE(wiring.Component):
     """Equals ``golden.ops.PsMac`` summed over chunks, but for the sums of rows and columns.
 
@@ -68,29 +96,26 @@ class PE(wiring.Component):
     Members: ``x_lo``, ``x_hi`` the activations that meet the nibbles ``w_lo`` and ``w_hi`` (equal
     activations in 8x8 mode), all in offset form; ``w4`` 8x4 mode. Without ``four_bit`` there is
     one 8x8 multiplier a lane: ``x_lo`` and ``w`` remain.
+
+    The array knows a PE by ``CHANNELS``, how many output channels it computes, and ``channels``,
+    where each has its `channel_members`: here one, on the component itself
+    (`hw.array.mac.packed_pe.PackedPE` has two).
     """
+
+    CHANNELS = 1
 
     def __init__(self, psmac: PsMac, *, four_bit: bool = True) -> None:
         self.psmac = psmac
         self.four_bit = four_bit
-        lanes, bits = psmac.lanes, accumulator_bits(psmac.lanes)
-        operands: dict[str, Any] = {"x_lo": In(X_BITS).array(lanes)}
-        if four_bit:
-            operands |= {
-                "x_hi": In(X_BITS).array(lanes),
-                "w_lo": In(NIBBLE_BITS).array(lanes),
-                "w_hi": In(NIBBLE_BITS).array(lanes),
-                "w4": In(1),
-            }
-        else:
-            operands |= {"w": In(2 * NIBBLE_BITS).array(lanes)}
+        lanes = psmac.lanes
         super().__init__(
-            operands
-            | {
-                "first": In(1), "load": In(1), "below": In(bits), "acc": Out(bits),
-                "drain": Out(bits),
-            }
-        )  # fmt: skip
+            shared_members(lanes, four_bit=four_bit) | channel_members(lanes, four_bit=four_bit)
+        )
+
+    @property
+    def channels(self) -> Sequence[Any]:
+        """Where the members of each output channel are."""
+        return (self,)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -100,13 +125,7 @@ class PE(wiring.Component):
             total = Mux(self.w4, hi, hi << NIBBLE_BITS) + lo
         else:
             total = self._bank(m, "products", self.x_lo, self.w)
-        acc = Signal.like(self.acc, reset_less=True)
-        drain = Signal.like(self.drain, reset_less=True)
-        m.d.sync += [
-            acc.eq(Mux(self.first, 0, acc) + total),
-            drain.eq(Mux(self.load, acc, self.below)),
-        ]
-        m.d.comb += [self.acc.eq(acc), self.drain.eq(drain)]
+        accumulate(m, self, self, total)
         return m
 
     def _bank(self, m: Module, name: str, xs: Sequence[Value], ws: Sequence[Value]) -> Signal:

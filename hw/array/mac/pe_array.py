@@ -10,14 +10,21 @@ from amaranth.lib.wiring import In, Out
 
 from golden.ops.psmac import PsMac
 from hw.array.mac.operand_sums import ColumnSum, RowSum, column_sum_bits, row_sum_bits
+from hw.array.mac.packed_pe import PackedPE
 from hw.array.mac.pe import PE, accumulator_bits, offset_byte, offset_nibbles
-from hw.config import Config
+from hw.config import Config, Multiplier
 
 # What the controller says about the words that the memories show in the same cycle: a chunk is
 # there, which half of the activation words (8x8 mode), 8x4 mode (never with a word of parameters),
 # first and last chunk of a tile, and whether row 0 counts as zero.
 CHUNK = data.StructLayout({"valid": 1, "half": 1, "w4": 1, "first": 1, "last": 1, "zero_row": 1})
 ZERO = 128  # in offset form
+
+#: What computes the dot products, by the multipliers that it is written for.
+PROVIDERS: dict[Multiplier, type[PE] | type[PackedPE]] = {
+    Multiplier.PLAIN: PE,
+    Multiplier.DSP27X18: PackedPE,
+}
 
 
 class PEArray(wiring.Component):
@@ -52,7 +59,6 @@ class PEArray(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        cols = range(self.config.cols)
         stages = [self.chunk]
         for i in range(3):
             stage = Signal(CHUNK, name=f"chunk{i + 1}")
@@ -61,8 +67,8 @@ class PEArray(wiring.Component):
         _, _, self._sums, done = stages
         m.d.comb += self.load.eq(done.valid & done.last)
 
-        weights = [self._column(m, c) for c in cols]
-        above: list[PE] = []
+        weights = [self._column(m, c) for c in range(self.config.cols)]
+        above: list[Any] = []
         above_sum: RowSum | None = None
         for r in range(self.config.rows):
             x_lo, x_hi = self._row_operands(m, r)
@@ -70,12 +76,14 @@ class PEArray(wiring.Component):
                 self.config.lanes, four_bit=self.config.four_bit
             )
             m.d.comb += row_sum.valid.eq(self._sums.valid)
-            row = [PE(self.psmac, four_bit=self.config.four_bit) for _ in cols]
-            for c, pe in enumerate(row):
-                m.submodules[f"pe_{r}_{c}"] = pe
-                for port, nibble in weights[c].items():
-                    m.d.comb += [a.eq(b) for a, b in zip(getattr(pe, port), nibble, strict=True)]
-            parts: list[Any] = [*row, row_sum]
+            pes = self._row(m, r)
+            row = [channel for pe in pes for channel in pe.channels]
+            for channel, column in zip(row, weights, strict=True):
+                for port, nibble in column.items():
+                    m.d.comb += [
+                        a.eq(b) for a, b in zip(getattr(channel, port), nibble, strict=True)
+                    ]
+            parts: list[Any] = [*pes, row_sum]
             for part in parts:
                 m.d.comb += [part.first.eq(self._sums.first), part.load.eq(self.load)]
                 m.d.comb += [a.eq(b) for a, b in zip(part.x_lo, x_lo, strict=True)]
@@ -83,13 +91,22 @@ class PEArray(wiring.Component):
                     m.d.comb += part.w4.eq(self._sums.w4)
                     m.d.comb += [a.eq(b) for a, b in zip(part.x_hi, x_hi, strict=True)]
             if above_sum is None:
-                m.d.comb += [self.row[c].eq(pe.drain) for c, pe in enumerate(row)]
+                m.d.comb += [a.eq(channel.drain) for a, channel in zip(self.row, row, strict=True)]
                 m.d.comb += self.row_sum.eq(row_sum.drain)
             else:
                 m.d.comb += [a.below.eq(b.drain) for a, b in zip(above, row, strict=True)]
                 m.d.comb += above_sum.below.eq(row_sum.drain)
             above, above_sum = row, row_sum
         return m
+
+    def _row(self, m: Module, r: int) -> list[PE | PackedPE]:
+        """Processing elements of row ``r``, each named after its first column."""
+        provider = PROVIDERS[self.config.multiplier]
+        pes = []
+        for c in range(0, self.config.cols, provider.CHANNELS):
+            m.submodules[f"pe_{r}_{c}"] = pe = provider(self.psmac, four_bit=self.config.four_bit)
+            pes.append(pe)
+        return pes
 
     def _column(self, m: Module, c: int) -> dict[str, list[Any]]:
         """Registered weights of column ``c`` by port of its PEs; their sum.

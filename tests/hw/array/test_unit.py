@@ -10,7 +10,7 @@ import pytest
 
 from golden.graph import ir
 from hw.array.unit import ArrayUnit
-from hw.config import PRESETS, Config
+from hw.config import PRESETS, Config, Multiplier
 from hw.isa.instruction import Mem
 from sim.benches.array_layers import layer_cases
 from sim.benches.array_model import Array, Case
@@ -22,7 +22,8 @@ from sim.simulator.verilate import Simulator
 
 Quantized = Callable[..., tuple[ir.Graph, Array]]
 TINY, BASE = PRESETS["tiny"], PRESETS["base"]
-QUICK = [pytest.param(c, id=c.name) for c in (TINY, ODD)]
+PACKED = ODD.change(name="packed", multiplier=Multiplier.DSP27X18)
+QUICK = [pytest.param(c, id=c.name) for c in (TINY, ODD, PACKED)]
 SLOW = [
     pytest.param(c, id=c.name, marks=pytest.mark.slow)
     for c in (
