@@ -48,6 +48,14 @@ clean"""
 )
 
 
+def mapping_script(top: str, parameters: str = "", script: str = _MAP[0]) -> str:
+    """Yosys script that maps module ``top`` of ``design.v``, with black boxes ``boxes.v``.
+
+    ``parameters`` are commands before; ``top`` is as in Verilog.
+    """
+    return script.format(top=top, parameters=parameters)
+
+
 def resources(stat: dict[str, Any]) -> dict[str, float]:
     """`KINDS` counted in a Yosys ``stat``; an 18-kbit block counts half a 36-kbit one."""
     found: Counter[str] = Counter()
@@ -77,11 +85,11 @@ def _mapped(material: list[str], files: dict[str, str], what: str, **words: str)
     def make() -> dict[str, Any]:
         for script in _MAP[:-1]:
             try:
-                return resources(run_script(script.format(**words), files, what))
+                return resources(run_script(mapping_script(script=script, **words), files, what))
             except PotvitError as error:
                 if "Assert" not in str(error):
                     raise
-        return resources(run_script(_MAP[-1].format(**words), files, what))
+        return resources(run_script(mapping_script(script=_MAP[-1], **words), files, what))
 
     return remembered([*material, *_MAP, tool_version(), "xcup"], make)
 
