@@ -47,6 +47,10 @@ class Multiplier(StrEnum):
     PLAIN = "plain"
     DSP27X18 = "dsp27x18"
 
+    def __repr__(self) -> str:
+        """The value, which stands for the member wherever a parameter is written."""
+        return repr(self.value)
+
 
 def _bits(count: int) -> int:
     """Number of address bits for ``count`` words (at least one)."""

@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 
 from golden.support.errors import PotvitError
-from hw.config import PRESETS, preset
+from hw.config import PRESETS, Multiplier, preset
 from hw.formats.memories import memory_bytes
 
 
@@ -77,6 +77,15 @@ def test_memory_sizes_hold_every_memory():
     assert names <= set(memory_bytes(config))
     assert memory_bytes(config)["code"] == 2 * 256 * 8 * 5 // 8
     assert memory_bytes(config)["distance"] == 2 * 256 * 8
+
+
+def test_multipliers_are_chosen_by_name_and_change_no_program():
+    config = preset("tiny")
+    packed = config.change(multiplier="dsp27x18")
+    assert packed == config.change(multiplier=Multiplier.DSP27X18) != config
+    assert packed.digest == config.digest
+    with pytest.raises(PotvitError, match="multiplier must be plain or dsp27x18, got 'booth'"):
+        config.change(multiplier="booth")
 
 
 def test_digest_tells_configurations_apart_but_not_names():

@@ -111,6 +111,7 @@ def test_the_same_preset_under_its_own_name(tmp_path):
         ('preset = "tiny"\nfour_bit = 1', "four_bit is true or false, not 1"),
         ('preset = "tiny"\nexp_form = "exact"', "exp_form is one of base2, iexp"),
         ('preset = "tiny"\nexp_form = 2', "exp_form is one of base2, iexp"),
+        ('preset = "tiny"\nmultiplier = "dsp"', "multiplier is one of plain, dsp27x18"),
         ('preset = "tiny"\nlanes = 3', "lanes must be 2, 4, 8 or 16, got 3"),
         ('preset = "tiny"\nrows = 0', "rows must be at least 1, got 0"),
         ('preset = "tiny"\nrows = 3\nname = "base"', "'base' is a preset that differs"),
@@ -149,6 +150,7 @@ def test_a_file_must_not_pass_for_a_preset(tmp_path):
         ("rows=many", "a whole number"),
         ("four_bit=2", "one of true, 1, false, 0"),
         ("exp_form=exact", "one of base2, iexp"),
+        ("multiplier=booth", "one of plain, dsp27x18"),
         ("rows=1", "rows must be 2..32"),
     ],
 )
