@@ -13,6 +13,7 @@ COMMANDS = {
         "every option of the quantizer against accuracy: docs/accuracy.md",
     ),
     "bench": ("golden.commands.bench", "speed of the integer executor beside the float network"),
+    "train": ("golden.commands.train", "quantization-aware fine-tuning, the integer forward"),
     "train-digits": (
         "golden.commands.train_digits",
         "train an embedded model, vit_digits or swin_digits",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import torch
 from golden.data.pictures import Sample
 from golden.graph import ir
 from golden.models.load import LoadedModel
+from golden.ops.gelu import Activation
 from golden.quant.calibrate import Calibrator
 from golden.quant.claims import kind_of
 from golden.quant.learn.reconstruct import reconstruct
@@ -27,15 +28,26 @@ from golden.quant.vit.build import VitNetwork
 from golden.support.errors import PotvitError
 
 
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A calibrated graph, the real weights behind its integers, what its tables hold."""
+
+    graph: ir.Graph
+    wanted: dict[str, npt.NDArray[np.float64]]
+    function: Activation
+
+
 class Network(Protocol):
     """What a family makes of a float module: it was read completely and compared.
 
     ``layers`` are the names that a bit-width map can match, ``all_tokens`` says that no class
-    token is read out alone, ``quantize`` appends all nodes and names the result's edge.
+    token is read out alone, ``activation`` is what the hidden layers' tables hold, ``quantize``
+    appends all nodes and names the result's edge.
     """
 
     layers: list[str]
     all_tokens: bool
+    activation: Activation
 
     def quantize(self, cal: Calibrator, pixels: npt.NDArray[np.uint8], title: str) -> str:
         """Append the network's nodes to ``cal``."""
@@ -89,16 +101,11 @@ def quantize_pixels(
     quiet: bool = True,
 ) -> ir.Graph:
     """``quantize`` from decoded pixels, uint8 [N, H, W, C]."""
-    preprocess = model.spec.preprocess
-    family = SwinNetwork if kind_of(model.module) == SWIN else VitNetwork
-    network: Network = family(model.module, preprocess)
-    options.bits.check(network.layers)
-    if network.all_tokens:
-        # Every token is read out: the first one counts like the others.
-        options = replace(options, class_weight=1.0, read_weight=1.0)
+    network, options = _family(model, options)
     if options.learn is not None and "head" not in network.layers:
         raise PotvitError(f"learned rounding compares logits: {model.spec.name} has no classifier")
     graph, wanted = _calibrated(network, model, pixels, options, quiet)
+    preprocess = model.spec.preprocess
     if options.learn is None:
         return graph
     if more is not None:
@@ -106,6 +113,36 @@ def quantize_pixels(
     saved = Saved(keep / fingerprint(graph, pixels, asdict(options)) if keep else None)
     stages = network.float_stages(options.class_weight, options.read_weight)
     return reconstruct(graph, stages, preprocess, pixels, wanted, options.learn, saved, quiet=quiet)
+
+
+def starting_point(
+    model: LoadedModel,
+    pixels: npt.NDArray[np.uint8],
+    options: QuantOptions,
+    *,
+    quiet: bool = True,
+) -> Start:
+    """Where training begins: a network calibrated on ``pixels``, uint8 [N, H, W, C].
+
+    Raises:
+        PotvitError: a network without a classifier, or a bit map that it cannot follow.
+    """
+    network, options = _family(model, options)
+    if "head" not in network.layers:
+        raise PotvitError(f"training compares logits: {model.spec.name} has no classifier")
+    graph, wanted = _calibrated(network, model, pixels, options, quiet)
+    return Start(graph=graph, wanted=wanted, function=network.activation)
+
+
+def _family(model: LoadedModel, options: QuantOptions) -> tuple[Network, QuantOptions]:
+    """The model read by its family, and the options as that needs them."""
+    family = SwinNetwork if kind_of(model.module) == SWIN else VitNetwork
+    network: Network = family(model.module, model.spec.preprocess)
+    options.bits.check(network.layers)
+    if network.all_tokens:
+        # Every token is read out: the first one counts like the others.
+        options = replace(options, class_weight=1.0, read_weight=1.0)
+    return network, options
 
 
 def _calibrated(

@@ -59,6 +59,10 @@ class Meter:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
+    def call(self, title: str) -> None:
+        """Show another title from the next `to` on."""
+        self._bar.set_description_str(title, refresh=False)
+
     def to(self, done: float) -> None:
         """Show that ``done`` of the total is done; more than the total shows as all of it."""
         if self.shown:

@@ -20,8 +20,10 @@ from golden.support.errors import PotvitError
 class Scores(Fixed):
     """Logits per head, in windows too."""
 
-    def __init__(self, node: ir.Scores, device: torch.device) -> None:
+    def __init__(self, node: ir.Scores, steps: bool, device: torch.device) -> None:
         super().__init__(node)
+        if steps:
+            self.start = {"step": torch.zeros(node.heads, device=device)}
         self._heads, self._windows = node.heads, node.windows
         self._scale = row(powers(-node.shift), device)[:, None, None]
         self._bias: torch.Tensor | None = None
@@ -34,11 +36,12 @@ class Scores(Fixed):
 
     def __call__(self, p: Parameters, *inputs: torch.Tensor) -> torch.Tensor:
         """Return int8 logits."""
+        step = p["step"][:, None, None] if "step" in p else None
         if self._windows is None:
-            return st.narrow(self._scaled(*inputs))
+            return st.narrow(self._scaled(*inputs), step=step)
         size, (q, k) = self._windows.size, inputs
         logits = self._scaled(*(x.reshape(-1, size, x.shape[-1]) for x in (q, k)))
-        logits = st.narrow(logits.view(len(q), -1, *logits.shape[1:]))
+        logits = st.narrow(logits.view(len(q), -1, *logits.shape[1:]), step=step)
         if self._masked is None:
             return logits
         return logits.clamp(min=MASKED + 1).masked_fill(self._masked, MASKED)
@@ -71,8 +74,10 @@ class Softmax(Fixed):
 class AttnValue(Fixed):
     """Sums of shifted values, those of half steps rounded first as the hardware does."""
 
-    def __init__(self, node: ir.AttnValue, device: torch.device) -> None:
+    def __init__(self, node: ir.AttnValue, steps: bool, device: torch.device) -> None:
         super().__init__(node)
+        if steps:
+            self.start = {"step": torch.zeros(1, device=device)}
         self._heads, self._bits = node.heads, node.out_bits
         self._scale = row(powers(-node.shift), device)[:, None, None]
         self._tables: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -95,5 +100,5 @@ class AttnValue(Fixed):
             index = codes.reshape(-1).int()
             whole, part = (t.index_select(0, index).view(factors.shape) for t in self._tables)
             made = st.attend(factors, value, whole, part, HALF_STEP / 256)
-        out = st.narrow(made * self._scale, self._bits).transpose(1, 2).flatten(2)
+        out = st.narrow(made * self._scale, self._bits, p.get("step")).transpose(1, 2).flatten(2)
         return out.reshape(v.shape)

@@ -11,7 +11,8 @@ import torch
 from golden.graph import ir
 from golden.quant.learn import straight_through as st
 
-#: Tensors by kind: ``weight``, ``weight4``, ``bias``, ``gamma``, ``beta``, ``constant``.
+#: Tensors by kind: ``weight``, ``weight4``, ``bias``, ``gamma``, ``beta``, ``constant``, and
+#: ``step`` and ``weight_step`` where exponents learn.
 Parameters = dict[str, torch.Tensor]
 #: How much of the way to the real weight a latent one starts, and how far at most. Whole ways
 #: put all weights that compensation moved off the nearest integer on a rounding boundary, and one
@@ -94,7 +95,8 @@ class LatentWeights:
 
     def __call__(self, p: Parameters) -> torch.Tensor:
         """Return the integer weights."""
-        return st.rounded(p[self.kind], self._bits)
+        step = p.get("weight_step")
+        return st.rounded(p[self.kind], self._bits, None if step is None else step[:, None])
 
     def learned(self, p: Parameters) -> npt.NDArray[np.int8]:
         """Return the integer weights as the graph holds them."""

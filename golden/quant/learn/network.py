@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,8 +26,11 @@ LOGIT_STEP = -4
 class LearnedNetwork:
     """``graph`` on ``device``; ``parameters`` by "node/kind" is all that can be learned.
 
-    ``wanted`` gives real weights [C, K] that latent weights start towards, by node name. Raises
-    ``PotvitError`` for a graph with a node that has no form that learns.
+    ``wanted`` gives real weights [C, K] that latent weights start towards, by node name. With
+    ``steps`` exponents have gradients as well: those of the weights of blocks, and of every edge
+    in them but the residual stream and what is read outside (`golden.quant.learn.exponents` moves
+    them). ``pull`` weighs how far the residual stream saturates. Raises ``PotvitError`` for a
+    graph with a node that has no form that learns.
     """
 
     def __init__(
@@ -34,8 +38,12 @@ class LearnedNetwork:
         graph: ir.Graph,
         device: torch.device,
         wanted: Mapping[str, torch.Tensor] | None = None,
+        *,
+        steps: bool = False,
+        pull: float = 0.0,
     ) -> None:
         self.graph, self.device = graph, device
+        self._steps, self._pull = steps, pull
         self._wanted = wanted or {}
         self._makers = {node.output: node for node in graph.nodes}
         self.layers: list[Layer] = [self._layer(node) for node in graph.nodes]
@@ -52,20 +60,30 @@ class LearnedNetwork:
             case ir.PatchEmbed():
                 return PatchEmbed(node, self._unit(node), wanted, device)
             case ir.Linear() | ir.Head():
-                return Linear(node, self._zero(node), self._unit(node), wanted, device)
+                block = self._steps and isinstance(node, ir.Linear)
+                return Linear(
+                    node,
+                    self._zero(node),
+                    self._unit(node),
+                    wanted,
+                    device,
+                    groups=self._groups(node) if block else 0,
+                    weight_steps=block,
+                )
             case ir.Scores():
-                return Scores(node, device)
+                return Scores(node, self._steps, device)
             case ir.Softmax():
                 return Softmax(node, tensors[node.output].shape[-1], device)
             case ir.AttnValue():
-                return AttnValue(node, device)
+                return AttnValue(node, self._steps, device)
             case ir.Gelu():
                 source, made = (int(tensors[e].exponent[0]) for e in (*node.inputs, node.output))
-                return Gelu(node, source, made, device)
+                return Gelu(node, source, made, self._steps, device)
             case ir.Residual():
-                return Residual(node, device)
+                pull = self._pull / (128**2 * math.prod(tensors[node.output].shape))
+                return Residual(node, pull, device)
             case ir.LayerNorm():
-                return LayerNorm(node, device)
+                return LayerNorm(node, self._steps and self._inside(node.output), device)
             case ir.Select():
                 return Select(node)
             case ir.Merge():
@@ -73,6 +91,20 @@ class LearnedNetwork:
             case ir.Pool():
                 return Pool(node)
         raise PotvitError(f"{node.name}: a {type(node).__name__} node cannot be learned")
+
+    def _inside(self, edge: str) -> bool:
+        """Whether layers of blocks alone read an edge."""
+        readers = [node for node in self.graph.nodes if edge in node.inputs]
+        return all(isinstance(node, ir.Linear) for node in readers)
+
+    def _groups(self, node: ir.Node) -> int:
+        """How many exponents a layer's requantized output has: heads, one, or none (a wire)."""
+        if getattr(node, "shift", None) is None:
+            return 0
+        for reader in self.graph.nodes:
+            if node.output in reader.inputs and isinstance(reader, ir.Scores | ir.AttnValue):
+                return reader.heads
+        return 1
 
     def _zero(self, node: ir.Linear | ir.Head) -> int:
         """The offset in a GELU table that the layer's bias makes up for."""

@@ -20,7 +20,9 @@ class Linear:
     """``X W^T + B`` and what follows it: a requantizer, the head's alignment, or nothing.
 
     ``zero`` is the offset of the input's GELU table, which the bias makes up for whatever the
-    weights become; ``unit`` [C] is one last place of the output in accumulators.
+    weights become; ``unit`` [C] is one last place of the output in accumulators. With ``groups``
+    the output's exponents have gradients, one per group of channels; with ``weight_steps`` those
+    of the weights.
     """
 
     def __init__(
@@ -30,6 +32,9 @@ class Linear:
         unit: npt.NDArray[Any],
         wanted: torch.Tensor | None,
         device: torch.device,
+        *,
+        groups: int = 0,
+        weight_steps: bool = False,
     ) -> None:
         self.node, self._zero = node, zero
         self._weights = LatentWeights(node, wanted, device)
@@ -45,6 +50,10 @@ class Linear:
             self._weights.kind: self._weights.start,
             "bias": torch.zeros_like(self._bias),
         }
+        if groups:
+            self.start["step"] = torch.zeros(groups, device=device)
+        if weight_steps:
+            self.start["weight_step"] = torch.zeros(len(node.weight), device=device)
 
     def _bias_of(self, p: Parameters) -> torch.Tensor:
         return st.rounded(self._bias + p["bias"] * self._unit, 32)
@@ -56,7 +65,12 @@ class Linear:
         if self._scale is None:
             return acc
         scaled = acc * self._scale
-        return scaled if isinstance(self.node, ir.Head) else st.narrow(scaled)
+        if isinstance(self.node, ir.Head):
+            return scaled
+        step = p.get("step")
+        if step is not None:
+            step = step.repeat_interleave(scaled.shape[-1] // len(step))
+        return st.narrow(scaled, step=step)
 
     def learned(self, p: Parameters) -> ir.Node:
         """Return the node; ``PotvitError`` where a bias has outgrown 32 bits."""

@@ -7,6 +7,7 @@ al. 2013, arXiv:1308.3432).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -17,48 +18,100 @@ from golden.execute.layernorm import normalize
 
 
 class _Narrow(Function):
-    """``sat(floor(x + 1/2))``: the gradient of what saturates is 0."""
+    """``sat(floor(x + 1/2))``: the gradient of what saturates is 0, but for ``pull``."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, limit: float) -> torch.Tensor:
+    def forward(
+        ctx: Any, x: torch.Tensor, limit: float, step: torch.Tensor | None, pull: float
+    ) -> torch.Tensor:
         y = (x + 0.5).floor_()
-        ctx.save_for_backward((y >= -limit) & (y < limit))
-        return y.clamp_(-limit, limit - 1)
+        inside = (y >= -limit) & (y < limit)
+        y.clamp_(-limit, limit - 1)
+        ctx.pull, ctx.shape = pull, None if step is None else step.shape
+        ctx.save_for_backward(inside, *(() if step is None and not pull else (x, y)))
+        return y
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (inside,) = ctx.saved_tensors
-        return grads[0] * inside, None
+    def backward(
+        ctx: Any, *grads: torch.Tensor
+    ) -> tuple[torch.Tensor, None, torch.Tensor | None, None]:
+        inside, *numbers = ctx.saved_tensors
+        passed, moved = grads[0] * inside, None
+        if ctx.shape is not None:
+            x, y = numbers
+            moved = _step_gradient(grads[0], x, y, inside, ctx.shape)
+        if ctx.pull:
+            x, y = numbers
+            passed = passed + ctx.pull * (x - y) * ~inside
+        return passed, None, moved, None
+
+
+def _step_gradient(
+    gradient: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    inside: torch.Tensor,
+    shape: torch.Size,
+) -> torch.Tensor:
+    """The gradient with respect to ``e`` of ``2**e * y`` that stands for ``2**e * x``.
+
+    ``y`` is ``x`` rounded, or a limit that does not move with ``x`` (learned step size, Esser et
+    al. 2020, arXiv:1902.08153, for steps that are powers of two).
+    """
+    return (math.log(2) * gradient * (y - x * inside)).sum_to_size(shape)
 
 
 class _Round(Function):
     """``floor(x + 1/2)`` within limits; the gradient passes unchanged."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, low: float, high: float) -> torch.Tensor:
-        return (x + 0.5).floor_().clamp_(low, high)
+    def forward(
+        ctx: Any, x: torch.Tensor, low: float, high: float, step: torch.Tensor | None
+    ) -> torch.Tensor:
+        y = (x + 0.5).floor_()
+        ctx.shape = None if step is None else step.shape
+        if step is not None:
+            inside = (y >= low) & (y <= high)
+            ctx.save_for_backward(inside, x, y.clamp_(low, high))
+        return y.clamp_(low, high)
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return grads[0], None, None
+    def backward(
+        ctx: Any, *grads: torch.Tensor
+    ) -> tuple[torch.Tensor, None, None, torch.Tensor | None]:
+        if ctx.shape is None:
+            return grads[0], None, None, None
+        inside, x, y = ctx.saved_tensors
+        return grads[0], None, None, _step_gradient(grads[0], x, y, inside, ctx.shape)
 
 
 class _Lookup(Function):
-    """A table of 256 entries at int8 positions, with a table of slopes for the way back."""
+    """A table of 256 entries at int8 positions, with tables of slopes for the way back."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, table: torch.Tensor, slope: torch.Tensor
+        ctx: Any,
+        x: torch.Tensor,
+        table: torch.Tensor,
+        slope: torch.Tensor,
+        step: torch.Tensor | None,
+        rise: torch.Tensor,
     ) -> torch.Tensor:
         index = (x + 128).to(torch.uint8)
-        ctx.save_for_backward(index, slope)
+        ctx.save_for_backward(index, slope, rise)
+        ctx.shape = None if step is None else step.shape
         return table.index_select(0, index.reshape(-1).int()).view(x.shape)
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        index, slope = ctx.saved_tensors
-        local = slope.index_select(0, index.reshape(-1).int()).view(index.shape)
-        return grads[0] * local, None, None
+    def backward(
+        ctx: Any, *grads: torch.Tensor
+    ) -> tuple[torch.Tensor, None, None, torch.Tensor | None, None]:
+        index, slope, rise = ctx.saved_tensors
+        place, moved = index.reshape(-1).int(), None
+        local = slope.index_select(0, place).view(index.shape)
+        if ctx.shape is not None:
+            moved = (grads[0].reshape(-1) * rise.index_select(0, place)).sum().reshape(ctx.shape)
+        return grads[0] * local, None, None, moved, None
 
 
 class _Probabilities(Function):
@@ -125,22 +178,39 @@ class _Normalize(Function):
         return g * root * alpha, None
 
 
-def narrow(x: torch.Tensor, bits: int = 8) -> torch.Tensor:
-    """Round to ``bits`` with saturation."""
-    made: torch.Tensor = _Narrow.apply(x, 2.0 ** (bits - 1))
+def narrow(
+    x: torch.Tensor, bits: int = 8, step: torch.Tensor | None = None, pull: float = 0.0
+) -> torch.Tensor:
+    """Round to ``bits`` with saturation.
+
+    ``step`` broadcasts to ``x``; its value is not looked at, its gradient is that of the result's
+    exponent. ``pull`` weighs half the squared distance of what saturates from the limit: a term
+    of the loss that exists on the way back only.
+    """
+    made: torch.Tensor = _Narrow.apply(x, 2.0 ** (bits - 1), step, pull)
     return made
 
 
-def rounded(x: torch.Tensor, bits: int) -> torch.Tensor:
-    """Round to signed integers of ``bits`` bits."""
+def rounded(x: torch.Tensor, bits: int, step: torch.Tensor | None = None) -> torch.Tensor:
+    """Round to signed integers of ``bits`` bits; ``step`` is as in `narrow`."""
     limit = 2.0 ** (bits - 1)
-    made: torch.Tensor = _Round.apply(x, -limit, limit - 1)
+    made: torch.Tensor = _Round.apply(x, -limit, limit - 1, step)
     return made
 
 
-def lookup(x: torch.Tensor, table: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """``table[x + 128]`` of int8 ``x``; ``slope`` [256] is the table's derivative."""
-    made: torch.Tensor = _Lookup.apply(x, table, slope)
+def lookup(
+    x: torch.Tensor,
+    table: torch.Tensor,
+    slope: torch.Tensor,
+    step: torch.Tensor | None,
+    rise: torch.Tensor,
+) -> torch.Tensor:
+    """``table[x + 128]`` of int8 ``x``; ``slope`` [256] is the table's derivative.
+
+    ``rise`` [256] is the derivative with respect to the table's exponent, whose gradient is
+    ``step``'s.
+    """
+    made: torch.Tensor = _Lookup.apply(x, table, slope, step, rise)
     return made
 
 

@@ -15,10 +15,17 @@ from golden.quant.learn.layer import Fixed, Parameters, integers, powers, row
 
 
 class Gelu(Fixed):
-    """The table, and the slope of what it stands for where it is not cut off."""
+    """The table, and the slope of what it stands for where it is not cut off.
 
-    def __init__(self, node: ir.Gelu, in_exp: int, out_exp: int, device: torch.device) -> None:
+    With ``steps`` the table's exponent has a gradient: what a longer tail is worth.
+    """
+
+    def __init__(
+        self, node: ir.Gelu, in_exp: int, out_exp: int, steps: bool, device: torch.device
+    ) -> None:
         super().__init__(node)
+        if steps:
+            self.start = {"step": torch.zeros(1, device=device)}
         x = torch.arange(-128, 128, dtype=torch.float64) * 2.0**in_exp
         normal = torch.exp(-x * x / 2) / math.sqrt(2 * math.pi)
         slope = 0.5 * (1 + torch.erf(x / math.sqrt(2))) + x * normal
@@ -27,17 +34,20 @@ class Gelu(Fixed):
         inside = (table > -limit) & (table < limit - 1)
         self._table = table.float().to(device)
         self._slope = (slope * 2.0 ** (in_exp - out_exp) * inside).float().to(device)
+        exact = 0.5 * x * (1 + torch.erf(x / math.sqrt(2))) * 2.0**-out_exp
+        rise = math.log(2) * (table + node.zero - exact * inside)
+        self._rise = rise.float().to(device)
 
     def __call__(self, p: Parameters, *inputs: torch.Tensor) -> torch.Tensor:
         """Return the table's entries."""
-        return st.lookup(inputs[0], self._table, self._slope)
+        return st.lookup(inputs[0], self._table, self._slope, p.get("step"), self._rise)
 
 
 class Residual:
-    """The adder; its position constants learn."""
+    """The adder; its position constants learn. ``pull`` is that of `straight_through.narrow`."""
 
-    def __init__(self, node: ir.Residual, device: torch.device) -> None:
-        self.node = node
+    def __init__(self, node: ir.Residual, pull: float, device: torch.device) -> None:
+        self.node, self._pull = node, pull
         self.start: Parameters = {}
         self._acc = row(powers(node.la - node.shift), device)
         self._old = row(powers(node.lo - node.shift), device)
@@ -57,7 +67,8 @@ class Residual:
         acc = inputs[0] if self._places is None else self._places(inputs[0])
         old = inputs[1] if len(inputs) == 2 else self._constant_of(p)
         total = acc * self._acc
-        return st.narrow(total if old is None else total + old * self._old)
+        total = total if old is None else total + old * self._old
+        return st.narrow(total, pull=self._pull)
 
     def learned(self, p: Parameters) -> ir.Node:
         """Return the node."""
@@ -66,9 +77,9 @@ class Residual:
 
 
 class LayerNorm:
-    """Gamma and beta learn as the fixed-point numbers that they are."""
+    """Gamma and beta learn as the fixed-point numbers that they are, an exponent with ``steps``."""
 
-    def __init__(self, node: ir.LayerNorm, device: torch.device) -> None:
+    def __init__(self, node: ir.LayerNorm, steps: bool, device: torch.device) -> None:
         self.node = node
         self._alpha = torch.tensor(powers(node.alpha), device=device)
         self._gamma = torch.tensor(node.gamma.astype(np.float64), device=device)
@@ -77,6 +88,8 @@ class LayerNorm:
         self._scale = 2.0**-node.shift
         none = torch.zeros(len(node.alpha), device=device)
         self.start: Parameters = {"gamma": none, "beta": none.clone()}
+        if steps:
+            self.start["step"] = torch.zeros(1, device=device)
         self._order = None if node.windows is None else Gather(node.windows.order(), device)
 
     def _constants(self, p: Parameters) -> tuple[torch.Tensor, torch.Tensor]:
@@ -90,7 +103,7 @@ class LayerNorm:
         gamma, beta = self._constants(p)
         n = st.normalized(inputs[0], self._alpha)
         y = n * (gamma * self._scale) + beta * self._scale
-        made = st.narrow(y, self.node.out_bits).float()
+        made = st.narrow(y, self.node.out_bits, p.get("step")).float()
         return made if self._order is None else self._order(made)
 
     def learned(self, p: Parameters) -> ir.Node:

@@ -28,6 +28,7 @@ class SwinNetwork:
     Attributes:
         layers: the names that a bit-width map can match, in execution order.
         all_tokens: True, the mean of all tokens is read out.
+        activation: the function of the hidden layers.
     """
 
     all_tokens = True
@@ -35,6 +36,7 @@ class SwinNetwork:
     def __init__(self, module: Any, preprocess: Preprocess) -> None:
         self._swin, self._preprocess = map_swin(module), preprocess
         require_same(self._swin, module, preprocess)
+        self.activation = self._swin.blocks[0].activation
         self.layers = ["patch_embed"]
         for i in range(len(self._swin.blocks)):
             if i in self._swin.mergings:

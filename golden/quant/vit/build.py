@@ -26,6 +26,7 @@ class VitNetwork:
     Attributes:
         layers: the names that a bit-width map can match, in execution order.
         all_tokens: whether every token is read out, not the class token alone.
+        activation: the function of the hidden layers.
     """
 
     def __init__(self, module: Any, preprocess: Preprocess) -> None:
@@ -34,6 +35,7 @@ class VitNetwork:
         require_same(self._vit, module, preprocess)
         self.layers = layer_names(len(self._vit.blocks), classifier=self._vit.head is not None)
         self.all_tokens = self._vit.token is None
+        self.activation = self._vit.blocks[0].activation
 
     def quantize(self, cal: Calibrator, pixels: npt.NDArray[np.uint8], title: str) -> str:
         """Append the whole network; the name of its result. ``title`` names a progress bar."""
