@@ -31,6 +31,10 @@ option-TARGET  := --target##  synth: generic, xcup or ecp5 (generic); search: le
 option-UNIT    := --unit##    only this unit
 option-LIBERTY := --liberty## cell library of your own, for TARGET=generic
 option-WORKERS := --jobs##    processes at a time (2)
+option-EPOCHS  := --epochs##  passes over the training pictures (10)
+option-LR      := --lr##      learning rate (0.005)
+option-RESUME  := --resume##  1: go on from the run's checkpoint
+option-DEVICE  := --device##  torch device that trains (cpu)
 option-DETAILS := --verbose## 1: what was compared, cycles and stalls as well
 option-TESTS   :=##           file or folder of tests to run (all)
 option-PYTHON  :=##           interpreter to set up with (the first of at least 3.11)
@@ -51,6 +55,7 @@ takes-search       := MODEL CONFIG ATTN DATA WEIGHTS SEED BUDGET TARGET WORKERS
 takes-classify     := IMAGE MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA DETAILS
 takes-synth        := CONFIG SET TARGET UNIT LIBERTY WORKERS OUT
 takes-formal       := UNIT OUT
+takes-train        := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT MODEL_KWARGS DATA BITS ATTN SEED EPOCHS LR RESUME DEVICE OUT
 takes-train-digits := MODEL SEED OUT
 
 VARIABLES := $(patsubst option-%,%,$(filter option-%,$(.VARIABLES)))
@@ -74,7 +79,7 @@ endif
 endif
 
 # Variables that say yes (1) or no (0); their options have no value.
-FLAGS := DETAILS SERIAL
+FLAGS := DETAILS RESUME SERIAL
 $(foreach v,$(filter $(FLAGS),$(taken)),$(if $(filter-out 0 1,$(value $v)),$(error \
 	$v is 1 or 0, not $(value $v))))
 
@@ -104,7 +109,7 @@ unexport $(VARIABLES) $(filter PYTHON% PYTEST_% MYPY% RUFF_%,$(filter-out \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor lint format test test-all coverage eval bench export verilog package \
-	sim report explore search classify synth formal train-digits record readme clean
+	sim report explore search classify synth formal train train-digits record readme clean
 
 help: ## list the targets and their variables
 	@awk ' \
@@ -192,6 +197,10 @@ synth: $(READY) ## area or timing by open tools
 
 formal: $(READY) ## prove properties of the hardware, with mutants that the proofs reject
 	$(PY) -m formal prove $(call options,$(takes-$@))
+
+train: $(READY) ## fine-tune a network by its integer forward: make train MODEL=vit_digits BITS=w4a4
+	$(PY) -m golden train $(or $(call given-word,MODEL),deit_tiny) $(call given-word,DATA) \
+		$(call options,$(filter-out MODEL DATA,$(takes-$@)))
 
 train-digits: $(READY) ## train vit_digits (or MODEL=swin_digits) again (minutes; same bits on the same machine)
 	$(PY) -m golden train-digits $(call options,$(takes-$@))

@@ -16,7 +16,9 @@ from synth.__main__ import COMMANDS as SYNTH
 
 #: Command to module and help line, in the order in which a user meets them.
 COMMANDS = {
-    **{name: GOLDEN[name] for name in ("eval", "export", "study", "bench", "train-digits")},
+    **{
+        name: GOLDEN[name] for name in ("eval", "export", "study", "bench", "train", "train-digits")
+    },
     **HW,
     "package": ("potvit.commands.package", "a folder that drops into a hardware project"),
     "synth": SYNTH["run"],
@@ -27,7 +29,7 @@ COMMANDS = {
 }
 
 GROUPS = {
-    "networks": ("eval", "export", "study", "bench", "train-digits"),
+    "networks": ("eval", "export", "study", "bench", "train", "train-digits"),
     "hardware": ("verilog", "compile", "package", "synth", "prove"),
     "networks in hardware": ("sim", "classify", "report", "explore", "search"),
     "this machine": ("doctor",),

@@ -17,6 +17,10 @@ EXAMPLES = {
         "potvit bench vit_digits",
         "potvit bench deit_tiny photos/ --threads 1 --rounds 5",
     ),
+    "train": (
+        "potvit train vit_digits --bits w4a4 --epochs 20",
+        "potvit train deit_tiny photos/ --bits w4a8 --attn half --resume",
+    ),
     "train-digits": (
         "potvit train-digits --out mine.safetensors",
         "potvit train-digits --model swin_digits --seed 1 --out swin.safetensors",

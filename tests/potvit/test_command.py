@@ -232,6 +232,7 @@ WORK = {
     "export": ("golden.commands.export.load_found", "vit_digits"),
     "study": ("golden.commands.study.Study", "--model vit_digits"),
     "bench": ("golden.commands.bench.load_found", "vit_digits"),
+    "train": ("golden.commands.train.load_found", "vit_digits"),
     "train-digits": ("golden.commands.train_digits.train", ""),
     "verilog": ("hw.top.verilog.generate", "--config tiny"),
     "synth": ("synth.run_command._report", "--config tiny"),
