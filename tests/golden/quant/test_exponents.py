@@ -120,7 +120,7 @@ def test_moves_beyond_the_hardware_are_refused():
     with pytest.raises(PotvitError, match="a shift would leave"):
         moved(graph, {"blocks.0.ln1": np.array([60])}, {})
     with pytest.raises(PotvitError, match="a bias exceeds 32 bits"):
-        moved(graph, {"blocks.0.ln1": np.array([-30])}, {})
+        moved(graph, {}, {"blocks.0.q": np.full(32, -30)})
 
 
 def test_a_steps_gradient_is_that_of_rounding_and_of_the_limit():
