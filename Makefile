@@ -31,10 +31,9 @@ option-TARGET  := --target##  synth: generic, xcup or ecp5 (generic); search: le
 option-UNIT    := --unit##    only this unit
 option-LIBERTY := --liberty## cell library of your own, for TARGET=generic
 option-WORKERS := --jobs##    processes at a time (2)
-option-EPOCHS  := --epochs##  passes over the training pictures (10)
+option-EPOCHS  := --epochs##  passes over the training pictures (train: 10, train-digits: 300)
 option-LR      := --lr##      learning rate (0.005)
 option-RESUME  := --resume##  1: go on from the run's checkpoint
-option-DEVICE  := --device##  torch device that trains (cpu)
 option-DETAILS := --verbose## 1: what was compared, cycles and stalls as well
 option-TESTS   :=##           file or folder of tests to run (all)
 option-PYTHON  :=##           interpreter to set up with (the first of at least 3.11)
@@ -55,8 +54,8 @@ takes-search       := MODEL CONFIG ATTN DATA WEIGHTS SEED BUDGET TARGET WORKERS
 takes-classify     := IMAGE MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA DETAILS
 takes-synth        := CONFIG SET TARGET UNIT LIBERTY WORKERS OUT
 takes-formal       := UNIT OUT
-takes-train        := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT MODEL_KWARGS DATA BITS ATTN SEED EPOCHS LR RESUME DEVICE OUT
-takes-train-digits := MODEL SEED OUT
+takes-train        := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED EPOCHS LR RESUME OUT
+takes-train-digits := MODEL SEED EPOCHS OUT
 
 VARIABLES := $(patsubst option-%,%,$(filter option-%,$(.VARIABLES)))
 GOALS     := $(or $(MAKECMDGOALS),help)
