@@ -25,7 +25,6 @@ from golden.quant.learn.defaults import more_pictures
 from golden.quant.learn.state import fingerprint
 from golden.quant.learn.workers import workers
 from golden.quant.options import QuantOptions
-from golden.support.command_line import offer_json
 from golden.support.errors import PotvitError
 from golden.support.kept import files_digest
 from golden.support.locations import BUILD
@@ -63,7 +62,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--limit", type=positive, metavar="N", help="evaluation pictures (all)")
     group.add_argument("--device", default="cpu", help="torch device that trains (cpu)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder (build/train/...)")
-    offer_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
