@@ -1,9 +1,9 @@
 """Keep the figures that the README shows: from the reports in build/ to docs/data/.
 
 Run from the repository's root after `make eval`, `make bench`, `make sim`, `make synth`,
-`make explore`: ``python -m tools.record_results``. A run replaces the record of the same name. Left
-out: runs that were not bit-exact or had random stalls, evaluations of random weights or few
-pictures.
+`make explore`: ``python -m tools.record_results``. A run replaces the record of the same name; a
+file of docs/data that build/ has nothing for stays as it is. Left out: runs that were not bit-exact
+or had random stalls, evaluations of random weights or few pictures.
 """
 
 import json
@@ -69,7 +69,8 @@ def main() -> int:
                 "`make explore`"
             )
         for (name, key), records in found.items():
-            print(update(name, key, records))
+            if records:
+                print(update(name, key, records))
     except PotvitError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

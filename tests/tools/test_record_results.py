@@ -112,3 +112,15 @@ def test_a_broken_record_is_one_line_and_stays(tmp_path, monkeypatch, capsys):
     data.write_text("{")
     assert "performance.json is no JSON file" in refused(capsys)
     assert data.read_text() == "{"
+
+
+def test_records_of_what_was_not_run_are_not_touched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, "sim/a.json", run_report())
+    data = tmp_path / "docs/data"
+    data.mkdir(parents=True)
+    older = data / "bench.json"
+    older.write_text('{"runs": {}, "by": "hand"}')
+    assert record_results.main() == 0
+    assert older.read_text() == '{"runs": {}, "by": "hand"}'
+    assert {path.name for path in data.iterdir()} == {"bench.json", "performance.json"}
