@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 from golden.support.environment import forget_foreign
 from golden.support.errors import PotvitError
+from golden.support.locations import elsewhere
 from golden.support.notes import detail, set_verbosity
 from golden.support.packages import cure
 
@@ -100,7 +101,8 @@ def main(
     except OSError as error:
         if error.errno not in _CURABLE:
             raise
-        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        where = error.filename
+        print(f"error: {where or 'output'}: {error.strerror}{elsewhere(where)}", file=sys.stderr)
         return 2
     except MemoryError:
         print("error: out of memory: take fewer pictures at a time", file=sys.stderr)

@@ -9,6 +9,13 @@ from golden.support.errors import PotvitError
 BUILD = Path(os.environ.get("POTVIT_BUILD") or "build")
 
 
+def elsewhere(path: object) -> str:
+    """What to add to a message that ``path`` cannot be written: the cure where it is in `BUILD`."""
+    if path is None or not Path(str(path)).absolute().is_relative_to(BUILD.absolute()):
+        return ""
+    return f": POTVIT_BUILD=FOLDER names another place than {BUILD}"
+
+
 def data_folder() -> Path | None:
     """The folder that POTVIT_DATA names, or None where the variable is unset or empty.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from golden.support.errors import PotvitError
+from golden.support.locations import elsewhere
 from golden.support.whole_file import write_whole
 
 
@@ -64,4 +65,6 @@ def write_text(path: Path, text: str) -> None:
     try:
         write_whole(path, text.encode())
     except OSError as error:
-        raise PotvitError(f"report {path} cannot be written ({error.strerror})") from None
+        raise PotvitError(
+            f"report {path} cannot be written ({error.strerror}){elsewhere(path)}"
+        ) from None

@@ -11,6 +11,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from golden.commands.model_arguments import HELP
+from golden.models.request import short_name
 from golden.quant import QuantOptions, quantize_pixels
 from golden.quant.mixed.evolution import Candidate, Goal, Plan, Search, front
 from golden.quant.mixed.sensitivity import sensitivities, traces
@@ -20,8 +22,10 @@ from golden.support.jobs import run_jobs
 from golden.support.kept import files_digest
 from golden.support.locations import BUILD
 from golden.support.report_file import require_writable, write_json
+from hw.commands.config_arguments import add_config_arguments, chosen_config
+from hw.config import Config
 from sim.report.document import write
-from sim.search.evaluate import cycles, measure, setting
+from sim.search.evaluate import cycles, measure, setting, told
 from sim.search.presentation import plot, sections, write_bits
 
 FOLDER = BUILD / "search"
@@ -32,8 +36,8 @@ CURVATURE_PICTURES = 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    parser.add_argument("--model", default="deit_tiny", metavar="MODEL")
-    parser.add_argument("--config", default="base", metavar="CONFIG", help="preset (base)")
+    parser.add_argument("--model", default="deit_tiny", metavar="MODEL", help=HELP)
+    add_config_arguments(parser)
     parser.add_argument("--budget", type=int, metavar="CYCLES", help="most cycles of a picture")
     parser.add_argument(
         "--target", type=float, metavar="PERCENT", help="least agreement, instead of a budget"
@@ -57,10 +61,11 @@ def run(args: argparse.Namespace) -> int:
         raise PotvitError("give --budget CYCLES or --target PERCENT, one of them")
     if min(args.population, args.jobs) < 1 or args.generations < 0 or args.seed < 0:
         raise PotvitError("--population and --jobs start at 1, --generations and --seed at 0")
-    name = f"{args.model}-{args.config}"
+    config = chosen_config(args)
+    name = f"{short_name(args.model)}-{config.name}"
     out = FOLDER / f"{name}.json"
     require_writable(out)
-    report = search(args)
+    report = search(args, config)
     write_bits(FOLDER / f"{name}-bits", report["front"])
     write_json(out, report)
     args.report = report
@@ -74,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def search(args: argparse.Namespace) -> dict[str, Any]:
+def search(args: argparse.Namespace, config: Config) -> dict[str, Any]:
     """Everything that the report says, bits FILEs aside.
 
     Raises:
@@ -88,17 +93,17 @@ def search(args: argparse.Namespace) -> dict[str, Any]:
     layers = layer_weights(model.module)
     names = list(layers)
     graph = quantize_pixels(model, calibration[:2], QuantOptions(attn=args.attn))
-    most, least = (cycles(graph, four, args.config) for four in (set(), set(names)))
+    most, least = (cycles(graph, four, config) for four in (set(), set(names)))
     if args.budget is not None and args.budget < least:
         raise PotvitError(
             f"--budget {args.budget}: with 4-bit weights in every block {args.model} still takes "
-            f"{least} cycles on {args.config}"
+            f"{least} cycles on {config.name}"
         )
     pictures = model.spec.preprocess.normalize(calibration[:CURVATURE_PICTURES])
     harm = sensitivities(layers, traces(model.module, layers, pictures, seed=args.seed))
     plan = Plan(population=args.population, generations=args.generations, seed=args.seed)
     finder = Search(
-        _savings(graph, names, most, args.config),
+        _savings(graph, names, most, config),
         [harm[name][4] - harm[name][8] for name in names],
         most,
         Goal(budget=args.budget, target=args.target),
@@ -107,7 +112,7 @@ def search(args: argparse.Namespace) -> dict[str, Any]:
 
     def measured(candidates: Any) -> list[Any]:
         tasks = [
-            {"setting": where, "attn": args.attn, "config": args.config, "four": chosen(c),
+            {"setting": where, "attn": args.attn, "config": told(config), "four": chosen(c),
              "made_of": [model.weights_sha256, shown, code]}
             for c in candidates
         ]  # fmt: skip
@@ -133,8 +138,8 @@ def search(args: argparse.Namespace) -> dict[str, Any]:
         )
     rows = [{**known[c], "layers": chosen(c)} for c in front(known)]
     return {
-        "model": args.model,
-        "config": args.config,
+        "model": short_name(args.model),
+        "config": config.name,
         "attn": args.attn,
         "weights": model.weights_source,
         "budget": args.budget,
@@ -148,7 +153,7 @@ def search(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _savings(graph: Any, names: list[str], most: int, config: str) -> list[float]:
+def _savings(graph: Any, names: list[str], most: int, config: Config) -> list[float]:
     """Cycles that each layer saves at 4 bits; layers of one kind save the same."""
     kinds = {name: name.rsplit(".", 1)[-1] for name in names}
     saved = {}

@@ -7,7 +7,7 @@ A process loads the network and the pictures once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from golden.models.load import LoadedModel, load_model
 from golden.quant import BitMap, QuantOptions, Widths, quantize_pixels
 from golden.support.errors import PotvitError
 from hw.compiler import compile_graph
-from hw.config import preset
+from hw.config import PRESETS, Config
 
 Pixels = npt.NDArray[np.uint8]
 #: Pictures that the float network sees at a time.
@@ -64,13 +64,24 @@ def measure(task: Mapping[str, Any]) -> dict[str, float]:
     logits = np.ldexp(Executor(graph).run(held).astype(np.float64), exponent)
     p, q = (torch.log_softmax(torch.from_numpy(x), -1) for x in (wanted, logits))
     return {
-        "cycles": compile_graph(graph, preset(task["config"])).cycles,
+        "cycles": compile_graph(graph, _told(task["config"])).cycles,
         "agreement": 100 * float((logits.argmax(1) == wanted.argmax(1)).mean()),
         "divergence": float((p.exp() * (p - q)).sum(1).mean()),
     }
 
 
-def cycles(graph: ir.Graph, four: set[str], config: str) -> int:
+def told(config: Config) -> dict[str, Any]:
+    """``config`` as a task has it: every parameter by its name."""
+    return {name: getattr(value, "value", value) for name, value in asdict(config).items()}
+
+
+def _told(parameters: Mapping[str, Any]) -> Config:
+    """What `told` was given."""
+    kinds = {name: type(value) for name, value in asdict(PRESETS["base"]).items()}
+    return Config(**{name: kinds[name](value) for name, value in parameters.items()})
+
+
+def cycles(graph: ir.Graph, four: set[str], config: Config) -> int:
     """Cycles of ``graph`` with ``four`` layers at 4 bits (their weights cut off: only time counts).
 
     Raises:
@@ -82,4 +93,4 @@ def cycles(graph: ir.Graph, four: set[str], config: str) -> int:
         else node
         for node in graph.nodes
     )
-    return compile_graph(replace(graph, nodes=nodes), preset(config)).cycles
+    return compile_graph(replace(graph, nodes=nodes), config).cycles

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import errno
 import importlib
 import importlib.metadata
 import json
@@ -18,6 +19,8 @@ import pytest
 from formal.__main__ import COMMANDS as FORMAL
 from golden.__main__ import COMMANDS as GOLDEN
 from golden.support import command_line, notes
+from golden.support.locations import BUILD
+from golden.support.report_file import write_json
 from hw.__main__ import COMMANDS as HW
 from potvit.__main__ import COMMANDS, GROUPS, run
 from potvit.examples import EXAMPLES
@@ -135,6 +138,30 @@ def test_json_is_all_there_is_on_standard_output(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "talker", Talker())
     assert command_line.main("test", {"talk": ("talker", "talks")}, ["talk", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"figure": 3}
+
+
+@pytest.mark.parametrize(("inside", "cured"), [(True, True), (False, False)])
+def test_a_build_folder_that_cannot_be_written_has_a_cure(
+    inside, cured, monkeypatch, capsys, tmp_path
+):
+    """Raised by a cache or by a report's writer: where results and caches go is a variable."""
+    path = (BUILD.absolute() if inside else tmp_path) / "kept.json"
+    closed = OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    def fail(*_, **__):
+        raise closed
+
+    monkeypatch.setattr("golden.support.report_file.write_whole", fail)
+    for work in (fail, lambda _: write_json(path, {})):
+        talker = Talker()
+        talker.run = work
+        monkeypatch.setitem(sys.modules, "talker", talker)
+        assert command_line.main("test", {"talk": ("talker", "talks")}, ["talk"]) == 2
+        error = capsys.readouterr().err
+        assert "kept.json" in error
+        assert "Read-only file system" in error
+        assert error.count("\n") == 1
+        assert (f"POTVIT_BUILD=FOLDER names another place than {BUILD}" in error) == cured
 
 
 def test_a_library_user_may_send_notes_elsewhere():

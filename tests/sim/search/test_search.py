@@ -6,6 +6,7 @@ import pytest
 
 from golden.quant import bit_map
 from golden.support.command_line import main
+from hw.config import preset
 from sim.__main__ import COMMANDS
 from sim.search import evaluate
 
@@ -33,8 +34,8 @@ def test_the_front_is_reproducible_from_its_bits_files(found):
     bits = bit_map(str(found / row["bits"]))
     four = sorted(name for name, width in bits.patterns.items() if width.weights == 4)
     assert row["four"] == len(four) == 18
-    task = {"setting": ["vit_digits", None, None, 16, 0], "attn": "log2", "config": "tiny",
-            "four": row["layers"]}  # fmt: skip
+    task = {"setting": ["vit_digits", None, None, 16, 0], "attn": "log2",
+            "config": evaluate.told(preset("tiny")), "four": row["layers"]}  # fmt: skip
     again = evaluate.measure(task)
     assert again == {name: row[name] for name in ("cycles", "agreement", "divergence")}
     text = (found / "build/search/vit_digits-tiny.md").read_text(encoding="utf-8")
@@ -71,3 +72,33 @@ def test_bad_wishes(found, capsys, words, said):
     err = capsys.readouterr().err
     assert said in err
     assert "Traceback" not in err
+
+
+def test_a_configuration_of_ones_own(found, tmp_path, capsys):
+    """A file and ``--set`` reach the compiler and the jobs, and name the result."""
+    mine = tmp_path / "mine.toml"
+    mine.write_text('preset = "tiny"\nrows = 3\ncols = 8\n', encoding="utf-8")
+    words = ["--config", str(mine), "--set", "exp_form=iexp"]
+    assert main("sim", COMMANDS, [*WORDS, *words, "--budget", "10"]) == 2
+    assert "still takes" in (error := capsys.readouterr().err)
+    assert error.endswith("cycles on mine-exp_formiexp\n")
+    config = preset("tiny").change(rows=3, cols=8, axi_bytes=16)
+    task = {"setting": ["vit_digits", None, None, 16, 0], "attn": "log2", "four": []}
+    told = [json.loads(json.dumps(evaluate.told(c))) for c in (preset("tiny"), config)]
+    slower, faster = (evaluate.measure(task | {"config": c})["cycles"] for c in told)
+    assert faster < slower
+    assert evaluate._told(told[1]) == config
+
+
+def test_the_result_is_named_after_the_models_file_and_lies_below_the_build(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.pth.tar").touch()
+    report = {"front": [], "best": {"cycles": 1, "agreement": 9.0}}
+    place = "sim.commands.search"
+    monkeypatch.setattr(f"{place}.search", lambda *_: report)
+    monkeypatch.setattr(f"{place}.plot", lambda _: None)
+    monkeypatch.setattr(f"{place}.sections", lambda *_: [])
+    words = ["search", "--model", str(tmp_path / "mine.pth.tar"), "--budget", "1"]
+    assert main("sim", COMMANDS, words) == 0
+    assert (tmp_path / "build/search/mine-base.json").exists()
+    assert not list(tmp_path.glob("*.json"))
