@@ -74,14 +74,15 @@ def test_bad_wishes(found, capsys, words, said):
     assert "Traceback" not in err
 
 
-def test_a_configuration_of_ones_own(found, tmp_path, capsys):
+def test_a_configuration_of_ones_own(tmp_path, monkeypatch, capsys):
     """A file and ``--set`` reach the compiler and the jobs, and name the result."""
+    monkeypatch.chdir(tmp_path)
     mine = tmp_path / "mine.toml"
     mine.write_text('preset = "tiny"\nrows = 3\ncols = 8\n', encoding="utf-8")
-    words = ["--config", str(mine), "--set", "exp_form=iexp"]
+    words = ["--config", str(mine), "--set", "queue_depth=4"]
     assert main("sim", COMMANDS, [*WORDS, *words, "--budget", "10"]) == 2
     assert "still takes" in (error := capsys.readouterr().err)
-    assert error.endswith("cycles on mine-exp_formiexp\n")
+    assert error.endswith("cycles on mine-queue_depth4\n")
     config = preset("tiny").change(rows=3, cols=8, axi_bytes=16)
     task = {"setting": ["vit_digits", None, None, 16, 0], "attn": "log2", "four": []}
     told = [json.loads(json.dumps(evaluate.told(c))) for c in (preset("tiny"), config)]
