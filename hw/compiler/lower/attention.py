@@ -72,7 +72,9 @@ class AttentionLowering:
         emitter.begin_layer(f"{self.block.name}.proj")
         weight = pad_heads(proj.weight, self.heads, self.dim, self.padded)
         self.results.complete(self.block.attn.output)
-        return added_tiles(emitter, proj, weight, self.block.res1, ln2.node.alpha)
+        tiles = added_tiles(emitter, proj, weight, self.block.res1, ln2.node.alpha)
+        emitter.keep(tiles)
+        return tiles
 
     def add(self, tiles: Tiles, part: Part) -> None:
         """The projection of one token block that is at hand in the residual stream."""
@@ -87,8 +89,7 @@ class AttentionLowering:
         """The projection of one token block; its first tiles follow the attention closely."""
         before = len(self.emitter.main)
         emitter, target = self.emitter, self.emitter.stream.target()
-        for segment in emitter.segments(tiles):
-            demand = emitter.demand_tiles(tiles, *segment)
+        for segment, demand in emitter.loaded(tiles):
             pieces = [part]
             if segment[0] == 0:
                 pieces = split(part.groups, ceil_div(part.groups, FIRST_SWEEP_GROUPS), part.first)
@@ -140,6 +141,7 @@ class AttentionLowering:
     def _sweep(self, sweeps: list[tuple[Tiles, Destination]], *, first: bool) -> None:
         """Layers over all tokens, together block by block where x comes in or is just made."""
         plan, emitter = self.plan, self.emitter
+        emitter.keep(*(tiles for tiles, _ in sweeps))
         for part in plan.parts if first or plan.streamed is not None else (self.whole,):
             region, brought = self.x.bring(part)
             before = len(emitter.main)

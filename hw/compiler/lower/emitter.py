@@ -25,6 +25,7 @@ class Emitter(Steps):
         super().__init__(config, dram)
         self.plan = plan
         self.stream = ResidualStream(self, plan)
+        self._kept: dict[int, tuple[Tiles, list[Demand]]] = {}
         self._norm_users: dict[int, Step] = {}
         self._norm_holders: dict[int, int] = {}
 
@@ -32,6 +33,24 @@ class Emitter(Steps):
         """Load ``count`` weight tiles from ``first`` into the ring."""
         offset = tiles.offset + first * tiles.pitch * self.config.stream_bytes
         return self.demand(Mem.STREAM, count * tiles.pitch, offset)
+
+    def keep(self, *layers: Tiles) -> None:
+        """Load these layers' weights once for all token blocks, if the ring has room for them.
+
+        A quarter of it stays for what is loaded meanwhile. Where tokens stream through ACT the
+        blocks are too many and the ring too small.
+        """
+        words = sum(tiles.count * tiles.pitch for tiles in layers)
+        if self.plan.streamed is None and 4 * words <= 3 * self.plan.ring:
+            self._kept |= {id(tiles): (tiles, []) for tiles in layers}
+
+    def loaded(self, tiles: Tiles) -> list[tuple[tuple[int, int], Demand]]:
+        """The loads of a layer for one token block, each with its tiles (first, count)."""
+        pieces = self.segments(tiles)
+        _, demands = self._kept.get(id(tiles), (tiles, []))
+        if not demands:
+            demands += [self.demand_tiles(tiles, *piece) for piece in pieces]
+        return list(zip(pieces, demands, strict=True))
 
     def segments(self, tiles: Tiles) -> list[tuple[int, int]]:
         """Cut a layer's tiles into loads: long enough to be few, short enough to prefetch."""
@@ -83,10 +102,9 @@ class Emitter(Steps):
     def sweep(
         self, tiles: Tiles, source: Region, part: Part, target: Destination, **flags: Any
     ) -> list[Step]:
-        """All tiles of a layer over one token block, weights loaded for it."""
+        """All tiles of a layer over one token block."""
         steps = []
-        for segment in self.segments(tiles):
-            demand = self.demand_tiles(tiles, *segment)
+        for segment, demand in self.loaded(tiles):
             steps.append(self.matmul(tiles, demand, segment, source, part, target, **flags))
         return steps
 

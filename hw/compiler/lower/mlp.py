@@ -37,12 +37,15 @@ class MlpLowering:
         after.load()
         fc1, fc2 = self.tiles(after)
         if plan.whole_hidden:
+            self.emitter.keep(fc1)
+            self.emitter.keep(fc2)
             region = Region(hidden.base, stride)
             for part in plan.parts:
                 self.fc1(fc1, plan.x, region, part)
             for part in plan.parts:
                 self._fc2(fc2, region, part, after)
             return
+        self.emitter.keep(fc1, fc2)
         for part in plan.parts:
             region = Region(hidden.base - part.first * stride, stride)
             self.fc1(fc1, plan.x, region, part)

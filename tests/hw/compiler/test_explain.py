@@ -55,3 +55,10 @@ def test_reasons_name_the_homes(graph):
     assert "cycles" in there[0]
     for lines in (here, there):
         assert any("of the bus" in line for line in lines)
+
+
+def test_weights_that_fit_the_ring_come_once(graph):
+    """Whatever the number of token blocks; where they do not fit, once for each."""
+    for config, once in ((TINY, True), (TINY.change(name="narrow", stream_words=300), False)):
+        program = compile_graph(graph, config, blocks=3)
+        assert (program.dram_bytes <= program.dram_bytes_least) == once
