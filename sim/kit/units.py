@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from amaranth import Module
 from amaranth.lib import wiring
@@ -11,9 +12,14 @@ from amaranth.lib.wiring import Flow, Member, Out
 
 from hw.config import Config
 from hw.lib.convert import to_verilog
-from hw.lib.memory import MEMORY_SOURCE, memory_verilog
+from hw.lib.memory import VerilogTarget
 from sim.kit.unit_points import SHARED
 from sim.simulator.verilate import Simulator, verilate
+
+
+def junk_memory() -> str:
+    """Verilog of a memory that keeps the contract of `hw.lib.memory.Memory` and nothing beyond."""
+    return Path(__file__).with_name("potvit_mem_junk.v").read_text(encoding="utf-8")
 
 
 class SideBySide(wiring.Component):
@@ -44,10 +50,13 @@ def port_names(component: wiring.Component, prefix: str = "") -> list[str]:
 def compile_parts(
     parts: Mapping[str, wiring.Component], toplevel: str, *, waves: bool = False
 ) -> Simulator:
-    """Verilate ``parts`` side by side; cocotb sees ``clk``, ``rst`` and ``<part>__<port>``."""
+    """Verilate ``parts`` side by side; cocotb sees ``clk``, ``rst`` and ``<part>__<port>``.
+
+    Their memories answer junk to a read of the address that is being written (`junk_memory`).
+    """
     top = SideBySide(parts)
-    text = to_verilog(top, toplevel)
-    sources = [("units.v", text), (MEMORY_SOURCE.name, memory_verilog())]
+    text = to_verilog(top, toplevel, VerilogTarget())
+    sources = [("units.v", text), ("potvit_mem.v", junk_memory())]
     return verilate(sources, toplevel, ["clk", "rst", *port_names(top)], waves=waves)
 
 
