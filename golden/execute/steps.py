@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from golden.execute.attention import AttnValue, Codes, Scores
+from golden.execute.attention import AttnValue, Scores
+from golden.execute.codes import Codes
 from golden.execute.gemm import ACC_BITS, Carrier, Gemm, require_bits
 from golden.execute.layernorm import LayerNorm
 from golden.execute.narrow import Requantize, ResidualAdd

@@ -11,7 +11,7 @@ from cocotb.triggers import FallingEdge
 from hw.host.register_map import Error
 from hw.isa.instruction import Unit
 from hw.isa.payload import Gather, Mem, Scatter, TokenRun
-from sim.benches.errors import DECERR, LIMIT, SLVERR, go, system
+from sim.benches.faulty import DECERR, LIMIT, SLVERR, go, system
 from sim.benches.network import start
 from sim.system.trace import DONE, instruction_times
 

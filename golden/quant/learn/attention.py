@@ -7,7 +7,8 @@ import math
 import numpy as np
 import torch
 
-from golden.execute.attention import Codes, split_heads
+from golden.execute.attention import split_heads
+from golden.execute.codes import Codes
 from golden.graph import ir
 from golden.ops.shift_attention import HALF_STEP
 from golden.ops.softmax import MASKED, AttnFormat, ExpForm

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.autograd import Function
 
-from golden.execute.attention import Codes
+from golden.execute.codes import Codes
 from golden.execute.layernorm import normalize
 
 

@@ -17,7 +17,7 @@ from golden.quant.swin.float_model import FloatSwin
 from golden.quant.swin.float_stages import float_stages
 from golden.quant.swin.mapping import map_swin
 from golden.quant.swin.parameters import Swin
-from golden.quant.vit import stages
+from golden.quant.vit import embedding, stages
 from golden.quant.vit.blocks import LAYERS, block, classifier, smoothed
 from golden.support.progress import progress
 
@@ -66,8 +66,8 @@ class SwinNetwork:
 
 def _embed(cal: Calibrator, swin: Swin, preprocess: Preprocess, floats: FloatSwin) -> str:
     """Patch embedding with its bias, and the LayerNorm whose output is the stream."""
-    linear = stages.patch_layer(cal, swin.embed, preprocess, floats.patches)
-    node = stages.patch_node(linear, swin.patch, prefix=0, bias=linear.bias)
+    linear = embedding.patch_layer(cal, swin.embed, preprocess, floats.patches)
+    node = embedding.patch_node(linear, swin.patch, prefix=0, bias=linear.bias)
     acc = cal.add(node, linear.weight_exp, wire=True)
     embed = stages.residual(cal, "embed", acc, None)
     return stages.stream_norm(cal, "embed.norm", embed, swin.stream)

@@ -16,11 +16,11 @@ from golden.quant.search.linear import LinearParameters
 from golden.quant.swin.parameters import Swin
 from golden.quant.vit.activations import activate
 from golden.quant.vit.attention import query_scale
+from golden.quant.vit.embedding import folded_patches
 from golden.quant.vit.fidelity import Pixels, linear, norm, require_equal
 from golden.quant.vit.float_model import back, ordered, split_heads
 from golden.quant.vit.parameters import Block
 from golden.quant.vit.scores import LOG2_E
-from golden.quant.vit.stages import folded_patches
 
 
 def require_same(swin: Swin, module: Any, preprocess: Preprocess) -> None:

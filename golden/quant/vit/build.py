@@ -11,7 +11,7 @@ from golden.catalogue.preprocess import Preprocess
 from golden.graph import ir
 from golden.quant.calibrate import Calibrator
 from golden.quant.learn.targets import Stage
-from golden.quant.vit import stages
+from golden.quant.vit import embedding, stages
 from golden.quant.vit.blocks import LAYERS, block, classifier
 from golden.quant.vit.fidelity import require_same
 from golden.quant.vit.float_model import FloatModel
@@ -41,7 +41,7 @@ class VitNetwork:
         """Append the whole network; the name of its result. ``title`` names a progress bar."""
         vit, options = self._vit, cal.options
         floats = FloatModel(vit, self._preprocess, pixels)
-        stream = stages.embed(cal, vit, self._preprocess, floats.patches)
+        stream = embedding.embed(cal, vit, self._preprocess, floats.patches)
         last = len(vit.blocks) - 1
         for number in progress(range(len(vit.blocks)), title):
             read = options.read_weight if number == last else options.class_weight

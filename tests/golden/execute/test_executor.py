@@ -8,8 +8,8 @@ import torch
 
 from golden import ops
 from golden.execute import gemm as exec_gemm
-from golden.execute.attention import Codes
 from golden.execute.batched import Executor
+from golden.execute.codes import Codes
 from golden.execute.gemm import Carrier, Gemm
 from golden.execute.layernorm import reciprocal_roots
 from golden.execute.narrow import Requantize

@@ -9,7 +9,7 @@ from golden.ops.softmax import ExpForm
 from hw.attention.unit import AttentionUnit
 from hw.config import PRESETS
 from hw.isa.latencies import SUM
-from sim.benches.attention import Case
+from sim.benches.attention_model import Case
 from sim.kit.bench_config import config_env
 from sim.kit.unit_points import ODD
 from sim.kit.units import compile_parts, units

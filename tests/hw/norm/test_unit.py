@@ -10,7 +10,8 @@ from golden.graph import ir
 from golden.ops import LayerNorm
 from hw.config import PRESETS
 from hw.norm.unit import NormUnit
-from sim.benches.norm import Case, corner_tokens
+from sim.benches.norm_cases import corner_tokens
+from sim.benches.norm_model import Case
 from sim.kit.bench_config import config_env
 from sim.kit.units import compile_parts, units
 from sim.simulator.runner import run
