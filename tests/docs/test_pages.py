@@ -1,6 +1,9 @@
 """The pages: links and paths exist, every symbol is explained, the commands are those of CI."""
 
+import os
 import re
+import shlex
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 
@@ -79,13 +82,48 @@ def test_every_parameter_is_explained():
     assert unexplained == []
 
 
-def test_the_commands_of_the_readme_are_those_of_ci():
+def two_commands():
+    """The set-up commands of the README, a line each."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     block = re.search(r"^## Two commands$.*?^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     assert block is not None
-    assert block[1].split("\n")[:-1] == ["make sim MODEL=deit_tiny", "make test"]
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in ("sim", "test"):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    return block[1].splitlines()
+
+
+def test_the_commands_of_the_readme_do_what_it_says():
+    """`make` would run the simulation of all tensors, and the suite behind the lint, as CI does."""
+    simulation, suite = two_commands()
+    assert (simulation, suite) == ("make sim MODEL=deit_tiny", "make test")
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").strip()
-    assert script.endswith("exec make test")
+    assert script.endswith(f"exec {suite}")
+    assert would_run(simulation) == [["-m", "sim", "run", "--model=deit_tiny"]]
+    *lint, tests = would_run(suite)
+    assert [words[1] for words in lint] == ["ruff", "ruff", "mypy"]
+    assert tests[:2] == ["-m", "pytest"]
+    assert not {"-m", "-k", "--ignore"} & set(tests[2:]), "CI leaves tests out"
+
+
+def would_run(command):
+    """What a `make` command of the README hands to Python, set-up apart."""
+    words = [*shlex.split(command), "--no-print-directory", "-n", "-o", ".venv/.pins-installed"]
+    # No variable of this run's own `make` comes along.
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "MFLAGS"}
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    lines = [shlex.split(line) for line in done.stdout.splitlines()]
+    assert lines
+    assert all(line[0] == ".venv/bin/python" for line in lines)
+    return [line[1:] for line in lines]
+
+
+@pytest.mark.slow
+def test_the_first_command_of_the_readme_proves_every_tensor(real_data):
+    """As a user types it, through the Makefile."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "MFLAGS"}
+    done = subprocess.run(
+        shlex.split(two_commands()[0]), cwd=ROOT, env=env | {"POTVIT_DATA": str(real_data)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    equal, expected = re.search(r"(\d+) of (\d+) tensors equal", done.stdout).groups()
+    assert equal == expected
+    assert int(expected) > 100
