@@ -5,9 +5,7 @@ from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.config import preset
 from hw.lib.convert import to_verilog
-from hw.top.verilog import generate
 
 
 class Pair(wiring.Component):
@@ -32,7 +30,3 @@ def test_a_constant_that_no_simulator_would_see_is_refused():
     with pytest.raises(ValueError, match=r"^pair: o\[7:4\] is a constant .* signal of its own$"):
         to_verilog(Pair(apart=False), "pair")
     assert "always @*" in to_verilog(Pair(apart=True), "pair")
-
-
-def test_the_accelerator_has_none():
-    assert len(generate(preset("tiny")).verilog) > 1_000_000
