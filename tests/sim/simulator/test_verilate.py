@@ -177,13 +177,18 @@ HOSTILE = {
 
 
 def test_a_hostile_shell_and_a_folder_that_make_takes_apart(monkeypatch, tmp_path):
-    """Built and run as ever, on a search path without a ``python``."""
+    """Built and run as ever, on a search path without a ``python``; the runtime is built once."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for folder in ("/usr/bin", "/bin"):
         for program in Path(folder).iterdir():
             if not program.name.startswith("python") and not (tools / program.name).is_symlink():
                 (tools / program.name).symlink_to(program)
+    compiler, log = tools / "g++", tmp_path / "compiled"
+    real = compiler.resolve()
+    compiler.unlink()
+    compiler.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {real} "$@"\n')
+    compiler.chmod(0o755)
     monkeypatch.setenv("PATH", str(tools))
     for name, value in HOSTILE.items():
         monkeypatch.setenv(name, value)
@@ -192,8 +197,13 @@ def test_a_hostile_shell_and_a_folder_that_make_takes_apart(monkeypatch, tmp_pat
     assert not model.cached
     assert run(model, "sim.benches.idle", folder=tmp_path / "läuft es") == ["idle"]
     assert {p.name for p in verilate.CACHE.iterdir()} == {
-        model.folder.name, f"{model.folder.name}.lock"
+        model.folder.name, f"{model.folder.name}.lock", verilate.RUNTIME
     }  # fmt: skip
+    other = verilate.verilate([("other.v", LEVELS.replace("8", "9"))], "levels", ["clk", "rst"])
+    assert run(other, "sim.benches.idle") == ["idle"]
+    sources = [word for line in log.read_text().splitlines() for word in line.split()]
+    for source, times in (("/verilated_vpi.cpp", 1), ("/verilator.cpp", 2)):
+        assert sum(word.endswith(source) for word in sources) == times
 
 
 @pytest.mark.needs("waves")
