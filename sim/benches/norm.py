@@ -30,8 +30,8 @@ async def run(dut: Any, model: Model, stalls: float, seed: int) -> int:
         read_request(dut, "norm__res_read", model.residual.__getitem__, Pauses(stalls, seed + 2))
     )
     cocotb.start_soon(read_port(dut, "norm__stat_read", model.statistics.__getitem__))
-    cocotb.start_soon(read_port(dut, "norm__alpha_read", model.alphas))
-    cocotb.start_soon(read_port(dut, "norm__gain_read", model.gains))
+    cocotb.start_soon(read_port(dut, "norm__alpha_read", model.alphas.__getitem__))
+    cocotb.start_soon(read_port(dut, "norm__gain_read", model.gains.__getitem__))
     done = cycles = 0
     while done < len(model.instructions):
         await ReadOnly()

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from golden.ops.layernorm import LayerNorm
 from hw.config import Config
-from hw.formats.statistics import sum_widths
+from hw.formats.statistics import stat_layout
 from hw.isa.instruction import HEADER_BITS, Instr
 from hw.isa.payload import Norm
+from hw.norm.datapath import alpha_layout, gain_layout
 
 Ints = npt.NDArray[Any]
 
@@ -44,7 +45,8 @@ class Model:
         self.config = config
         self.residual: dict[int, int] = {}
         self.statistics: dict[int, int] = {}
-        self.norm: dict[int, int] = {}
+        self.alphas: dict[int, int] = {}
+        self.gains: dict[int, int] = {}
         self.wanted: dict[tuple[int, int, int], int] = {}
         self.written: dict[tuple[int, int, int], int] = {}
         self.instructions: list[int] = []
@@ -58,7 +60,6 @@ class Model:
         norm = LayerNorm(channels=channels)
         s1, s2 = norm.statistics(case.q, case.alpha)
         y = norm.compute(case.q, case.alpha, case.gamma, case.beta, case.shift)
-        s1_bits, s2_bits = sum_widths(c.max_channels)
         q = np.pad(case.q, ((0, 0), (0, padded - channels)))
         y = np.pad(y, ((0, 0), (0, padded - channels)))
         stride = (steps + 1) // 2 + 1
@@ -66,21 +67,17 @@ class Model:
             for w in range(words):
                 at = case.r_addr + i * words + w
                 self.residual[at] = pack(q[i, w * c.cols : (w + 1) * c.cols], 8)
-            stat = int(s1[i]) & ((1 << s1_bits) - 1) | int(s2[i]) << s1_bits
-            assert int(s2[i]) < 1 << s2_bits
-            self.statistics[case.token + i] = stat
+            sums = {"s1": int(s1[i]), "s2": int(s2[i])}
+            self.statistics[case.token + i] = stat_layout(c).const(sums).as_bits()
             for step in range(steps):
                 addr = case.d_addr + i // c.rows * stride + step // 2
                 part = y[i, step * c.lanes : (step + 1) * c.lanes]
                 self.wanted[i % c.rows, addr, step % 2] = pack(part, 8)
-        for ch in range(padded):
-            word, lane = divmod(ch, c.lanes)
-            entry = 0
-            if ch < channels:
-                fields = (int(case.gamma[ch]) & 0xFFFF, int(case.alpha[ch]), int(case.beta[ch]))
-                entry = fields[0] | fields[1] << 16 | (fields[2] & 0xFFFFFFFF) << 32
-            at = case.p_addr + word
-            self.norm[at] = self.norm.get(at, 0) | entry << (64 * lane)
+        for step in range(steps):
+            lanes = slice(step * c.lanes, (step + 1) * c.lanes)
+            self._parameters(
+                case.p_addr + step, case.alpha[lanes], case.gamma[lanes], case.beta[lanes]
+            )
         fields_ = {
             "r_addr": case.r_addr, "token": case.token, "count": count, "channels": channels,
             "steps": steps, "p_addr": case.p_addr, "shift": case.shift, "d_addr": case.d_addr,
@@ -89,18 +86,12 @@ class Model:
         raw = Instr(body=Norm.of(fields_)).pack()
         self.instructions.append(int.from_bytes(raw, "little") >> HEADER_BITS)
 
-    def channels(self, addr: int) -> list[int]:
-        """The 64 bits of each channel of a parameter word."""
-        return [self.norm[addr] >> (64 * lane) for lane in range(self.config.lanes)]
-
-    def alphas(self, addr: int) -> int:
-        """What the unit reads first of a parameter word."""
-        return pack(np.array([channel >> 16 & 3 for channel in self.channels(addr)], object), 2)
-
-    def gains(self, addr: int) -> int:
-        """Gamma and beta of a parameter word."""
-        channels = np.array(self.channels(addr), object)
-        return pack((channels & 0xFFFF) | (channels >> 32 & 0xFFFFFFFF) << 16, 48)
+    def _parameters(self, addr: int, alpha: Ints, gamma: Ints, beta: Ints) -> None:
+        """What the unit's two ports read of a parameter word; channels that are missing are 0."""
+        lanes = self.config.lanes
+        self.alphas[addr] = alpha_layout(lanes).const([int(a) for a in alpha]).as_bits()
+        gains = [{"gamma": int(g), "beta": int(b)} for g, b in zip(gamma, beta, strict=True)]
+        self.gains[addr] = gain_layout(lanes).const(gains).as_bits()
 
     def write(self, payload: int) -> None:
         """Take one activation write."""
