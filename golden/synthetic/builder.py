@@ -198,12 +198,7 @@ class GraphBuilder(Growing):
         shift = np.array(
             [self.fit([a[h] for a in accs], one_exponent(0)) for h in range(heads)], np.int32
         )
-        bias, bias_shift = None, None
-        if windows is not None:
-            bias_shift = np.maximum(shift - self.rng.integers(0, 3, heads), 0).astype(np.int32)
-            entries = (2 * windows.window[0] - 1) * (2 * windows.window[1] - 1)
-            table = self.rng.normal(0, 60, (entries, heads))
-            bias = np.clip(np.rint(windows.bias(table)), -128, 127).astype(np.int8)
+        bias, bias_shift = self._relative_bias(shift, windows)
         node = ir.Scores(
             name=f"{prefix}.scores",
             inputs=(q, k),
@@ -243,6 +238,18 @@ class GraphBuilder(Growing):
             ),
             one_exponent(out_exp),
         )
+
+    def _relative_bias(
+        self, shift: Array, windows: Windows | None
+    ) -> tuple[Array | None, Array | None]:
+        """Relative position bias of every head and its alignment; none without windows."""
+        if windows is None:
+            return None, None
+        heads = len(shift)
+        bias_shift = np.maximum(shift - self.rng.integers(0, 3, heads), 0).astype(np.int32)
+        entries = (2 * windows.window[0] - 1) * (2 * windows.window[1] - 1)
+        table = self.rng.normal(0, 60, (entries, heads))
+        return np.clip(np.rint(windows.bias(table)), -128, 127).astype(np.int8), bias_shift
 
     def mlp(self, prefix: str, source: str, hidden: int, bits: int, out_bits: int = 8) -> str:
         """fc1, GELU table and fc2 up to its accumulator."""

@@ -73,13 +73,7 @@ def simulate(
     ``PotvitError`` if the network cannot be compiled, the model not be built, or the simulator
     itself breaks down.
     """
-    programs = {"plain": compile_graph(graph, config)}
-    if checkpoints:
-        programs["checkpointed"] = compile_graph(graph, config, checkpoints=True)
-    if serial:
-        programs["serial"] = compile_graph(graph, config, serial=True)
-    if len(pictures) > 1:
-        programs["batch"] = compile_graph(graph, config, pictures=len(pictures))
+    programs = _programs(graph, config, len(pictures), checkpoints=checkpoints, serial=serial)
     windows = [0, *itertools.accumulate(p.window for p in programs.values())]
     memory = dram_bytes(windows[-1])
     executor = Executor(graph)
@@ -96,14 +90,7 @@ def simulate(
         for index, pixels in enumerate(pictures):
             tensors = executor.trace(pixels[np.newaxis])
             job.add_picture(index, pixels, {name: value[0] for name, value in tensors.items()})
-        runs = [
-            Run(
-                program=name, picture=index, count=programs[name].pictures,
-                window=windows[which], stall_rate=STALL_RATE * stalls, seed=seed,
-            )
-            for which, name in enumerate(programs)
-            for index in range(1 if name in ("serial", "batch") else len(pictures))
-        ]  # fmt: skip
+        runs = _runs(programs, windows, len(pictures), STALL_RATE * stalls, seed)
         try:
             answers = job.simulate(runs, waves=traced, seed=seed + 1, simulator=simulator)
         except AssertionError as broken:
@@ -119,3 +106,31 @@ def simulate(
     return Outcome(
         answers=answers, programs=programs, build_seconds=seconds, build_cached=built.cached
     )
+
+
+def _programs(
+    graph: ir.Graph, config: Config, pictures: int, *, checkpoints: bool, serial: bool
+) -> dict[str, Program]:
+    """The programs to run, by name."""
+    programs = {"plain": compile_graph(graph, config)}
+    if checkpoints:
+        programs["checkpointed"] = compile_graph(graph, config, checkpoints=True)
+    if serial:
+        programs["serial"] = compile_graph(graph, config, serial=True)
+    if pictures > 1:
+        programs["batch"] = compile_graph(graph, config, pictures=pictures)
+    return programs
+
+
+def _runs(
+    programs: dict[str, Program], windows: Sequence[int], pictures: int, rate: int, seed: int
+) -> list[Run]:
+    """Every picture through every program, but one through those that say how they run."""
+    return [
+        Run(
+            program=name, picture=index, count=program.pictures, window=window,
+            stall_rate=rate, seed=seed,
+        )
+        for (name, program), window in zip(programs.items(), windows, strict=False)
+        for index in range(1 if name in ("serial", "batch") else pictures)
+    ]  # fmt: skip
