@@ -11,6 +11,13 @@ from golden.ops.layernorm import ROOT_BITS
 #: A memory: address to word.
 READ = 1
 
+#: MATMUL: a chunk's words to the accumulators with its products, of which a tile's last leave.
+ACCUMULATE = 3
+#: A tile's accumulators to its first row at the drain; one more row a cycle.
+ROW = 1
+#: A row at the drain to the end of its instruction, if it is the last.
+DRAIN = 6
+
 #: ATTEND, summing pass: start to the first key's logits, without waits.
 LOGIT_FEED = 1 + READ
 #: A logit to its distance from the row's maximum.

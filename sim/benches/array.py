@@ -22,6 +22,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from hw.array.control.pace import STALL
 from hw.formats.statistics import stat_layout
 from hw.isa.instruction import PAYLOAD, Op
+from hw.isa.latencies import ACCUMULATE, DRAIN, READ, ROW
 from sim.benches.array_model import Array, Case, Fields, MatmulModel, Memories, tile_cycles
 from sim.kit.bench import Pauses, start
 
@@ -55,6 +56,7 @@ class Player:
         self.pending: dict[str, int] = {}
         self.instr_valid = False
         self.done = self.writes = self.macs = self.cycle = self.faults = 0
+        self.done_at = 0  # cycle of the last one
         self.stalls = dict.fromkeys(CAUSES, 0)
         self.first_last: list[int] = [0, 0]
 
@@ -116,6 +118,7 @@ class Player:
         self.write()
         if self.get("done"):
             self.done += 1
+            self.done_at = self.cycle
 
     def reads(self) -> None:
         """Look up what the read ports ask for."""
@@ -252,6 +255,9 @@ async def play(dut: Any, case: Case) -> None:
         wanted = model.cycles - tile_cycles(player.config, first, fetch=True) + first
         cycles = player.first_last[1] - player.first_last[0] + 1
         assert cycles == wanted, f"{cycles} cycles, {wanted} expected"
+        behind = player.done_at - player.first_last[1]
+        wanted = READ + ACCUMULATE + ROW + player.config.rows - 1 + DRAIN
+        assert behind == wanted, f"done {behind} cycles after the last chunk, {wanted} expected"
 
 
 def compare(player: Player, model: MatmulModel) -> None:

@@ -19,6 +19,7 @@ from hw.array.mac.pe import accumulator_bits
 from hw.config import Config
 from hw.formats.statistics import stat_layout
 from hw.isa.instruction import Mem
+from hw.isa.latencies import DRAIN
 from hw.lib.ports import ReadPort, WritePort
 
 
@@ -52,7 +53,7 @@ class Drain(wiring.Component):
         cycle 3   GELU look-up ─►        squares, maximum
         cycle 4   written to memory      sums, running maxima
         cycle 5   statistics and maxima written
-        cycle 6   ``done``
+        cycle 6   ``done``, `DRAIN` cycles from the row
 
     Members: `drain_ports` (``const`` must be valid when it is taken); ``row``, ``accs`` and
     ``row_sum`` of cycle 0; ``channels`` of `ChannelParams`; ``out`` the row of cycle 4 with its
@@ -79,7 +80,7 @@ class Drain(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         rows = [self.row]
-        for i in range(1, 5):
+        for i in range(1, DRAIN - 1):
             stage = Signal(row_layout(self.config), name=f"row{i}")
             m.d.sync += stage.eq(rows[-1])
             rows.append(stage)

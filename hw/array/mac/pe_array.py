@@ -13,6 +13,7 @@ from hw.array.mac.operand_sums import ColumnSum, RowSum, column_sum_bits, row_su
 from hw.array.mac.packed_pe import PackedPE
 from hw.array.mac.pe import PE, accumulator_bits, offset_byte, offset_nibbles
 from hw.config import Config, Multiplier
+from hw.isa.latencies import ACCUMULATE
 
 # What the controller says about the words that the memories show in the same cycle: a chunk is
 # there, which half of the activation words (8x8 mode), 8x4 mode (never with a word of parameters),
@@ -30,9 +31,10 @@ PROVIDERS: dict[Multiplier, type[PE] | type[PackedPE]] = {
 class PEArray(wiring.Component):
     """Multiplies one chunk a cycle; a tile's R rows of accumulators leave after its last chunk.
 
-    Operands in cycle n; with ``chunk.last``, ``load`` is high in cycle n + 3 and ``row`` and
-    ``row_sum`` show row r of the tile in cycle n + 4 + r; ``column_sums`` are valid with ``load``.
-    Last chunks must be R cycles apart. Cycles without a valid chunk may lie anywhere.
+    Operands in cycle n; with ``chunk.last``, ``load`` is high `ACCUMULATE` cycles later, and
+    ``row`` and ``row_sum`` show row r of the tile `ROW` + r cycles after that; ``column_sums`` are
+    valid with ``load``. Last chunks must be R cycles apart. Cycles without a valid chunk may lie
+    anywhere.
 
     Members: ``chunk`` control, ``a`` ([row][2K]) and ``w`` ([column][K]) memory words, ``word``
     the weight word one cycle later; the dot products are
@@ -60,7 +62,7 @@ class PEArray(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         stages = [self.chunk]
-        for i in range(3):
+        for i in range(ACCUMULATE):
             stage = Signal(CHUNK, name=f"chunk{i + 1}")
             m.d.sync += stage.eq(stages[-1])
             stages.append(stage)
