@@ -133,8 +133,9 @@ doctor: ## what this machine has, what is missing, and the package that has it
 		echo "error: Python 3.11 or newer is missing (Debian package: python3)" >&2; exit 2; fi
 	@if [ -x $(PY) ]; then $(PY) -m golden doctor; else "$(PYTHON)" -m golden doctor; fi
 
+# A file at a time for each worker, in the order of tests/conftest.py.
 PYTEST = $(PY) -m pytest -n $(or $(call given-word,WORKERS),2) --dist loadfile \
-	$(call given-word,TESTS)
+	--no-loadscope-reorder $(call given-word,TESTS)
 
 lint: $(READY) ## ruff (rules and format) and mypy
 	$(PY) -m ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from golden.graph import ir
+from golden.ops.softmax import AttnFormat
 from hw.compiler.frontend.network import Block
 from hw.compiler.image.checkpoints import Outputs
 from hw.compiler.image.layout import Tiles, pad_heads, parameters
@@ -212,7 +213,7 @@ class AttentionLowering:
                 slot=slot,
                 keys=plan.tokens,
                 frac=-int(softmax.logit_exp[head]),
-                half=softmax.fmt is ir.AttnFormat.HALF,
+                half=softmax.fmt is AttnFormat.HALF,
                 fq=softmax.rule.fq,
                 odd=softmax.rule.odd,
                 even=softmax.rule.even,

@@ -104,7 +104,7 @@ def every_pair(seed):
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("four_bit", [True, False])
+@pytest.mark.parametrize("four_bit", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_8x8_exhaustive(simulate, four_bit, provider):
     x, w = every_pair(1)
     got = products(simulate, Signed(provider, four_bit=four_bit), x, x, w, MacMode.W8)

@@ -41,7 +41,7 @@ def test_network_tensors(unit_config, quantized, handed):
 @pytest.mark.parametrize(
     ("name", "value", "bench"),
     [
-        ("hw.dma.gather_writer.SIGN_FLIP", 0, "every_move"),
+        pytest.param("hw.dma.gather_writer.SIGN_FLIP", 0, "every_move", marks=pytest.mark.slow),
         ("hw.dma.token_walk.ADDR_BITS", 10, "faults_on_the_way/mem=ACT/case=0"),
     ],
 )

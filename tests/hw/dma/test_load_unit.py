@@ -42,10 +42,18 @@ def test_network_tensors(unit_config, model, quantized, handed):
 @pytest.mark.parametrize(
     ("part", "old", "new", "found"),
     [
-        (ReadIssuer, "~constant |", "1 |", "a row came into the full FIFO"),
-        (LoadWriter, "addr.eq(addr + 1)", "addr.eq(addr)", r"\w+ write 1: got"),
+        pytest.param(
+            ReadIssuer, "~constant |", "1 |", "a row came into the full FIFO", id="no credits"
+        ),
+        pytest.param(
+            LoadWriter,
+            "addr.eq(addr + 1)",
+            "addr.eq(addr)",
+            r"\w+ write 1: got",
+            id="one address",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["no credits", "one address"],
 )
 def test_a_fault_is_caught(monkeypatch, part, old, new, found):
     """Constants asked for without room; all words of an instruction to its first address."""

@@ -30,6 +30,8 @@ ODD_POINTS = [
     {"axi_bytes": 64, "const_rows": 256, "stream_words": 1001, "four_bit": False},
     {"lanes": 2, "cols": 2, "head_lanes": 4, "axi_bytes": 4, "burst_beats": 7, "max_keys": 33},
 ]
+#: Another design that several tests look at.
+OTHER = preset("tiny").change(name="3-rows", rows=3, axi_prot=5, axi_cache=15)
 
 
 def command(*words, **options):
@@ -142,7 +144,7 @@ def test_each_memory_is_as_large_as_the_configuration_says(name):
 
 def test_two_configurations_in_one_design(tmp_path):
     """No module of one has the name of another's, and the memory may be there twice."""
-    designs = [generate(preset("tiny")), generate(preset("tiny").change(name="3-rows", rows=3))]
+    designs = [generate(preset("tiny")), generate(OTHER)]
     modules = [set(re.findall(r"^module (\S+) ?\(", d.verilog, re.MULTILINE)) for d in designs]
     assert all(len(found) > 50 for found in modules)
     assert not modules[0] & modules[1]
@@ -155,10 +157,13 @@ def test_two_configurations_in_one_design(tmp_path):
     assert found <= {"PINMISSING"}, done.stderr[:2000]
 
 
-@pytest.mark.parametrize(("prot", "cache"), [(0, 2), (5, 15)])
-def test_kinds_of_access_are_constants(prot, cache):
-    text = generate(preset("tiny").change(name="kinds", axi_prot=prot, axi_cache=cache)).verilog
-    top = text[text.index("\nmodule potvit_kinds(") :]
+@pytest.mark.parametrize(
+    ("config", "name", "prot", "cache"),
+    [(preset("tiny"), "potvit_tiny", 0, 2), (OTHER, "potvit_3_rows", 5, 15)],
+)
+def test_kinds_of_access_are_constants(config, name, prot, cache):
+    text = generate(config).verilog
+    top = text[text.index(f"\nmodule {name}(") :]
     for channel in ("ar", "aw"):
         assert re.search(rf"assign m_axi_{channel}prot = 3'h{prot:x};", top)
         assert re.search(rf"assign m_axi_{channel}cache = 4'h{cache:x};", top)

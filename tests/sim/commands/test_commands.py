@@ -203,7 +203,7 @@ def test_a_simulator_that_breaks_down_is_one_line(reports, monkeypatch, capsys):
 )
 def test_an_interruption_leaves_no_process_and_no_file(number, status):
     """In the middle of a simulation: the simulator ends and its folder goes."""
-    words = [sys.executable, "-m", "sim", "run", *DIGITS, "--images", "40"]
+    words = [sys.executable, "-m", "sim", "run", *DIGITS, "--images", "4"]
     with subprocess.Popen(
         words,
         cwd=ROOT,

@@ -143,7 +143,10 @@ def test_report_of_an_exploration(rows):
     assert HERE.name in text
 
 
-def test_a_point_confirmed_in_rtl():
+def test_a_point_confirmed_in_rtl(monkeypatch):
+    # The point is `tiny` by another name: under its own the model is there already.
+    assert configuration(TINY, HERE).change(name=TINY.name) == TINY
+    monkeypatch.setattr("sim.explore.confirm.configuration", lambda preset, point: TINY)
     net = network("vit_digits", "w8a8", "log2")
     row = evaluate(net.graph, TINY, [HERE], areas.fit(measured(), "test"), jobs=1)[0]
     pixels = (net.data.evaluation or net.data.calibration)[0].pixels(net.model.spec.preprocess)

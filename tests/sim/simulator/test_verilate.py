@@ -199,7 +199,9 @@ def test_a_hostile_shell_and_a_folder_that_make_takes_apart(monkeypatch, tmp_pat
     assert {p.name for p in verilate.CACHE.iterdir()} == {
         model.folder.name, f"{model.folder.name}.lock", verilate.RUNTIME
     }  # fmt: skip
-    other = verilate.verilate([("other.v", LEVELS.replace("8", "9"))], "levels", ["clk", "rst"])
+    other = verilate.verilate(
+        [("other.v", LEVELS.replace("[7:0]", "[6:0]"))], "levels", ["clk", "rst"]
+    )
     assert run(other, "sim.benches.idle") == ["idle"]
     sources = [word for line in log.read_text().splitlines() for word in line.split()]
     for source, times in (("/verilated_vpi.cpp", 1), ("/verilator.cpp", 2)):

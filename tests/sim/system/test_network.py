@@ -73,7 +73,7 @@ def run(name, config, *, bits="w8a8", attn="log2", images=1, stalls=False):
     return net, pictures, outcome
 
 
-@pytest.mark.parametrize("config", ["tiny", "edge"])
+@pytest.mark.parametrize("config", ["tiny", pytest.param("edge", marks=pytest.mark.slow)])
 def test_vit_digits(config):
     net, pictures, outcome = run("vit_digits", config, images=3)
     assert_coverage(net.graph, pictures)
