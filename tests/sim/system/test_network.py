@@ -10,6 +10,7 @@ from golden.synthetic.graphs import random_graph, random_image
 from hw.commands.config_arguments import read_config
 from hw.config import PRESETS, preset
 from hw.isa.payload import Op
+from hw.program.regions import Region
 from sim.analysis.performance import performance
 from sim.system.bundles import network
 from sim.system.harness import dram_bytes
@@ -146,6 +147,29 @@ def test_synthetic(config, fmt, bits):
     pictures = [random_image(graph, seed) for seed in (1, 2)]
     for stalls in (False, True):
         check(simulate(graph, pictures, config, stalls=stalls), graph, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("channels", "depth", "bits", "stalls"),
+    [(768, 2, 8, False), (768, 1, 4, True), (1024, 1, 8, False)],
+    ids=["base-w8a8", "base-w4a8-stalls", "large-w8a8"],
+)
+def test_blocks_of_large_networks(channels, depth, bits, stalls):
+    """Blocks as wide and long as those of DeiT-B and ViT-L on `base`: the stream is spilled.
+
+    In the latter attention's results go to DRAM too, and the cycle model does not know how long
+    STORE waits for the array there (`docs/homes.md`).
+    """
+    graph = random_graph(
+        seed=3, tokens=197, channels=channels, heads=channels // 64, depth=depth, patch=16,
+        hidden=4 * channels, classes=1000, bits=bits,
+    )  # fmt: skip
+    outcome = simulate(graph, [random_image(graph, 1)], PRESETS["base"], stalls=stalls, seed=5)
+    check(outcome, graph, 1)
+    assert outcome.programs["plain"].regions[Region.SPILL].size > 0
+    if not stalls and channels == 768:
+        check_cycle_model(outcome, PRESETS["base"])
 
 
 @pytest.mark.slow
