@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from golden.graph import ir
 from golden.support.errors import PotvitError
-from hw.compiler.explain import explain, traffic
+from hw.compiler.explain import Traffic, traffic
 from hw.compiler.frontend.network import Network
-from hw.compiler.image.checkpoints import Outputs
-from hw.compiler.lower.emitter import Emitter
+from hw.compiler.image.stored import Stored
+from hw.compiler.lower.products import Products
 from hw.compiler.order.depend import Ordering
-from hw.compiler.plan.allocate import Plan
 from hw.compiler.predict.cycles import Run
 from hw.compiler.step import Step
 from hw.config import Config
@@ -31,13 +33,12 @@ class Variant:
 
 @dataclass(kw_only=True)
 class Candidate:
-    """One lowering of the network: a block count, its program order and its predicted run."""
+    """One lowering of the network: its steps, their program order and predicted run."""
 
     variant: Variant
     pitch: int
-    plan: Plan
-    emitter: Emitter
-    outputs: Outputs
+    emitter: Products
+    outputs: Stored
     steps: list[Step]
     order: list[int]
     ordering: Ordering
@@ -45,10 +46,32 @@ class Candidate:
     regions: Regions
 
 
+class Source(Protocol):
+    """What a network says of itself, however it is lowered."""
+
+    @property
+    def graph(self) -> ir.Graph:
+        """The graph that it was read from."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the image."""
+
+
 def assemble(
-    network: Network, config: Config, chosen: Candidate, compared: list[tuple[int | None, str]]
+    network: Source,
+    config: Config,
+    chosen: Candidate,
+    macs: int,
+    blocks: int,
+    used: dict[str, tuple[int, int]],
+    reasons: Callable[[Traffic], tuple[str, ...]],
 ) -> Program:
-    """Encode the instructions and collect the predictions."""
+    """Encode the instructions and collect the predictions.
+
+    ``macs`` are the products that the network asks for, ``blocks`` its token blocks, ``used`` the
+    words of each memory; ``reasons`` says, of what the bus carries, why the program is as it is.
+    """
     steps, run, regions = chosen.steps, chosen.run, chosen.regions
     code = []
     for number in chosen.order:
@@ -89,9 +112,9 @@ def assemble(
         window=window_bytes(regions),
         regions=regions,
         cycles=run.cycles,
-        macs=variant.pictures * useful_macs(network),
+        macs=variant.pictures * macs,
         peak_macs=config.macs,
-        blocks=len(chosen.plan.parts),
+        blocks=blocks,
         layers=_layers(chosen, config),
         busy={unit.name.lower(): run.busy[unit] for unit in Unit},
         waits={f"{u.name.lower()} for {c}": n for (u, c), n in sorted(run.waited.items())},
@@ -99,10 +122,10 @@ def assemble(
             (steps[n].unit.name.lower(), steps[n].layer, run.start[n], run.done[n])
             for n in chosen.order
         ),
-        memory=chosen.plan.used,
+        memory=used,
         dram_bytes=moved.total,
         dram_bytes_least=moved.least,
-        reasons=explain(compared, chosen.plan, moved, run.cycles, config),
+        reasons=reasons(moved),
         accesses=tuple((steps[n].reads, steps[n].writes) for n in chosen.order),
     )
 

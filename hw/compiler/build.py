@@ -6,7 +6,9 @@ import math
 
 from golden.graph import ir
 from golden.support.errors import PotvitError
-from hw.compiler.assemble import Candidate, Variant, assemble
+from hw.compiler.assemble import Candidate, Variant, assemble, useful_macs
+from hw.compiler.explain import explain
+from hw.compiler.finish import finish
 from hw.compiler.frontend.network import Network, read_network
 from hw.compiler.frontend.refuse import check_network
 from hw.compiler.image.checkpoints import Outputs
@@ -20,17 +22,14 @@ from hw.compiler.lower.mlp import MlpLowering
 from hw.compiler.lower.norm import FinalNormLowering, NormLowering
 from hw.compiler.lower.norm_outputs import NormOutputs
 from hw.compiler.lower.streamed import StreamedTail
-from hw.compiler.order.merge import merge
-from hw.compiler.order.schedule import program_order
-from hw.compiler.plan.allocate import block_counts, make_plan
+from hw.compiler.plan.allocate import Plan, block_counts, make_plan
 from hw.compiler.plan.sizes import NoRoomError
 from hw.compiler.predict.timing import Timing
+from hw.compiler.windowed.build import compile_windowed
+from hw.compiler.windowed.network import is_windowed
 from hw.config import Config
-from hw.isa.instruction import INSTR_BYTES
-from hw.isa.payload import Load
 from hw.lib.numbers import ceil_div, round_up
 from hw.program.program import Program
-from hw.program.regions import Extent, Region, lay_out, window_bytes
 
 
 def compile_graph(
@@ -54,12 +53,14 @@ def compile_graph(
     variant = Variant(checkpoints=checkpoints, serial=serial, pictures=pictures)
     if pictures < 1 or (pictures > 1 and checkpoints):
         raise PotvitError(f"a program for {pictures} pictures with checkpoints = {checkpoints}")
+    timing = timing or Timing()
+    if is_windowed(graph):
+        return compile_windowed(graph, config, variant, blocks, timing)
     network = read_network(graph)
     check_network(network, config)
-    timing = timing or Timing()
     groups = ceil_div(network.tokens, config.rows)
     wanted: list[int | None] = [blocks] if blocks else [*block_counts(network, config), None]
-    best: Candidate | None = None
+    best: tuple[Candidate, Plan] | None = None
     refusal: PotvitError | None = None
     compared: list[tuple[int | None, str]] = []
     for count in wanted:
@@ -73,14 +74,18 @@ def compile_graph(
             refusal = _nearest(refusal, error)
             compared.append((count, str(error).partition(" (")[0]))
             continue
-        compared.append((count, f"{candidate.run.cycles:,} cycles"))
-        if best is not None and candidate.run.cycles >= best.run.cycles:
+        compared.append((count, f"{candidate[0].run.cycles:,} cycles"))
+        if best is not None and candidate[0].run.cycles >= best[0].run.cycles:
             break  # more blocks only cost more weight traffic from here on
         best = candidate
     if best is None:
         assert refusal is not None
         raise refusal
-    return assemble(network, config, best, compared)
+    chosen, plan = best
+    return assemble(
+        network, config, chosen, useful_macs(network), len(plan.parts), plan.used,
+        lambda moved: explain(compared, plan, moved, chosen.run.cycles, config),
+    )  # fmt: skip
 
 
 def _nearest(known: PotvitError | None, new: PotvitError) -> PotvitError:
@@ -92,7 +97,7 @@ def _nearest(known: PotvitError | None, new: PotvitError) -> PotvitError:
 
 def _lower(
     network: Network, config: Config, blocks: int | None, variant: Variant, timing: Timing
-) -> Candidate:
+) -> tuple[Candidate, Plan]:
     plan = make_plan(network, config, blocks)
     emitter = Emitter(config, plan, Dram(config, shared=variant.pictures > 1))
     outputs = Outputs(emitter, network.graph, variant.checkpoints)
@@ -100,37 +105,8 @@ def _lower(
     for number in range(variant.pictures):
         outputs.begin_picture()
         _emit(network, emitter, outputs, number * pitch)
-    steps = merge(emitter.main, emitter.loads, config, plan.ring)
-    regions = lay_out(
-        {
-            Region.PARAMETERS: emitter.dram.size,
-            Region.PROGRAM: (len(steps) + 1) * INSTR_BYTES,
-            Region.PICTURE: (variant.pictures - 1) * pitch + math.prod(network.image_shape),
-            Region.SPILL: emitter.spill,
-            Region.OUTPUTS: outputs.size,
-        }
-    )
-    window = window_bytes(regions)
-    if window >= 1 << Load.width("dram"):
-        raise PotvitError(f"the program needs a window of {window} bytes, more than 4 GB")
-    for step in steps:
-        step.locate(regions)
-        step.declare(config)
-    first = regions[Region.SPILL].offset
-    writable = Extent(offset=first, size=window - first)
-    order, ordering, run = program_order(steps, config, timing, writable, serial=variant.serial)
-    return Candidate(
-        variant=variant,
-        pitch=pitch,
-        plan=plan,
-        emitter=emitter,
-        outputs=outputs,
-        steps=steps,
-        order=order,
-        ordering=ordering,
-        run=run,
-        regions=regions,
-    )
+    made = finish(emitter, outputs, network.image_shape, pitch, variant, timing)
+    return made, plan
 
 
 def _emit(network: Network, emitter: Emitter, outputs: Outputs, picture: int) -> None:
@@ -172,4 +148,7 @@ def _emit(network: Network, emitter: Emitter, outputs: Outputs, picture: int) ->
         mlp.load_table()
         attention.project(ln2)
         mlp.lower(ln1[index + 1])
-    lower_head(network, emitter, outputs, ln1[-1])
+    last = ln1[-1]
+    source = last.at if isinstance(last, FinalNormLowering) else None
+    source = source or emitter.plan.x
+    lower_head(network.head, emitter, outputs, (source.base, source.stride))

@@ -34,6 +34,15 @@ class Traffic:
         """All of it."""
         return self.parameters + self.spilled + self.rest
 
+    def line(self, cycles: int, config: Config) -> str:
+        """For a reader, with the share of the bus in a run of ``cycles``."""
+        share = self.total / config.axi_bytes / cycles if cycles else 0.0
+        return (
+            f"DMA: parameters {self.parameters:,} bytes, spilled {self.spilled:,}, picture, "
+            f"program and results {self.rest:,}; {self.total / self.least:.2f} times the least "
+            f"({self.least:,}); {share:.0%} of the bus"
+        )
+
 
 def traffic(steps: list[Step], regions: Regions, config: Config) -> Traffic:
     """What the bus carries for ``steps`` and their fetch."""
@@ -93,10 +102,4 @@ def explain(
     hidden = "of all tokens" if plan.whole_hidden else "of one block at a time"
     lines.append(f"hidden layer {hidden}: ACT")
     lines += [f"{name}: {used:,} of {words:,} words" for name, (used, words) in plan.used.items()]
-    share = moved.total / config.axi_bytes / cycles if cycles else 0.0
-    lines.append(
-        f"DMA: parameters {moved.parameters:,} bytes, spilled {moved.spilled:,}, picture, program "
-        f"and results {moved.rest:,}; {moved.total / moved.least:.2f} times the least "
-        f"({moved.least:,}); {share:.0%} of the bus"
-    )
-    return tuple(lines)
+    return (*lines, moved.line(cycles, config))

@@ -9,8 +9,10 @@ import numpy as np
 
 from golden import ops
 from golden.ops.rounding import fits
+from golden.ops.softmax import MASKED
 from golden.support.errors import PotvitError
 from hw.formats.channel import CHANNEL
+from hw.formats.constants import MASK
 from hw.formats.memories import Space
 from hw.interpreter.memories import Memories
 from hw.isa.payload import Matmul, Mem
@@ -94,7 +96,10 @@ class ArrayModel:
             value = acc[:, 0] << params["la"]
             mem.write(Space.OUT, *place, value=value.astype(np.int32))
             return None
-        q = ops.Requantize().compute(acc, params["shift"][:, None])
+        if dest is Mem.LOGIT and f.const_old:
+            q = self._biased(f, acc, params)
+        else:
+            q = ops.Requantize().compute(acc, params["shift"][:, None])
         if dest is Mem.ACT and f.gelu:
             q = mem.read(Space.GELU, np.arange(256))[q.astype(np.int64) + 128]
         value = q
@@ -109,6 +114,31 @@ class ArrayModel:
             mem.write(Space.MAXIMA, slot, row % self.config.rows, value=q.max(axis=(0, 2)))
         return None
 
+    def _biased(self, f: Matmul, acc: Array, params: dict[str, Array]) -> Array:
+        """Logits with a constant each, int8 [tiles, real rows, Cn]; `MASK` marks a masked key."""
+        tiles, real, _ = acc.shape
+        rows = self.config.rows
+        add = ops.ResidualAdd()
+        q = np.empty(acc.shape, np.int8)
+        for first in range(0, real, rows):
+            own = slice(first, min(first + rows, real))
+            for j in range(tiles):
+                old = self._constants(own.stop - own.start)
+                p = {name: params[name][j] for name in ("lo", "shift")}
+                masked = (old == MASK) & f.masked
+                old[masked] = 0
+                new = add.compute(acc[j, own], old, la=np.zeros_like(p["lo"]), **p)
+                if f.masked:
+                    new = np.where(masked, MASKED, np.maximum(new, MASKED + 1))
+                q[j, own] = new
+        return q
+
+    def _constants(self, rows: int) -> Array:
+        """The next rows of the FIFO, int16 [rows, Cn]."""
+        if len(self.constants) < rows:
+            raise PotvitError("MATMUL takes position constants that no load brought")
+        return np.stack([self.constants.popleft() for _ in range(rows)])
+
     def _residual(self, f: Matmul, acc: Array, params: dict[str, Array], place: Array) -> None:
         mem = self.memories
         tiles, real, _ = acc.shape
@@ -120,9 +150,7 @@ class ArrayModel:
         for j in range(tiles):
             at = place[j]
             if f.const_old:
-                if len(self.constants) < real:
-                    raise PotvitError("MATMUL takes position constants that no load brought")
-                old = np.stack([self.constants.popleft() for _ in range(real)])
+                old = self._constants(real)
             else:
                 old = mem.data[Space.RESIDUAL][at]
             p = {name: params[name][j] for name in ("la", "lo", "shift")}

@@ -9,7 +9,7 @@ import numpy as np
 from golden import ops
 from golden.ops.layernorm import reciprocal_root
 from golden.ops.rounding import rshr, saturate
-from golden.ops.softmax import AttnFormat, CodeRule
+from golden.ops.softmax import MASKED, AttnFormat, CodeRule
 from golden.support.errors import PotvitError
 from hw.config import Config
 from hw.formats.memories import Space, memories, moved_beats
@@ -131,6 +131,8 @@ class Executor:
         peak = mem.read(Space.MAXIMA, np.array([f.slot]))[0].astype(np.int64)
         t = (peak[:, None] - logits) & 255  # rows that hold no token are junk, but stay in range
         e = softmax.exponential(t, -f.frac)
+        if f.masked:
+            e = np.where(logits == MASKED, 0, e)
         codes = softmax.codes(e, e.sum(-1, keepdims=True))
         if f.shift not in SHIFTS:
             raise PotvitError(f"illegal instruction: ATTEND shifts by {f.shift}")

@@ -123,6 +123,7 @@ class Matmul(Payload):
     token: Annotated[int, 10] = 0
     sub: Annotated[int, 6] = 0
     slot: Annotated[int, 8] = 0
+    masked: Flag = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +160,7 @@ class Attend(Payload):
     d_addr: Annotated[int, 16] = 0
     d_words: Annotated[int, 6] = 0
     write_codes: Flag = False
+    masked: Flag = False
 
 
 @dataclass(frozen=True, kw_only=True)

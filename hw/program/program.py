@@ -25,7 +25,8 @@ class Layout:
 
     ``words`` memory words of ``word_bytes`` bytes, each at a multiple of ``pitch``, are an array
     ``dims`` of ``dtype``; its axes in ``order`` merge into shape ``merged``, whose leading part
-    ``crop`` is the tensor of shape ``shape``.
+    ``crop`` is the tensor of shape ``shape``. With ``places`` it is rows of that tensor's last
+    axis, and row ``i`` of the tensor is row ``places[i]`` of them.
     """
 
     offset: int
@@ -38,6 +39,7 @@ class Layout:
     merged: tuple[int, ...]
     crop: tuple[int, ...]
     shape: tuple[int, ...]
+    places: tuple[int, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -55,6 +57,8 @@ class Layout:
         values = words.reshape(-1).view(np.dtype(self.dtype).newbyteorder("<"))
         merged = values.reshape(self.dims).transpose(self.order).reshape(self.merged)
         crop = merged[tuple(slice(n) for n in self.crop)]
+        if self.places:
+            crop = crop.reshape(-1, self.shape[-1])[list(self.places)]
         return np.ascontiguousarray(crop).reshape(self.shape).astype(self.dtype)
 
 

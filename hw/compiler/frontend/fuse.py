@@ -15,12 +15,15 @@ from golden.support.errors import PotvitError
 from hw.compiler.frontend.kernels import (
     Add,
     Attend,
+    Begin,
     Classify,
     Embed,
+    Gathered,
     Hidden,
     Keep,
     Kernel,
     Normalise,
+    Pooled,
 )
 
 N = TypeVar("N", bound=ir.Node)
@@ -79,7 +82,7 @@ def fuse(graph: ir.Graph) -> list[Kernel]:
 def _embed(node: ir.Node, edges: Edges) -> Kernel | None:
     assert isinstance(node, ir.Residual)
     patch = edges.maker(node.inputs[0], ir.PatchEmbed)
-    if patch is None or node.constant is None:
+    if patch is None or len(node.inputs) != 1:
         return None
     return Embed(patch=patch, add=node)
 
@@ -91,6 +94,27 @@ def _add(node: ir.Node, edges: Edges) -> Kernel | None:
     if linear is None or len(node.inputs) != 2 or linear.shift is not None:
         return None
     return Add(linear=linear, add=node)
+
+
+@pattern(ir.Residual)
+def _begin(node: ir.Node, edges: Edges) -> Kernel | None:
+    assert isinstance(node, ir.Residual)
+    linear = edges.maker(node.inputs[0], ir.Linear)
+    if linear is None or len(node.inputs) != 1 or linear.shift is not None:
+        return None
+    return Begin(linear=linear, add=node) if node.constant is None else None
+
+
+@pattern(ir.Merge)
+def _gathered(node: ir.Node, edges: Edges) -> Kernel | None:
+    assert isinstance(node, ir.Merge)
+    return Gathered(node=node)
+
+
+@pattern(ir.Pool)
+def _pooled(node: ir.Node, edges: Edges) -> Kernel | None:
+    assert isinstance(node, ir.Pool)
+    return Pooled(node=node)
 
 
 @pattern(ir.Gelu)

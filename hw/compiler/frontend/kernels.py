@@ -38,7 +38,7 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class Embed(Kernel):
-    """Patches to the residual stream: products, position constants."""
+    """Patches to the residual stream: products, and position constants if there are any."""
 
     what = "patch embedding"
     patch: ir.PatchEmbed
@@ -76,6 +76,15 @@ class Add(Kernel):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Begin(Kernel):
+    """A linear layer whose sums begin a residual stream."""
+
+    what = "linear layer that begins a residual stream"
+    linear: ir.Linear
+    add: ir.Residual
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hidden(Kernel):
     """A linear layer through the GELU table."""
 
@@ -90,6 +99,22 @@ class Keep(Kernel):
 
     what = "selection of a token"
     node: ir.Select
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered(Kernel):
+    """Four neighbours of a tensor as one token; a view."""
+
+    what = "patch merging"
+    node: ir.Merge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooled(Kernel):
+    """The sum of all tokens."""
+
+    what = "pooling"
+    node: ir.Pool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,7 @@ class Network:
         return self.head.weight.shape[0] if self.head else 0
 
 
-class _Chain:
+class Chain:
     """Takes kernels by what they read, whatever their order."""
 
     def __init__(self, kernels: list[Kernel]) -> None:
@@ -108,11 +108,21 @@ class _Chain:
             )
         return found
 
+    def end(self) -> None:
+        """Raise ``PotvitError`` if a kernel is left that nobody took."""
+        if self.left:
+            names = ", ".join(repr(k.nodes[-1].name) for k in self.left[:3])
+            raise PotvitError(f"only the executor runs this network: no place for node {names}")
+
 
 def read_network(graph: ir.Graph) -> Network:
     """The kernels of ``graph`` in the order that the compiler lowers; ``PotvitError`` otherwise."""
-    chain = _Chain(fuse(graph))
+    chain = Chain(fuse(graph))
     embed = chain.take(Embed, graph.input)
+    if embed.add.constant is None:
+        raise PotvitError(
+            f"only the executor runs this network: {embed.add.name!r} adds no position constants"
+        )
     blocks = []
     stream = embed.output
     select = head = norm = None
@@ -122,13 +132,11 @@ def read_network(graph: ir.Graph) -> Network:
         if select is not None or ln1.output == graph.output:
             norm = ln1
         else:
-            blocks.append(_read_block(chain, ln1, stream))
+            blocks.append(read_block(chain, ln1, stream))
             stream = blocks[-1].res2.output
     if norm.output != graph.output:
         head = chain.take(Classify, norm.output)
-    if chain.left:
-        names = ", ".join(repr(k.nodes[-1].name) for k in chain.left[:3])
-        raise PotvitError(f"only the executor runs this network: no place for node {names}")
+    chain.end()
     return Network(
         graph=graph,
         patch=embed.patch,
@@ -140,7 +148,8 @@ def read_network(graph: ir.Graph) -> Network:
     )
 
 
-def _read_block(chain: _Chain, ln1: Normalise, stream: str) -> Block:
+def read_block(chain: Chain, ln1: Normalise, stream: str) -> Block:
+    """The block that begins with ``ln1`` of ``stream``, its kernels taken from ``chain``."""
     attend = chain.take(Attend, ln1.output)
     proj = chain.take(Add, attend.output, stream)
     ln2 = chain.take(Normalise, proj.output)

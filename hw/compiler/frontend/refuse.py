@@ -21,16 +21,16 @@ def check_network(network: Network, config: Config) -> None:
     _check_plain(network)
     _check_sizes(network, config)
     _check_image(network, config)
-    _check_linear(network.patch.name, network.patch.weight, None, network.patch.bits, config)
+    check_linear(network.patch.name, network.patch.weight, None, network.patch.bits, config)
     for block in network.blocks:
-        _check_attention(block, config)
+        check_attention(block, config)
         for node in (block.q, block.k, block.v, block.proj, block.fc1, block.fc2):
-            _check_linear(node.name, node.weight, node.bias, node.bits, config)
+            check_linear(node.name, node.weight, node.bias, node.bits, config)
         for norm in (block.ln1, block.ln2):
-            _check_norm(norm)
-    _check_norm(network.norm)
+            check_norm(norm)
+    check_norm(network.norm)
     if head := network.head:
-        _check_linear(head.name, head.weight, head.bias, head.bits, config)
+        check_linear(head.name, head.weight, head.bias, head.bits, config)
 
 
 def _check_widths(network: Network, config: Config) -> None:
@@ -81,13 +81,17 @@ def _check_sizes(network: Network, config: Config) -> None:
 
 
 def _check_image(network: Network, config: Config) -> None:
-    height, width, channels = network.image_shape
-    patch = network.patch.patch
     if network.patch.prefix != 1:
         raise PotvitError(
             f"{network.patch.name!r} has {network.patch.prefix} tokens in front of the patches; "
             "the accelerator has one, the class token: only the executor runs this network"
         )
+    check_patches(network.image_shape, network.patch.patch, config)
+
+
+def check_patches(shape: tuple[int, int, int], patch: int, config: Config) -> None:
+    """Raise ``PotvitError`` for patches that no token run brings."""
+    height, width, channels = shape
     if height % patch or width % patch:
         raise PotvitError(
             f"image {height} x {width} is not made of whole {patch} x {patch} patches"
@@ -107,7 +111,8 @@ def _check_image(network: Network, config: Config) -> None:
             raise PotvitError(f"{count} {what}: an instruction counts to {(1 << bits) - 1}")
 
 
-def _check_linear(name: str, weight: Array, bias: Array | None, bits: int, config: Config) -> None:
+def check_linear(name: str, weight: Array, bias: Array | None, bits: int, config: Config) -> None:
+    """Raise ``PotvitError`` for weights that the array cannot multiply or sum up."""
     if bits not in (4, 8):
         raise PotvitError(f"{name!r} has {bits}-bit weights; the accelerator multiplies 8 or 4")
     if bits == 4 and not config.four_bit:
@@ -124,7 +129,8 @@ def _check_linear(name: str, weight: Array, bias: Array | None, bits: int, confi
         raise PotvitError(f"{name!r} can overflow a 32-bit accumulator")
 
 
-def _check_attention(block: Block, config: Config) -> None:
+def check_attention(block: Block, config: Config) -> None:
+    """Raise ``PotvitError`` for attention in a form that the unit does not have."""
     softmax, attn = block.softmax, block.attn
     if softmax.fmt is None or attn.fmt is None:
         raise PotvitError(
@@ -149,7 +155,8 @@ def _check_attention(block: Block, config: Config) -> None:
         )
 
 
-def _check_norm(norm: ir.LayerNorm) -> None:
+def check_norm(norm: ir.LayerNorm) -> None:
+    """Raise ``PotvitError`` for a LayerNorm that the unit cannot compute."""
     if norm.alpha.min() < 0 or norm.alpha.max() > ALPHA_MAX:
         raise PotvitError(f"{norm.name!r}: PTF exponents outside 0..{ALPHA_MAX}")
     if not 0 <= norm.shift < 64:

@@ -1,84 +1,26 @@
-"""Stores of every tensor that the graph names, and where each word of them lands in DRAM."""
+"""Stores of every tensor that the graph of a one-stage network names, piece by piece."""
 
 from __future__ import annotations
 
-import math
-
 from golden.graph import ir
+from hw.compiler.image.stored import Stored
 from hw.compiler.lower.emitter import Emitter
 from hw.compiler.plan.allocate import Part, Region
 from hw.formats.memories import Space, memories
-from hw.lib.numbers import ceil_div, round_up
-from hw.program.program import Checkpoint, Layout
+from hw.lib.numbers import ceil_div
+from hw.program.program import Layout
 
 
-class Outputs:
-    """The output area: offsets within it are final once its base is known.
+class Outputs(Stored):
+    """Stores of tensors where the emitter's plan has them.
 
     Checkpoint methods do nothing unless ``enabled``; the graph's output is always stored.
     """
 
     def __init__(self, emitter: Emitter, graph: ir.Graph, enabled: bool) -> None:
-        self.emitter = emitter
-        self.graph = graph
-        self.enabled = enabled
-        self.size = 0
-        self.layouts: dict[str, Layout] = {}
-        self._results: list[Layout] = []
-
-    def begin_picture(self) -> None:
-        """What follows are the tensors of the next picture."""
-        self._results += [self.layouts[self.graph.output]] if self.layouts else []
-        self.layouts = {}
-
-    @property
-    def results(self) -> list[Layout]:
-        """The graph's output for every picture."""
-        return [*self._results, self.layouts[self.graph.output]]
-
-    def checkpoints(self, base: int) -> tuple[Checkpoint, ...]:
-        """What was stored, in the graph's order, at output area ``base``."""
-        made = []
-        for tensor in self.graph.stored():
-            if tensor.name in self.layouts:
-                layout = self.layouts[tensor.name]
-                made.append(Checkpoint(name=tensor.name, layout=layout.moved(layout.offset + base)))
-        return tuple(made)
-
-    def layout(
-        self,
-        name: str,
-        space: Space,
-        dims: tuple[int, ...],
-        order: tuple[int, ...],
-        merged: tuple[int, ...],
-        crop: tuple[int, ...],
-    ) -> Layout:
-        """The layout of tensor ``name`` in words of ``space``, made at its first store."""
-        if name not in self.layouts:
-            tensor = self.graph.tensors[name]
-            memory = memories(self.emitter.config)[space]
-            word_bytes = memory.moved
-            words = math.prod(dims) // math.prod(memory.shape)
-            pitch = round_up(word_bytes, self.emitter.config.axi_bytes)
-            self.layouts[name] = Layout(
-                offset=self.size,
-                words=words,
-                word_bytes=word_bytes,
-                pitch=pitch,
-                dtype=tensor.dtype,
-                dims=dims,
-                order=order,
-                merged=merged,
-                crop=crop,
-                shape=tensor.shape,
-            )
-            self.size += round_up(words * pitch, 64)
-        return self.layouts[name]
-
-    def _store(self, layout: Layout, space: Space, addr: int, words: int, first: int) -> None:
-        offset = layout.offset + first * layout.pitch
-        self.emitter.store(space, addr, words, offset)
+        super().__init__(emitter, graph, enabled)
+        self.plan = emitter.plan
+        self.stream = emitter.stream
 
     def _heads_in_groups(self, name: str, words: int, heads: int) -> Layout:
         """Activations by row group: ``words`` words of one head after the other."""
@@ -99,7 +41,7 @@ class Outputs:
         if self.enabled or name == self.graph.output:
             layout = self._heads_in_groups(name, region.stride // heads, heads)
             first, count = part.first * region.stride, part.groups * region.stride
-            self._store(layout, Space.ACT, region.base + first, count, first)
+            self.store(layout, Space.ACT, region.base + first, count, first)
 
     def head_rows(
         self, name: str, addr: int, words: int, first: int, heads: int, stride: int
@@ -110,7 +52,7 @@ class Outputs:
         """
         if self.enabled:
             layout = self._heads_in_groups(name, stride, heads)
-            self._store(layout, Space.ACT, addr, words, first)
+            self.store(layout, Space.ACT, addr, words, first)
 
     def _head(
         self, name: str, space: Space, base: int, words: int, head: int, heads: int,
@@ -135,7 +77,7 @@ class Outputs:
             (tokens, heads, channels // heads),
         )
         count = layout.words // (heads * parts)
-        self._store(layout, space, base, count, head * count)
+        self.store(layout, space, base, count, head * count)
 
     def head_act(self, name: str, region: Region, words: int, head: int, heads: int) -> None:
         """The queries of one head: ``words`` words per row group."""
@@ -162,7 +104,7 @@ class Outputs:
         """Logits or codes of one head and row group."""
         if not self.enabled:
             return
-        config, plan = self.emitter.config, self.emitter.plan
+        config, plan = self.emitter.config, self.plan
         heads, tokens, _ = self.graph.tensors[name].shape
         layout = self.layout(
             name,
@@ -173,13 +115,13 @@ class Outputs:
             (heads, tokens, tokens),
         )
         first = (head * plan.groups + group) * plan.key_tiles
-        self._store(layout, Space.LOGIT, addr, plan.key_tiles, first)
+        self.store(layout, Space.LOGIT, addr, plan.key_tiles, first)
 
     def residual(self, name: str, part: Part) -> None:
         """The residual stream of one token block."""
         if not self.enabled:
             return
-        cols, plan = self.emitter.config.cols, self.emitter.plan
+        cols, plan = self.emitter.config.cols, self.plan
         tokens, channels = self.graph.tensors[name].shape
         stride = plan.residual_stride
         layout = self.layout(
@@ -191,15 +133,5 @@ class Outputs:
             (tokens, channels),
         )
         first, count = plan.token_range(part)
-        address = self.emitter.stream.address(first)
-        self._store(layout, Space.RESIDUAL, address, count * stride, first * stride)
-
-    def logits(self, name: str, first: int, tiles: int, addr: int) -> None:
-        """``tiles`` tiles of logits from tile ``first``; always stored."""
-        cols = self.emitter.config.cols
-        classes = self.graph.tensors[name].shape[1]
-        total = ceil_div(classes, cols)
-        layout = self.layout(
-            name, Space.OUT, (1, total * cols), (0, 1), (1, total * cols), (1, classes)
-        )
-        self._store(layout, Space.OUT, addr, tiles, first)
+        address = self.stream.address(first)
+        self.store(layout, Space.RESIDUAL, address, count * stride, first * stride)

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from hw.compiler.image.layout import Dram, Tiles
-from hw.compiler.lower.steps import Steps
+from hw.compiler.lower.products import Products
 from hw.compiler.lower.stream import ResidualStream
 from hw.compiler.plan.allocate import Part, Plan, Region
 from hw.compiler.step import Demand, Step
 from hw.config import Config
-from hw.formats.memories import Space
-from hw.isa.payload import Matmul, Mem, Norm, Store
-from hw.lib.numbers import ceil_div
+from hw.isa.payload import Mem, Norm
 from hw.program.destination import Act, Destination, Residual
-from hw.program.regions import Region as Area
 
 
-class Emitter(Steps):
+class Emitter(Products):
     """Writes whole instructions from tiles, regions and token blocks."""
 
     def __init__(self, config: Config, plan: Plan, dram: Dram) -> None:
-        super().__init__(config, dram)
+        super().__init__(config, dram, plan.ring)
         self.plan = plan
         self.stream = ResidualStream(self, plan)
         self._kept: dict[int, tuple[Tiles, list[Demand]]] = {}
         self._norm_users: dict[int, Step] = {}
         self._norm_holders: dict[int, int] = {}
-
-    def demand_tiles(self, tiles: Tiles, first: int, count: int) -> Demand:
-        """Load ``count`` weight tiles from ``first`` into the ring."""
-        offset = tiles.offset + first * tiles.pitch * self.config.stream_bytes
-        return self.demand(Mem.STREAM, count * tiles.pitch, offset)
 
     def keep(self, *layers: Tiles) -> None:
         """Load these layers' weights once for all token blocks, if the ring has room for them.
@@ -52,13 +43,6 @@ class Emitter(Steps):
             demands += [self.demand_tiles(tiles, *piece) for piece in pieces]
         return list(zip(pieces, demands, strict=True))
 
-    def segments(self, tiles: Tiles) -> list[tuple[int, int]]:
-        """Cut a layer's tiles into loads: long enough to be few, short enough to prefetch."""
-        room = min(self.plan.ring // 8, 112)
-        pieces = ceil_div(tiles.count, max(1, room // tiles.pitch))
-        bounds = [i * tiles.count // pieces for i in range(pieces + 1)]
-        return [(a, b - a) for a, b in itertools.pairwise(bounds)]
-
     def matmul(
         self,
         tiles: Tiles,
@@ -70,30 +54,13 @@ class Emitter(Steps):
         **flags: Any,
     ) -> Step:
         """One MATMUL: tiles ``segment`` (first, count) of a layer over the groups of ``part``."""
-        first, count = segment
-        plan, config = self.plan, self.config
-        last = first + count == tiles.count
-        body = Matmul(
-            a_addr=source.base + part.first * source.stride,
-            a_stride=source.stride,
-            w_stride=tiles.pitch,
-            chunks=tiles.chunks,
-            tiles=count,
-            groups=part.groups,
-            cols_last=tiles.cols_last if last else config.cols,
-            k_last=tiles.k_last,
-            w4=tiles.w4,
-            **(
-                {"rows_last": plan.rows_last(part)}
-                | target.fields(plan.token_range(part)[0], first, config)
-                | flags
-            ),
-        )
-        demand.users += 1
-        needs = [demand]
+        at = (source.base + part.first * source.stride, source.stride)
+        token, rows = self.plan.token_range(part)
+        fields = target.fields(token, segment[0], self.config)
+        needs = []
         if isinstance(target, Residual) and self.stream.brought is not None:
             needs.append(self.stream.brought)
-        return self.add(body, needs=needs, tile=demand)
+        return self.product(tiles, demand, segment, at, rows, fields, needs, **flags)
 
     def act_target(self, region: Region, offset_words: int = 0) -> Act:
         """Requantized results into the activation region, ``offset_words`` into each group."""
@@ -157,7 +124,3 @@ class Emitter(Steps):
         step = self.add(body, needs=[demand])
         self._norm_users[address] = step
         return step
-
-    def store(self, space: Space, addr: int, words: int, offset: int) -> None:
-        """Store ``words`` words to offset ``offset`` of the output area."""
-        self.add(Store(src=Mem(space), addr=addr, words=words, dram=offset), region=Area.OUTPUTS)

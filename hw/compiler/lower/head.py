@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from hw.compiler.frontend.network import Network
-from hw.compiler.image.checkpoints import Outputs
+from golden.graph import ir
 from hw.compiler.image.layout import add_tiles, parameters
-from hw.compiler.lower.emitter import Emitter
-from hw.compiler.lower.norm import FinalNormLowering, NormLowering
-from hw.compiler.plan.allocate import Part
+from hw.compiler.image.stored import Stored
+from hw.compiler.lower.products import Products
 from hw.program.destination import Out
 
 
-def lower_head(network: Network, emitter: Emitter, outputs: Outputs, norm: NormLowering) -> None:
-    """Logits of the token that the last LayerNorm ``norm`` kept, stored while others are made."""
-    config, head = emitter.config, network.head
+def lower_head(
+    head: ir.Head | None, emitter: Products, outputs: Stored, source: tuple[int, int]
+) -> None:
+    """Logits of the token in the first row at ``source``, stored while others are made.
+
+    ``source`` is the word of its row group in ACT and the words to the next one.
+    """
     if head is None:
         return
+    config = emitter.config
     emitter.begin_layer("head")
-    params = parameters(config, network.classes, bias=head.bias, la=head.la, name=head.name)
+    classes = head.weight.shape[0]
+    params = parameters(config, classes, bias=head.bias, la=head.la, name=head.name)
     tiles = add_tiles(emitter.dram, config, head.weight, head.bits, params)
-    source = emitter.plan.x
-    if isinstance(norm, FinalNormLowering):
-        assert norm.at is not None
-        source = norm.at
     used = 0
     for first, count in emitter.segments(tiles):
         done = 0
@@ -31,8 +31,8 @@ def lower_head(network: Network, emitter: Emitter, outputs: Outputs, norm: NormL
             piece = min(count - done, config.out_words - at)
             start = first + done
             demand = emitter.demand_tiles(tiles, start, piece)
-            target = Out(base=at - start)
-            emitter.matmul(tiles, demand, (start, piece), source, Part(0, 1), target, rows_last=1)
+            target = Out(base=at - start).fields(0, start, config)
+            emitter.product(tiles, demand, (start, piece), source, 1, target)
             outputs.logits(head.output, start, piece, at)
             done += piece
             used += piece

@@ -5,13 +5,13 @@ from __future__ import annotations
 from golden.graph import ir
 from hw.compiler.frontend.network import Network
 from hw.compiler.image.layout import Tiles, add_tiles, pad_patch_rows, parameters
-from hw.compiler.lower.emitter import Emitter
+from hw.compiler.lower.steps import Steps
 from hw.lib.numbers import Array
 
 EVERY_ROW = slice(None)
 
 
-def requantized_tiles(emitter: Emitter, node: ir.Linear, rows: slice = EVERY_ROW) -> Tiles:
+def requantized_tiles(emitter: Steps, node: ir.Linear, rows: slice = EVERY_ROW) -> Tiles:
     """Output channels ``rows`` of a layer that ends in the requantizer."""
     assert node.shift is not None
     weight = node.weight[rows]
@@ -26,7 +26,7 @@ def requantized_tiles(emitter: Emitter, node: ir.Linear, rows: slice = EVERY_ROW
 
 
 def added_tiles(
-    emitter: Emitter, node: ir.Linear, weight: Array, add: ir.Residual, alpha: Array
+    emitter: Steps, node: ir.Linear, weight: Array, add: ir.Residual, alpha: Array
 ) -> Tiles:
     """A layer that ends in the residual adder; ``alpha`` are the PTF exponents of its result."""
     params = parameters(
@@ -42,7 +42,7 @@ def added_tiles(
     return add_tiles(emitter.dram, emitter.config, weight, node.bits, params)
 
 
-def patch_tiles(network: Network, emitter: Emitter) -> Tiles:
+def patch_tiles(network: Network, emitter: Steps) -> Tiles:
     """The weights of the patch embedding, with the parameters of its residual addition."""
     embed, patch, config = network.embed, network.patch, emitter.config
     norm = network.blocks[0].ln1 if network.blocks else network.norm

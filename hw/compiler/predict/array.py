@@ -49,7 +49,7 @@ class ArrayTiming:
             params = max(slowest, config.rows) - each
         work = made.array_cycles + params * made.param_sets
         begin = clock.begin(number, self._arrivals.time(number))
-        end = self._consume(rows, body.groups, begin + params, each) if rows else begin + work
+        end = self._consume(body, begin + params, each) if rows else begin + work
         clock.end(number, end, end + self._timing.drain + config.rows, work=work)
         if self._ports.shares(Space(body.dest)):
             self._drain(body, begin, each, params, made.param_sets)
@@ -65,13 +65,17 @@ class ArrayTiming:
             self._ports.drain(space, range(time + each, time + each * (body.groups + 1), each))
             time += each * body.groups
 
-    def _consume(self, rows: int, groups: int, time: int, each: int) -> int:
-        """Run groups that take ``rows`` constants, with a load that is held up by them."""
-        feeds = not self._fifo.has(rows)
+    def _consume(self, body: Matmul, time: int, each: int) -> int:
+        """Run tiles that take constants for each of their rows, with a load that waits for them."""
+        rows = [self._config.rows] * (body.groups - 1) + [body.rows_last]
+        if body.group_outer:
+            turns = [count for count in rows for _ in range(body.tiles)]
+        else:
+            turns = rows * body.tiles
+        feeds = not self._fifo.has(sum(turns))
         if feeds:
             self._load.resume()
-        for group in range(groups):
-            taken = min(self._config.rows, rows - group * self._config.rows)
+        for taken in turns:
             while feeds and not self._fifo.has(taken):
                 self._load.bring()
             # Its last chunk waits for the constants.

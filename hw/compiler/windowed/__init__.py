@@ -1,0 +1,1 @@
+"""Networks whose attention stays inside windows: stages, patch merging, pooling."""
