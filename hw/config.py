@@ -145,7 +145,7 @@ class Config:
             f"value_words must be a multiple of head_lanes/(2*lanes) = {keys}",
         )
         require(self.max_keys <= 1024, "max_keys above 1024 would overflow 26-bit row sums")
-        require(self.max_channels <= 1024, "max_channels above 1024 would overflow LayerNorm sums")
+        require(self.max_channels <= 2048, "max_channels above 2048 would overflow LayerNorm sums")
         require(self.const_rows >= 2 * self.rows, "const_rows must hold two row groups")
         require(0 <= self.axi_prot < 8, f"axi_prot must be 0..7, got {self.axi_prot}")
         require(0 <= self.axi_cache < 16, f"axi_cache must be 0..15, got {self.axi_cache}")

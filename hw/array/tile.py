@@ -8,7 +8,7 @@ from hw.isa.instruction import PAYLOAD, Op
 
 DRAIN_FIELDS = (
     "d_addr", "d_stride", "d_step", "dest", "group_outer", "gelu", "const_old", "stats_init",
-    "token", "sub", "slot",
+    "token", "sub", "slot", "masked",
 )  # fmt: skip
 
 # A 16-bit address of an instruction plus strides: one more bit shows that it went too far.

@@ -25,6 +25,7 @@ class Exponential(wiring.Component):
     -------
     t : In(8), distance from the row maximum.
     frac : In(3), minus the logit exponent, 0..5.
+    masked : In(1), a ``t`` of 255 is a masked key, whose ``E`` is zero; unmasked ones are nearer.
     mantissa, shift : Out(16), Out(5).
     """
 
@@ -34,6 +35,7 @@ class Exponential(wiring.Component):
             {
                 "t": In(T_BITS),
                 "frac": In(3),
+                "masked": In(1),
                 "mantissa": Out(E_BITS),
                 "shift": Out(range(E_BITS + 1)),
             }
@@ -41,18 +43,20 @@ class Exponential(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
+        shift = Signal.like(self.shift)
+        m.d.comb += self.shift.eq(Mux(self.masked & self.t.all(), E_BITS, shift))
         if self.form is ExpForm.BASE2:
             fixed = Signal(T_BITS + LUT_BITS)
             m.d.comb += [
                 fixed.eq((self.t << LUT_BITS) >> self.frac),
-                self.shift.eq(_at_most_16(fixed[LUT_BITS:])),
+                shift.eq(_at_most_16(fixed[LUT_BITS:])),
             ]
             _table(m, fixed[:LUT_BITS], dict(enumerate(EXP_LUT)), self.mantissa)
         else:
-            self._polynomial(m)
+            self._polynomial(m, shift)
         return m
 
-    def _polynomial(self, m: Module) -> None:
+    def _polynomial(self, m: Module, shift: Signal) -> None:
         """I-BERT's z(r): the remainders of six step sizes are 47 arguments, so it is a table."""
         params = LogIntSoftmax(form=ExpForm.IEXP)
         step, inverse = Signal(5), Signal(QUOTIENT_BITS + 1)
@@ -75,7 +79,7 @@ class Exponential(wiring.Component):
             quotient.eq(((self.t + 1) * inverse) >> QUOTIENT_BITS),
             rest.eq(self.t - quotient * step),
             index.eq(rest << 3 | self.frac),
-            self.shift.eq(_at_most_16(quotient + half)),
+            shift.eq(_at_most_16(quotient + half)),
         ]
         _table(m, index, values, self.mantissa)
         _table(m, index, {i: int(v) for i, v in low.items()}, half)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
-from golden.ops.softmax import LogIntSoftmax
+from golden.ops.softmax import MASKED, LogIntSoftmax
 from hw.attention.code_select import (
     FQ_THRESHOLD,
     RULE,
@@ -20,13 +20,20 @@ from hw.attention.exponential import T_BITS, Exponential
 from hw.attention.softmax_sum import RowSum
 from hw.config import CODE_BITS
 
+#: What the coding pass keeps of a row group.
+_GROUP = data.StructLayout({"frac": 3, "masked": 1, "rule": RULE})
+
+#: The distance that stands for a masked key where keys are masked.
+FARTHEST = (1 << T_BITS) - 1
+
 
 class SumLanes(Signature):
     """The summing side of `SoftmaxUnit`, seen from who runs it.
 
     ``load``, ``maxima`` : of a row group, signed 8 bit per row. ``frac`` : minus its logit
-    exponent. ``sum_valid``, ``sum_logits`` : a key of every row. ``distance_valid``,
-    ``distances`` : unsigned 8 bit per row, the cycle after the logits.
+    exponent. ``masked`` : a logit of -128 is a masked key. ``sum_valid``, ``sum_logits`` : a key of
+    every row. ``distance_valid``, ``distances`` : unsigned 8 bit per row, the cycle after the
+    logits.
     """
 
     def __init__(self, rows: int) -> None:
@@ -36,6 +43,7 @@ class SumLanes(Signature):
                 "load": Out(1),
                 "maxima": Out(logits),
                 "frac": Out(3),
+                "masked": Out(1),
                 "sum_valid": Out(1),
                 "sum_logits": Out(logits),
                 "distance_valid": In(1),
@@ -78,7 +86,8 @@ class SoftmaxUnit(wiring.Component):
     maximum leave for whoever keeps them. ``take``, at least `SUM` cycles after the last of
     the logits, moves the sums and ``frac`` with the rule to the coding pass and clears the sums.
     There the distances come once more; ``codes`` shows the code `CODE` enabled cycles
-    later. A ``take`` must not come before the last distance of the group has been in the pipeline
+    later. A masked key's distance is 255, which no unmasked one's is: their logits are above -128.
+    A ``take`` must not come before the last distance of the group has been in the pipeline
     for ``CODE - 1`` enabled cycles (it may move in that same cycle). `SUM` and `CODE` are in
     `hw.isa.latencies`.
 
@@ -96,7 +105,7 @@ class SoftmaxUnit(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         next_rule = Signal(RULE)
-        code_frac, rule = Signal(3, reset_less=True), Signal(RULE, reset_less=True)
+        coded = Signal(_GROUP, reset_less=True)
         m.d.comb += [next_rule.half.eq(self.half), next_rule.fq.eq(self.fq & ~self.half)]
         for field, out in ((self.odd, next_rule.odd), (self.even, next_rule.even)):
             threshold = Signal(THRESHOLD_BITS)
@@ -106,12 +115,14 @@ class SoftmaxUnit(wiring.Component):
             normalise_threshold(m, threshold, out)
         m.d.sync += self.distance_valid.eq(self.sum_valid)
         with m.If(self.take):
-            m.d.sync += [code_frac.eq(self.frac), rule.eq(next_rule)]
+            m.d.sync += [
+                coded.frac.eq(self.frac), coded.masked.eq(self.masked), coded.rule.eq(next_rule),
+            ]  # fmt: skip
         for row in range(self.rows):
-            self._row(m, row, code_frac, rule)
+            self._row(m, row, coded)
         return m
 
-    def _row(self, m: Module, row: int, code_frac: Signal, rule: Any) -> None:
+    def _row(self, m: Module, row: int, coded: Any) -> None:
         sum_exp, code_exp = Exponential(self.params.form), Exponential(self.params.form)
         total, select = RowSum(self.keys), CodeSelect(self.keys)
         m.submodules[f"sum_exp{row}"] = sum_exp
@@ -127,23 +138,27 @@ class SoftmaxUnit(wiring.Component):
         normal, exponent = register("normal", total.bits), register("exponent", 5)
         with m.If(self.load):
             m.d.sync += maximum.eq(self.maxima[row])
-        m.d.sync += distance.eq(maximum - self.sum_logits[row])
+        logit = self.sum_logits[row]
+        hidden = self.masked & (logit == MASKED)
+        m.d.sync += distance.eq(Mux(hidden, FARTHEST, maximum - logit))
         m.d.comb += [
             self.distances[row].eq(distance),
             sum_exp.t.eq(distance),
             sum_exp.frac.eq(self.frac),
+            sum_exp.masked.eq(self.masked),
             total.valid.eq(self.distance_valid),
             total.mantissa.eq(sum_exp.mantissa),
             total.shift.eq(sum_exp.shift),
             total.clear.eq(self.take),
             code_exp.t.eq(self.code_distances[row]),
-            code_exp.frac.eq(code_frac),
+            code_exp.frac.eq(coded.frac),
+            code_exp.masked.eq(coded.masked),
             select.en.eq(self.en),
             select.mantissa.eq(mantissa),
             select.shift.eq(shift),
             select.normal.eq(normal),
             select.exponent.eq(exponent),
-            select.rule.eq(rule),
+            select.rule.eq(coded.rule),
             self.codes[row].eq(select.code),
         ]
         with m.If(self.take):

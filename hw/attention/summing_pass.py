@@ -86,6 +86,7 @@ class SummingPass(wiring.Component):
             feed.keys.eq(instr.keys),
             lanes.maxima.eq(self.max_read.data),
             lanes.frac.eq(group.frac),
+            lanes.masked.eq(group.masked),
             lanes.sum_valid.eq(feed.valid),
             lanes.sum_logits.eq(feed.logits),
             self.distances.put.eq(lanes.distance_valid),

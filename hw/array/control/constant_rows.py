@@ -47,7 +47,9 @@ class ConstantRows(wiring.Component):
         m = Module()
         wanted, wants = Signal(), Signal()
         promised = Signal.like(self.level)
-        m.d.comb += wants.eq(self.addition.const_old & (self.addition.dest == Mem.RESIDUAL))
+        new = self.addition
+        adds = (new.dest == Mem.RESIDUAL) | (new.dest == Mem.LOGIT)
+        m.d.comb += wants.eq(new.const_old & adds)
         m.d.sync += [
             promised.eq(promised + Mux(self.finish & wanted, self.rows, 0) - self.taken),
             self.ready.eq(~wanted | (~self.finish & (self.level >= promised + self.rows))),

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.ops.gelu import Gelu
 from golden.ops.residual import ResidualAdd
+from golden.ops.softmax import MASKED
 from hw.array.drain.channel_params import channel_layout
 from hw.array.drain.row_max import RowMax
 from hw.array.drain.rows import row_layout
@@ -50,7 +51,7 @@ class Drain(wiring.Component):
         cycle 0   row - sums + bias ─►   old residual's address out
         cycle 1   << la ─ + ─►           old residual or position constant in, << lo
         cycle 2   round, saturate ─►     (OUT: aligned accumulator written)
-        cycle 3   GELU look-up ─►        squares, maximum
+        cycle 3   mask, GELU look-up ─►  squares, maximum
         cycle 4   written to memory      sums, running maxima
         cycle 5   statistics and maxima written
         cycle 6   ``done``, `DRAIN` cycles from the row
@@ -85,7 +86,7 @@ class Drain(wiring.Component):
             m.d.sync += stage.eq(rows[-1])
             rows.append(stage)
         start, align, rounding, lookup, write = rows
-        q = self._add(m, start, align, rounding)
+        q = self._add(m, start, align, rounding, lookup)
         self._measure(m, rounding, lookup, q)
 
         # Cycles 3 and 4: GELU, write.
@@ -102,14 +103,14 @@ class Drain(wiring.Component):
         ]
         return m
 
-    def _add(self, m: Module, start: Any, align: Any, rounding: Any) -> Any:
+    def _add(self, m: Module, start: Any, align: Any, rounding: Any, lookup: Any) -> Any:
         """Cycles 0 to 2, bias, residual adder (the requantizer where nothing is added): q."""
         residual = align.dest == Mem.RESIDUAL
-        from_const = Signal()
+        from_const, marked = Signal(), Signal(self.config.cols)
         m.d.comb += [
             self.res_read.en.eq(start.real & (start.dest == Mem.RESIDUAL) & ~start.const_old),
             self.res_read.addr.eq(start.addr),
-            from_const.eq(residual & align.const_old),
+            from_const.eq((residual | (align.dest == Mem.LOGIT)) & align.const_old),
             self.const.ready.eq(align.real & from_const),
             self.out_write.en.eq(rounding.real & (rounding.dest == Mem.OUT)),
             self.out_write.payload.addr.eq(rounding.addr),
@@ -133,8 +134,25 @@ class Drain(wiring.Component):
                 adder.shift.eq(channel.shift),
                 self.out_write.payload.data[c].eq(adder.sum),
                 q[c].eq(adder.y),
+                marked[c].eq(self.const.payload[c][-1] ^ self.const.payload[c][-2]),
             ]
-        return q
+        return self._mask(m, lookup, marked, q)
+
+    def _mask(self, m: Module, lookup: Any, marked: Signal, q: Any) -> Any:
+        """Cycle 3, masked logits: -128 where the constant was `MASK`, all others above it.
+
+        ``marked``: columns with such a constant, of cycle 1. Other rows pass as they are.
+        """
+        hidden = [Signal.like(marked, name=f"hidden{n}", reset_less=True) for n in range(2)]
+        m.d.sync += [hidden[0].eq(marked), hidden[1].eq(hidden[0])]
+        out = Signal.like(q)
+        for c in range(self.config.cols):
+            m.d.comb += out[c].eq(q[c])
+            with m.If(lookup.masked & hidden[1][c]):
+                m.d.comb += out[c].eq(MASKED)
+            with m.Elif(lookup.masked & (q[c] == MASKED)):
+                m.d.comb += out[c].eq(MASKED + 1)
+        return out
 
     def _measure(self, m: Module, rounding: Any, lookup: Any, q: Any) -> None:
         """From cycle 3 on: statistics of tokens and maxima of rows."""

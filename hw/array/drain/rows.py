@@ -21,6 +21,7 @@ def row_layout(config: Config) -> data.StructLayout:
     """One row of results: where it goes and what happens to it.
 
     ``valid`` one of the R rows of a tile; ``real`` it is to be written; ``number`` 0..R-1;
+    ``masked`` logits whose constants may mark masked keys;
     ``addr``, ``lane``, ``part`` where `dest` wants them; ``token`` its index in the statistics;
     ``restart`` first tile; ``flush`` row R - 1 of the last tile; ``last`` row R - 1 of the
     instruction's last tile.
@@ -28,7 +29,7 @@ def row_layout(config: Config) -> data.StructLayout:
     return data.StructLayout(
         {
             "valid": 1, "real": 1, "number": bits_for(config.rows - 1), "dest": 3, "gelu": 1,
-            "const_old": 1, "restart_stats": 1, "restart": 1, "flush": 1, "last": 1,
+            "const_old": 1, "masked": 1, "restart_stats": 1, "restart": 1, "flush": 1, "last": 1,
             "addr": ADDR_BITS, "lane": bits_for(config.cols - 1), "part": PART_BITS,
             "token": 11, "slot": 9, "cols": bits_for(config.cols),
         }
@@ -75,6 +76,7 @@ class DrainSequencer(wiring.Component):
             real.eq(active & (number < cur.rows) & ((cur.dest != Mem.OUT) | only)),
             row.valid.eq(active), row.real.eq(real), row.number.eq(number), row.dest.eq(cur.dest),
             row.gelu.eq(cur.gelu), row.const_old.eq(cur.const_old),
+            row.masked.eq(cur.masked & cur.const_old & (cur.dest == Mem.LOGIT)),
             row.restart_stats.eq(cur.tile_first & cur.stats_init), row.restart.eq(cur.tile_first),
             row.flush.eq(at_end & cur.tile_last), row.last.eq(active & at_end & cur.instr_last),
             row.addr.eq(at.addr), row.lane.eq(at.lane), row.part.eq(part),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from golden.ops.windows import Run
 from hw.compiler.frontend.network import Block
 from hw.compiler.image.layout import pad_heads
 from hw.compiler.lower.weights import added_tiles, requantized_tiles
@@ -27,6 +28,7 @@ class BlockLowering:
     def __init__(self, block: Block, band: Band, home: TokenHome, emitter: WindowEmitter) -> None:
         self.block, self.band, self.home, self.emitter = block, band, home, emitter
         self.windows = windows_of(block)
+        self.padding: list[Run] = []
         self.channels = block.proj.weight.shape[0]
         self.attention = WindowAttention(block, band, emitter)
         linear = block.proj
@@ -57,13 +59,17 @@ class BlockLowering:
     def _lower_band(self, first: int, before: Step | None, table: Demand) -> Step | None:
         emitter, band, block = self.emitter, self.band, self.block
         emitter.begin_layer(f"{block.name}.attention")
-        runs = list(lines(windows_runs(self.windows, first, band.windows)))
+        order = windows_runs(self.windows, first, band.windows)
+        runs, self.padding = list(lines(order)), [run for run in order if run.source is None]
         words = band.tokens * band.residual
         at = emitter.residuals.take(words)
         user = emitter.residuals.user(at, words)
         brought = emitter.mover.bring(
             self.home, at, band.residual, runs, emitter.after(before, user)
         )
+        for run in self.padding:  # whose sums mean nothing, but must be sums of something
+            word = at + run.target * band.residual
+            brought.append(emitter.mover.clear(word, band.residual, run.count, band.residual))
         zeros = self._first_norm(at, first, brought)
         self.attention.lower(first, zeros)
         emitter.begin_layer(f"{block.name}.proj")
@@ -93,12 +99,11 @@ class BlockLowering:
             to = (w * band.groups * band.x, band.x)
             emitter.normalise(norm, self.channels, here, stride, token, rows, to)
         zeros = []
-        for run in windows_runs(self.windows, first, band.windows):
-            if run.source is None:
-                w, inside = divmod(run.target, band.size)
-                group, bank = divmod(inside, emitter.config.rows)
-                word = (w * band.groups + group) * band.x
-                zeros.append(emitter.mover.clear_act(word, band.x, bank, run.count, band.x))
+        for run in self.padding:
+            w, inside = divmod(run.target, band.size)
+            group, bank = divmod(inside, emitter.config.rows)
+            word = (w * band.groups + group) * band.x
+            zeros.append(emitter.mover.clear_act(word, band.x, bank, run.count, band.x))
         emitter.outputs.windowed(norm.output, 0, band.x, 1, band, first)
         if emitter.outputs.enabled:
             emitter.main[-1].needs += zeros
