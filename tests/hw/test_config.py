@@ -28,7 +28,7 @@ def test_presets(name, macs):
         ({"head_lanes": 24}, "head_lanes must be a power of two times 2*lanes = 8"),
         ({"value_words": 17}, "value_words must be a multiple of head_lanes/(2*lanes) = 2"),
         ({"max_keys": 1025}, "max_keys above 1024 would overflow 26-bit row sums"),
-        ({"max_channels": 1025}, "max_channels above 1024 would overflow LayerNorm sums"),
+        ({"max_channels": 2049}, "max_channels above 2048 would overflow LayerNorm sums"),
         ({"const_rows": 3}, "const_rows must hold two row groups"),
         ({"burst_beats": 1024}, "a burst must stay within 4 KB"),
         ({"axi_bytes": 4, "burst_beats": 512, "const_rows": 4096}, "burst_beats must be at most"),
