@@ -295,6 +295,7 @@ PRESETS = {
             slots=32,
             out_words=64,
             norm_words=256,
+            max_channels=2048,
             const_rows=64,
         ),
     )

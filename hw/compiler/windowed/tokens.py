@@ -174,7 +174,7 @@ class Mover:
             line_bank=1,
         )  # fmt: skip
 
-    def _clear(self, mem: Mem, at: int, size: int, tokens: int, **fields: int) -> Demand:
+    def _clear(self, mem: Mem, at: int, size: int, tokens: int, **fields: Any) -> Demand:
         config = self.config
         room = round_up(size, config.axi_bytes)
         body = Gather(

@@ -66,14 +66,14 @@ def test_random_variances_of_every_length(simulate):
     roots(simulate, 16383, variances + [v for v in EDGES if v < 1 << 48])
 
 
-@pytest.mark.parametrize("channels", [100, 256, 1024])
+@pytest.mark.parametrize("channels", [100, 256, 1024, 2048])
 def test_one_root_in_20_cycles(simulate, channels):
     rng = random.Random(3)
     bits = variance_bits(channels)
     roots(simulate, channels, [rng.getrandbits(bits) | 1 for _ in range(50)], period=20)
 
 
-@pytest.mark.parametrize("channels", [3, 192, 1024])
+@pytest.mark.parametrize("channels", [3, 192, 1024, 2048])
 def test_variance(simulate, channels):
     unit = TokenVariance(LayerNorm(channels=channels))
     rng = random.Random(channels)

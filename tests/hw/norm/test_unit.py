@@ -65,7 +65,7 @@ def test_a_fault_is_caught(monkeypatch):
         run(simulator, "sim.benches.norm", testcase=name, env=config_env(PRESETS["tiny"]))
 
 
-@pytest.mark.parametrize(("channels", "lanes"), [(24, 4), (100, 2), (1024, 8)])
+@pytest.mark.parametrize(("channels", "lanes"), [(24, 4), (100, 2), (1024, 8), (2048, 16)])
 def test_datapath_of_the_parameters(simulate, channels, lanes):
     """`LayerNorm.create` computes what `LayerNorm.compute` does, one token after the other."""
     params = LayerNorm(channels=channels)

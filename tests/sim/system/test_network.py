@@ -113,6 +113,20 @@ def test_vit_digits_formats_under_stalls(bits, attn):
     run("vit_digits", "tiny", bits=bits, attn=attn, stalls=True)
 
 
+@pytest.mark.parametrize(
+    ("config", "bits", "attn", "stalls"),
+    [
+        ("tiny", "w8a8", "log2", False),
+        pytest.param("tiny", "w4a8", "half", True, marks=pytest.mark.slow),
+        pytest.param("edge", "w8a8", "half", False, marks=pytest.mark.slow),
+        pytest.param("base", "w4a8", "log2", False, marks=pytest.mark.slow),
+    ],
+)
+def test_swin_digits(config, bits, attn, stalls):
+    """Windows, shift, bias, mask, merging and pooling."""
+    run("swin_digits", config, bits=bits, attn=attn, stalls=stalls)
+
+
 def test_deit_tiny():
     net, pictures, outcome = run("deit_tiny", "base")
     assert_coverage(net.graph, pictures)
