@@ -33,14 +33,18 @@ class WindowAttention:
         even = all(band.size % unit == 0 for unit in (c.rows, c.cols, c.keys_per_cycle))
         self.spans = [(0, band.tokens)] if even else [(w, band.size) for w in range(band.windows)]
         self.passes = ceil_div(band.padded, c.head_lanes)
-        self._turn = 0
+        self._turn = self._source = 0
         self._constants: dict[bytes, int] = {}
         self._tiles: dict[tuple[str, int, int], Tiles] = {}
         self._scores: dict[int, tuple[int, int]] = {}
         self._masked = self.windows.masked() if self.windows.masks else None
 
-    def lower(self, first: int, zeros: list[Demand]) -> None:
-        """Q, K, V, scores, softmax and A x V of the band from window ``first``."""
+    def lower(self, first: int, source: int, zeros: list[Demand]) -> None:
+        """Q, K, V, scores, softmax and A x V of the band from window ``first``.
+
+        LN1's outputs begin at word ``source``; ``zeros`` are loads that they wait for.
+        """
+        self._source = source
         for head in range(self.band.heads):
             for number in range(self.passes):
                 self._project(first, head, number, zeros)
@@ -76,7 +80,7 @@ class WindowAttention:
             rows = slice(head * band.dim + low, head * band.dim + high)
             self._tiles[key] = requantized_tiles(self.emitter, node, rows)
         pieces: list[tuple[tuple[int, int], int, Destination]] = [
-            ((w * band.groups * band.x, band.x), rows, target)
+            ((self._source + w * band.groups * band.x, band.x), rows, target)
             for (w, rows), target in zip(self.spans, targets, strict=True)
         ]
         self.emitter.sweep(self._tiles[key], pieces, needs=zeros)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from golden.ops.windows import Run
 from hw.compiler.frontend.network import Block
 from hw.compiler.image.layout import pad_heads
@@ -17,18 +19,36 @@ from hw.lib.numbers import Array
 from hw.program.destination import Act, Residual
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Visit:
+    """A band in RESIDUAL: its first window, place and words, its tokens' runs, its turn.
+
+    ``zeros`` are the loads that LN1's outputs of its padded tokens wait for.
+    """
+
+    first: int
+    at: int
+    turn: int
+    runs: list[Lines]
+    zeros: list[Demand]
+
+
 class BlockLowering:
     """Lowers one block over the stream at ``home``, which it changes in place.
 
     A band comes to RESIDUAL in window order and stays there until its MLP is through: so LN1's
     outputs, attention and the residual additions need no order of their own, and padded tokens are
-    rows that nobody takes home.
+    rows that nobody takes home. Where bands overlap, LayerNorms run under the array's work:
+
+    ```
+    attention 1, proj 1 | fc1 0, fc2 0 | attention 2, proj 2 | fc1 1, fc2 1 | ..
+      LN1 of 2              LN2 of 1       LN1 of 3              LN2 of 2
+    ```
     """
 
     def __init__(self, block: Block, band: Band, home: TokenHome, emitter: WindowEmitter) -> None:
         self.block, self.band, self.home, self.emitter = block, band, home, emitter
         self.windows = windows_of(block)
-        self.padding: list[Run] = []
         self.channels = block.proj.weight.shape[0]
         self.attention = WindowAttention(block, band, emitter)
         linear = block.proj
@@ -41,10 +61,22 @@ class BlockLowering:
     def lower(self, before: Step | None) -> Step | None:
         """All bands; ``before`` is the last step that wrote the stream, and so is the result."""
         table = self._table()
-        last = None
-        for first in range(0, self.windows.count, self.band.windows):
-            last = self._lower_band(first, before, table)
-        return last
+        self.emitter.residuals.restart()
+        starts = list(range(0, self.windows.count, self.band.windows))
+        overlaps = self.band.overlaps
+        visits = [self._enter(starts[0], 0, before)]
+        last: Step | None = None
+        for turn in range(len(starts)):
+            if overlaps and turn + 1 < len(starts):
+                visits.append(self._enter(starts[turn + 1], turn + 1, before))
+            self._attend(visits[turn])
+            if overlaps and turn:
+                last = self._finish(visits[turn - 1], table)
+            elif not overlaps:
+                last = self._finish(visits[turn], table)
+                if turn + 1 < len(starts):
+                    visits.append(self._enter(starts[turn + 1], turn + 1, before))
+        return self._finish(visits[-1], table) if overlaps else last
 
     def _table(self) -> Demand:
         """The GELU table: one copy, so the last fc1 must be through."""
@@ -56,85 +88,91 @@ class BlockLowering:
         )
         return emitter.demand(Mem.GELU, 256, emitter.dram.add(table), after=user)
 
-    def _lower_band(self, first: int, before: Step | None, table: Demand) -> Step | None:
-        emitter, band, block = self.emitter, self.band, self.block
-        emitter.begin_layer(f"{block.name}.attention")
+    def _enter(self, first: int, turn: int, before: Step | None) -> _Visit:
+        """Bring a band and run its LN1."""
+        emitter, band = self.emitter, self.band
+        emitter.begin_layer(f"{self.block.name}.attention")
         order = windows_runs(self.windows, first, band.windows)
-        runs, self.padding = list(lines(order)), [run for run in order if run.source is None]
+        runs, padding = list(lines(order)), [run for run in order if run.source is None]
         words = band.tokens * band.residual
         at = emitter.residuals.take(words)
         user = emitter.residuals.user(at, words)
-        brought = emitter.mover.bring(
-            self.home, at, band.residual, runs, emitter.after(before, user)
-        )
-        for run in self.padding:  # whose sums mean nothing, but must be sums of something
+        after = emitter.after(before, user)
+        brought = emitter.mover.bring(self.home, at, band.residual, runs, after)
+        for run in padding:  # whose sums mean nothing, but must be sums of something
             word = at + run.target * band.residual
             brought.append(emitter.mover.clear(word, band.residual, run.count, band.residual))
-        zeros = self._first_norm(at, first, brought)
-        self.attention.lower(first, zeros)
-        emitter.begin_layer(f"{block.name}.proj")
-        stride = band.heads * band.q
-        pieces = [
-            (
-                (band.attn_at + w * band.groups * stride, stride),
-                rows,
-                Residual(base=at + w * band.size * band.residual, stride=band.residual),
-            )
-            for w, rows in self.attention.spans
-        ]
-        self._add(pieces)
-        self._keep(block.res1.output, at, runs)
-        self._mlp(at, first, table)
-        self._keep(block.res2.output, at, runs)
-        return emitter.mover.leave(self.home, at, band.residual, runs)
+        zeros = self._first_norm(at, first, turn, brought, padding)
+        return _Visit(first=first, at=at, turn=turn, runs=runs, zeros=zeros)
 
-    def _first_norm(self, at: int, first: int, brought: list[Demand]) -> list[Demand]:
+    def _first_norm(
+        self, at: int, first: int, turn: int, brought: list[Demand], padding: list[Run]
+    ) -> list[Demand]:
         """LN1 in window order, each window from a row group on; loads of zeros behind it."""
         emitter, band, norm = self.emitter, self.band, self.block.ln1
-        stride = band.residual
+        stride, base = band.residual, self._first(turn)
         for w, rows in self.attention.spans:
             token = w * band.groups * self.emitter.config.rows
             here = at + w * band.size * stride
             emitter.measure(norm, norm.alpha, here, stride, token, rows, brought)
-            to = (w * band.groups * band.x, band.x)
+            to = (base + w * band.groups * band.x, band.x)
             emitter.normalise(norm, self.channels, here, stride, token, rows, to)
         zeros = []
-        for run in self.padding:
+        for run in padding:
             w, inside = divmod(run.target, band.size)
             group, bank = divmod(inside, emitter.config.rows)
-            word = (w * band.groups + group) * band.x
+            word = base + (w * band.groups + group) * band.x
             zeros.append(emitter.mover.clear_act(word, band.x, bank, run.count, band.x))
-        emitter.outputs.windowed(norm.output, 0, band.x, 1, band, first)
+        emitter.outputs.windowed(norm.output, base, band.x, 1, band, first)
         if emitter.outputs.enabled:
             emitter.main[-1].needs += zeros
         return zeros
 
-    def _add(self, pieces: list[tuple[tuple[int, int], int, Residual]]) -> None:
-        """The projection: every window's rows under dense token numbers."""
-        emitter, band = self.emitter, self.band
+    def _first(self, turn: int) -> int:
+        return self.band.firsts[turn % len(self.band.firsts)]
+
+    def _second(self, turn: int) -> int:
+        return self.band.seconds[turn % len(self.band.seconds)]
+
+    def _attend(self, visit: _Visit) -> None:
+        """Attention, projection and LN2 of a band."""
+        emitter, band, block = self.emitter, self.band, self.block
+        emitter.begin_layer(f"{block.name}.attention")
+        self.attention.lower(visit.first, self._first(visit.turn), visit.zeros)
+        emitter.begin_layer(f"{block.name}.proj")
+        stride = band.heads * band.q
         for segment in emitter.segments(self.proj):
             demand = emitter.demand_tiles(self.proj, *segment)
-            for (w, _), (source, rows, target) in zip(self.attention.spans, pieces, strict=True):
-                fields = target.fields(0, segment[0], emitter.config)
-                fields["token"] = w * band.size
+            for w, rows in self.attention.spans:
+                source = (band.attn_at + w * band.groups * stride, stride)
+                target = Residual(base=visit.at, stride=band.residual)
+                fields = target.fields(w * band.size, segment[0], emitter.config)
                 emitter.product(self.proj, demand, segment, source, rows, fields)
+        self._keep(block.res1.output, visit)
+        at = self._second(visit.turn)
+        emitter.normalise(
+            block.ln2, self.channels, visit.at, band.residual, 0, band.tokens, (at, band.x)
+        )
+        emitter.outputs.banded(block.ln2.output, at, band.x, band, self.windows, visit.first)
 
-    def _mlp(self, at: int, first: int, table: Demand) -> None:
+    def _finish(self, visit: _Visit, table: Demand) -> Step | None:
+        """The MLP of a band, which goes home; the last step of it."""
         emitter, band, block = self.emitter, self.band, self.block
-        outputs = emitter.outputs
         emitter.begin_layer(f"{block.name}.fc1")
-        emitter.normalise(block.ln2, self.channels, at, band.residual, 0, band.tokens, (0, band.x))
-        outputs.banded(block.ln2.output, 0, band.x, band, self.windows, first)
         hidden = Act(base=band.q_at, stride=band.hidden)
-        piece = ((0, band.x), band.tokens, hidden)
+        piece = ((self._second(visit.turn), band.x), band.tokens, hidden)
         emitter.sweep(self.fc1, [piece], needs=[table], gelu=True)
-        outputs.banded(block.gelu.output, band.q_at, band.hidden, band, self.windows, first)
+        emitter.outputs.banded(
+            block.gelu.output, band.q_at, band.hidden, band, self.windows, visit.first
+        )
         emitter.begin_layer(f"{block.name}.fc2")
-        target = Residual(base=at, stride=band.residual)
+        target = Residual(base=visit.at, stride=band.residual)
         emitter.sweep(self.fc2, [((band.q_at, band.hidden), band.tokens, target)])
+        self._keep(block.res2.output, visit)
+        return emitter.mover.leave(self.home, visit.at, band.residual, visit.runs)
 
-    def _keep(self, name: str, at: int, runs: list[Lines]) -> None:
+    def _keep(self, name: str, visit: _Visit) -> None:
         """Checkpoint of the stream."""
         copy = self.emitter.outputs.stream(name, self.home)
         if copy is not None:
-            self.emitter.mover.leave(copy, at, self.band.residual, runs)
+            self.emitter.mover.leave(copy, visit.at, self.band.residual, visit.runs)

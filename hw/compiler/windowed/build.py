@@ -35,8 +35,14 @@ def compile_windowed(
     """
     network = read_windowed(graph)
     check_windowed(network, config)
-    emitter, pitch = lower_windowed(network, config, most, variant)
-    made = finish(emitter, emitter.outputs, network.image_shape, pitch, variant, timing)
+    tried = []
+    for overlap in (True, False):
+        emitter, pitch = lower_windowed(network, config, most, variant, overlap=overlap)
+        made = finish(emitter, emitter.outputs, network.image_shape, pitch, variant, timing)
+        tried.append((made.run.cycles, emitter, made))
+        if not any(band and band.overlaps for band in emitter.plan.bands):
+            break
+    _, emitter, made = min(tried, key=lambda found: found[0])
     bands = [band for band in emitter.plan.bands if band is not None]
     used = used_words(emitter, config)
     return assemble(
@@ -53,17 +59,24 @@ def _reasons(
     config: Config,
 ) -> tuple[str, ...]:
     """Lines for a reader."""
-    lines = [f"bands of the stages: {', '.join(f'{b.windows} windows' for b in bands)}"]
+    lines = [f"bands of the stages: {', '.join(_band(b) for b in bands)}"]
     lines.append("residual stream: DRAM, in RESIDUAL band by band in window order")
     lines += [f"{name}: {words:,} of {have:,} words" for name, (words, have) in used.items()]
     return (*lines, moved.line(cycles, config))
 
 
+def _band(band: Band) -> str:
+    return f"{band.windows} windows{' that overlap' if band.overlaps else ''}"
+
+
 def lower_windowed(
-    network: WindowedNetwork, config: Config, most: int | None, variant: Variant
+    network: WindowedNetwork, config: Config, most: int | None, variant: Variant, *, overlap: bool
 ) -> tuple[WindowEmitter, int]:
-    """Steps of ``network`` in bands of at most ``most`` windows; bytes from picture to picture."""
-    plan = plan_windows(network, config, most)
+    """Steps of ``network`` in bands of at most ``most`` windows; bytes from picture to picture.
+
+    ``overlap``: a band's MLP follows the attention of the next band where there is room.
+    """
+    plan = plan_windows(network, config, most, overlap=overlap)
     dram = Dram(config, shared=variant.pictures > 1)
     emitter = WindowEmitter(config, plan, dram, network.graph, variant.checkpoints)
     pitch = round_up(math.prod(network.image_shape), dram.burst)

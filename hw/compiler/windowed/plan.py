@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hw.compiler.frontend.network import Block
 from hw.compiler.plan.sizes import NoRoomError
-from hw.compiler.windowed.network import Stage, WindowedNetwork, windows_of
+from hw.compiler.windowed.network import WindowedNetwork, windows_of
 from hw.config import Config
 from hw.formats.memories import Space, memories
 from hw.isa.payload import Gather, Matmul
@@ -21,8 +21,10 @@ class Band:
     Words in ACT of a row group: ``x`` LayerNorm outputs, ``q`` one head, ``hidden``. A window
     begins with a row group and has ``groups`` of them in LN1's outputs, the queries (from word
     ``q_at``) and attention's results (from ``attn_at``, ``heads`` heads of ``q`` words a group);
-    LN2's outputs and the hidden layer (from ``q_at``) are dense. A token has ``residual`` words in
-    RESIDUAL. Keys of window ``w`` are ``key_tiles`` tiles of ``key_stride`` words of STREAM,
+    LN2's outputs and the hidden layer (from ``q_at``) are dense. Bands take turns at ``firsts``,
+    LN1's outputs, and ``seconds``, LN2's: with two places of each they overlap (`BlockLowering`).
+    A token has ``residual`` words in RESIDUAL. Keys of window ``w`` are ``key_tiles`` tiles of
+    ``key_stride`` words of STREAM,
     values ``value`` words of VALUE.
     """
 
@@ -39,6 +41,8 @@ class Band:
     key_tiles: int
     key_stride: int
     value: int
+    firsts: tuple[int, ...]
+    seconds: tuple[int, ...]
     q_at: int
     attn_at: int
     used: dict[Space, int]
@@ -49,12 +53,21 @@ class Band:
         return self.windows * self.size
 
     @property
+    def overlaps(self) -> bool:
+        """Whether a band's MLP follows the attention of the next band."""
+        return len(self.firsts) > 1
+
+    @property
     def keys(self) -> int:
         """Words of STREAM that the keys of a head take."""
         return self.windows * self.key_tiles * self.key_stride
 
 
-def _band(block: Block, count: int, config: Config) -> Band:
+#: Bands that are in RESIDUAL together where they overlap.
+VISITS = 3
+
+
+def _band(block: Block, count: int, config: Config, *, overlap: bool) -> Band:
     size, rows = windows_of(block).size, config.rows
     groups, dense = ceil_div(size, rows), ceil_div(count * size, rows)
     heads, channels = block.scores.heads, block.proj.weight.shape[0]
@@ -62,38 +75,52 @@ def _band(block: Block, count: int, config: Config) -> Band:
     padded = round_up(dim, config.act_bytes)
     x, q = ceil_div(channels, config.act_bytes), padded // config.act_bytes
     hidden = ceil_div(block.fc1.weight.shape[0], config.act_bytes)
-    q_at = max(count * groups, dense) * x
+    first, second = count * groups * x, dense * x
+    firsts = (0, first) if overlap else (0,)
+    second_at = 2 * first if overlap else 0
+    seconds = (second_at, second_at + second) if overlap else (0,)
+    q_at = second_at + 2 * second if overlap else max(first, second)
     attn_at = q_at + count * groups * q
     key_tiles, key_stride = ceil_div(size, config.cols), padded // config.lanes
     value, residual = round_up(size, config.keys_per_cycle), x * config.tile_act_granules
     return Band(
         windows=count, size=size, groups=groups, heads=heads, dim=dim, padded=padded, x=x, q=q,
         hidden=hidden, residual=residual, key_tiles=key_tiles, key_stride=key_stride, value=value,
-        q_at=q_at, attn_at=attn_at,
+        firsts=firsts, seconds=seconds, q_at=q_at, attn_at=attn_at,
         used={
             Space.ACT: 1 + max(attn_at + count * groups * heads * q, q_at + dense * hidden),
             Space.STREAM: 2 * count * key_tiles * key_stride,
             Space.VALUE: count * value,
-            Space.RESIDUAL: count * size * residual,
+            Space.RESIDUAL: (VISITS if overlap else 1) * count * size * residual,
             Space.LOGIT: key_tiles,
             Space.STATISTICS: count * groups * rows,
         },
     )  # fmt: skip
 
 
-def plan_band(block: Block, config: Config, most: int | None) -> Band:
-    """The longest band of at most ``most`` windows that fits; ``NoRoomError`` for no window."""
+def plan_band(block: Block, config: Config, most: int | None, *, overlap: bool) -> Band:
+    """The longest band of at most ``most`` windows that fits; ``NoRoomError`` for no window.
+
+    With ``overlap`` bands that overlap, if there is room for such and more than one.
+    """
     total = windows_of(block).count
+    counts = [n for n in range(min(most or total, total), 0, -1) if total % n == 0]
+    for together in (True, False) if overlap else (False,):
+        for count in counts:
+            band = _band(block, count, config, overlap=together)
+            if _fits(band, config) and not (together and count == total):
+                return band
     have = memories(config)
-    for count in range(min(most or total, total), 0, -1):
-        if total % count or count * windows_of(block).size > 1023:
-            continue
-        band = _band(block, count, config)
-        lacks = [s for s, words in band.used.items() if words > have[s].words]
-        if not lacks and count * band.groups < 1 << Matmul.width("groups"):
-            return band
-    space = lacks[0]
-    raise NoRoomError(space, band.used[space], config, f" for windows of {band.size} tokens")
+    space, words = max(band.used.items(), key=lambda n: n[1] / have[n[0]].words)
+    raise NoRoomError(space, words, config, f" for windows of {band.size} tokens")
+
+
+def _fits(band: Band, config: Config) -> bool:
+    """Whether the memories hold a band, and instructions can count its row groups and tokens."""
+    have = memories(config)
+    counted = band.windows * band.groups < 1 << Matmul.width("groups")
+    counted = counted and band.tokens < 1 << Gather.width("runs")
+    return counted and all(words <= have[space].words for space, words in band.used.items())
 
 
 def rows_at_a_time(
@@ -139,9 +166,14 @@ class WindowPlan:
         return self.config.act_words - 1
 
 
-def plan_windows(network: WindowedNetwork, config: Config, most: int | None) -> WindowPlan:
-    """Bands of at most ``most`` windows for every stage."""
-    bands = tuple(_stage_band(stage, config, most) for stage in network.stages)
+def plan_windows(
+    network: WindowedNetwork, config: Config, most: int | None, *, overlap: bool
+) -> WindowPlan:
+    """Bands of at most ``most`` windows for every stage, which ``overlap`` where they can."""
+    bands = tuple(
+        plan_band(stage.blocks[0], config, most, overlap=overlap) if stage.blocks else None
+        for stage in network.stages
+    )
     key_tiles = max((b.key_tiles for b in bands if b), default=1)
     tokens = network.stages[-1].tokens
     key_tiles = max(key_tiles, ceil_div(tokens, config.cols))
@@ -150,7 +182,3 @@ def plan_windows(network: WindowedNetwork, config: Config, most: int | None) -> 
         raise NoRoomError(Space.LOGIT, key_tiles, config)
     ring = config.stream_words - max((b.keys for b in bands if b), default=0)
     return WindowPlan(config=config, bands=bands, ring=ring, slots=slots, key_tiles=key_tiles)
-
-
-def _stage_band(stage: Stage, config: Config, most: int | None) -> Band | None:
-    return plan_band(stage.blocks[0], config, most) if stage.blocks else None

@@ -34,6 +34,10 @@ class TurnRoom:
         self.most = max(self.most, self._next)
         return at
 
+    def restart(self) -> None:
+        """Go on at the beginning: nothing is alive."""
+        self._next = 0
+
     def user(self, at: int, words: int) -> Step | None:
         """The last step so far that uses words of a piece."""
         return self._steps.last_user(self._space, at, at + words)
