@@ -86,11 +86,11 @@ class EndLowering:
         brought = emitter.mover.bring(self.home, at, self.stride, [line], after)
         emitter.measure(norm, norm.alpha, at, self.stride, 0, self.tokens, brought)
         emitter.normalise(norm, self.channels, at, self.stride, 0, self.tokens, (0, self.x))
-        emitter.outputs.tokens(norm.output, 0, 0, self.sum_at)
+        emitter.outputs.tokens(norm.output, 0, self.sum_at)
         self._zero_logits()
         self._pool()
         pool = self.network.pool
-        emitter.outputs.tokens(pool.output, self.sum_at, 0, self.x)
+        emitter.outputs.tokens(pool.output, self.sum_at, self.x)
         lower_head(self.network.head, emitter, emitter.outputs, (self.sum_at, self.x))
 
     def _zero_logits(self) -> None:

@@ -55,7 +55,7 @@ class MergingLowering:
         self.emitter.use_act(self._needs(most)[Space.ACT])
         for first in range(0, self.height, most):
             count = min(most, self.height - first)
-            last = self._lower_rows(first, count, before)
+            last = self._lower_rows(first, count, most, before)
         return last
 
     def _needs(self, rows: int) -> dict[Space, int]:
@@ -67,7 +67,7 @@ class MergingLowering:
             Space.STATISTICS: tokens,
         }
 
-    def _lower_rows(self, first: int, count: int, before: Step | None) -> Step | None:
+    def _lower_rows(self, first: int, count: int, most: int, before: Step | None) -> Step | None:
         emitter, norm = self.emitter, self.norm
         tokens, wide = count * self.width, QUARTERS * self.each
         at = emitter.residuals.take(tokens * (wide + self.stride))
@@ -77,8 +77,10 @@ class MergingLowering:
         zeros = emitter.mover.clear(result, self.stride, tokens, self.stride)
         emitter.measure(norm, norm.alpha, at, wide, 0, tokens, brought)
         emitter.normalise(norm, QUARTERS * self.channels, at, wide, 0, tokens, (0, self.x))
-        done = ceil_div(first * self.width, self.config.rows) * self.x
-        emitter.outputs.tokens(self.merging.ln0.output, 0, done, self._words(tokens), QUARTERS)
+        words = ceil_div(tokens, self.config.rows) * self.x
+        emitter.outputs.tokens(
+            self.merging.ln0.output, 0, words, QUARTERS, first // most, most * self.width
+        )
         target = Residual(base=result, stride=self.stride)
         emitter.sweep(self.tiles, [((0, self.x), tokens, target)], needs=[zeros])
         line = Lines(
@@ -89,9 +91,6 @@ class MergingLowering:
         if copy is not None:
             emitter.mover.leave(copy, result, self.stride, [line])
         return emitter.mover.leave(self.home, result, self.stride, [line])
-
-    def _words(self, tokens: int) -> int:
-        return ceil_div(tokens, self.config.rows) * self.x
 
     def _bring(self, at: int, first: int, count: int, after: Step | None) -> list[Demand]:
         """The tokens of ``count`` merged rows, zeros where the grid has none."""

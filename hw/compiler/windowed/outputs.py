@@ -25,21 +25,33 @@ class WindowOutputs(Stored):
         super().__init__(emitter, graph, enabled)
         self.config = emitter.config
 
-    def tokens(self, name: str, at: int, first: int, words: int, parts: int = 1) -> None:
-        """Row groups of a token-major tensor of ACT in rows of the grid; ``first`` counts words.
+    def tokens(
+        self,
+        name: str,
+        at: int,
+        words: int,
+        parts: int = 1,
+        number: int = 0,
+        most: int | None = None,
+    ) -> None:
+        """Tokens of ACT in rows of the grid: piece ``number`` of pieces of ``most`` (None: all).
 
-        ``words`` words are stored from ``at``. A token is ``parts`` equally padded parts.
+        ``words`` words are stored from ``at``, where the piece's first row group lies. A token is
+        ``parts`` equally padded parts.
         """
         if not (self.enabled or name == self.graph.output):
             return
         rows, size = self.config.rows, self.config.act_bytes
         count, channels = self.graph.tensors[name].shape
-        groups, own = ceil_div(count, rows), ceil_div(channels // parts, size)
+        most = most or count
+        pieces, groups = ceil_div(count, most), ceil_div(most, rows)
+        own = ceil_div(channels // parts, size)
         layout = self.layout(
-            name, Space.ACT, (groups, parts, own, rows, size), (0, 3, 1, 2, 4),
-            (groups * rows, parts, own * size), (count, parts, channels // parts),
+            name, Space.ACT, (pieces, groups, parts, own, rows, size), (0, 1, 4, 2, 3, 5),
+            (pieces, groups * rows, parts, own * size), (pieces, most, parts, channels // parts),
+            range(count),
         )  # fmt: skip
-        self.store(layout, Space.ACT, at, words, first)
+        self.store(layout, Space.ACT, at, words, number * groups * parts * own)
 
     def banded(self, name: str, at: int, stride: int, band: Band, windows: Windows, w: int) -> None:
         """A dense tensor of a band's tokens that the graph has in rows of the grid."""

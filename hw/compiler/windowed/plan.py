@@ -128,7 +128,7 @@ def rows_at_a_time(
 ) -> int:
     """The most of ``total`` rows of ``width`` tokens for which ``needs(rows)`` words are there.
 
-    Fewer than all rows end with a row group, if any do. ``NoRoomError`` for one row names ``what``.
+    ``NoRoomError`` for one row names ``what``.
     """
     have, least = memories(config), 1 << Gather.width("runs")
     found = 0
@@ -138,8 +138,7 @@ def rows_at_a_time(
         fits = all(words <= have[space].words for space, words in needs(rows).items())
         if not fits or tokens >= least or groups >= 1 << Matmul.width("groups"):
             break
-        if rows == total or tokens % config.rows == 0 or not found:
-            found = rows
+        found = rows
     if not found:
         space, words = max(needs(1).items(), key=lambda n: n[1] / have[n[0]].words)
         raise NoRoomError(space, words, config, f" for one row of {what}")

@@ -36,39 +36,54 @@ def check(config, seeds=(0,), blocks=None, **options):
     return program
 
 
-@pytest.mark.parametrize("name", ["tiny", "edge", "base"])
-@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize(
+    ("name", "bits"),
+    [
+        ("tiny", 8),
+        ("base", 4),
+        *(
+            pytest.param(name, bits, marks=pytest.mark.slow)
+            for name, bits in (("tiny", 4), ("edge", 8), ("edge", 4), ("base", 8))
+        ),
+    ],
+)
 def test_presets(name, bits):
     check(preset(name), bits=bits)
 
 
+RAGGED = [
+    # Padded at the bottom and the right, windows that fill no row group, odd sides merged.
+    ("base", {"grid": (7, 10), "window": 3, "channels": 24}),
+    # Channels that fill no word, padding of less than a window's row.
+    ("edge", {"grid": (5, 9), "channels": 12, "head_depth": 12, "bits": 4}),
+    # No block in the first stage.
+    ("tiny", {"grid": (6, 6), "window": 3, "depths": (0, 2)}),
+]
+MORE = [
+    ("tiny", {"grid": (7, 10), "window": 3, "channels": 24}),
+    ("edge", {"grid": (7, 10), "window": 3, "channels": 24}),
+    ("tiny", {"grid": (5, 9), "channels": 12, "head_depth": 12, "fmt": AttnFormat.HALF}),
+    # Heads wider than the shifters, three stages.
+    ("tiny", {"grid": (9, 9), "window": 3, "channels": 32, "head_depth": 32, "depths": (1, 2, 1)}),
+    # One window; FQ-ViT's rule.
+    ("tiny", {"grid": (3, 4), "rule": RULE_FQ}),
+]
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
-    [
-        # Padded at the bottom and the right, windows that fill no row group, odd sides merged.
-        ("tiny", {"grid": (7, 10), "window": 3, "channels": 24}),
-        ("edge", {"grid": (7, 10), "window": 3, "channels": 24}),
-        ("base", {"grid": (7, 10), "window": 3, "channels": 24}),
-        # Channels that fill no word, half-step codes.
-        ("tiny", {"grid": (5, 9), "channels": 12, "head_depth": 12, "fmt": AttnFormat.HALF}),
-        ("edge", {"grid": (5, 9), "channels": 12, "head_depth": 12, "bits": 4}),
-        # Heads wider than the shifters, three stages.
-        ("tiny", {"grid": (9, 9), "window": 3, "channels": 32, "head_depth": 32,
-                  "depths": (1, 2, 1)}),
-        # One window; FQ-ViT's rule; no block in the first stage.
-        ("tiny", {"grid": (3, 4), "rule": RULE_FQ}),
-        ("tiny", {"grid": (6, 6), "window": 3, "depths": (0, 2)}),
-    ],
-)  # fmt: skip
+    [*RAGGED, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)],
+)
 def test_ragged_shapes(name, options):
     check(preset(name), **options)
 
 
+@pytest.mark.slow
 def test_the_other_exponential():
     check(preset("tiny").change(exp_form=ExpForm.IEXP), form=ExpForm.IEXP)
 
 
-@pytest.mark.parametrize("most", [1, 2])
+@pytest.mark.parametrize("most", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_bands_of_fewer_windows(most):
     assert check(preset("tiny"), blocks=most).blocks == most
 
