@@ -41,7 +41,7 @@ def test_promises_are_kept(simulate, rate):
             ctx.set(unit.taken, taken)
             ctx.set(unit.finish, finish)
             ctx.set(unit.begin, begin)
-            const, dest = rng.random() < 0.8, rng.choice([Mem.RESIDUAL, Mem.RESIDUAL, Mem.ACT])
+            const, dest = rng.random() < 0.8, rng.choice([Mem.RESIDUAL, Mem.LOGIT, Mem.ACT])
             ctx.set(unit.addition.const_old, const)
             ctx.set(unit.addition.dest, dest)
             await ctx.tick()
@@ -55,7 +55,7 @@ def test_promises_are_kept(simulate, rate):
             promised -= taken
             level += (rng.random() < rate and level < CONFIG.const_rows) - taken
             if begin:
-                wants = const and dest == Mem.RESIDUAL
+                wants = const and dest in (Mem.RESIDUAL, Mem.LOGIT)
                 assert ctx.get(unit.ready) == (not wants)
             else:
                 assert ctx.get(unit.ready) == (not wants or enough)
