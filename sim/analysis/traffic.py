@@ -84,8 +84,7 @@ def _matmul(found: Bytes, f: Matmul, config: Config) -> None:
     found[f.dest.name.lower()]["write"] += rows * config.cols * (4 if f.dest is Mem.OUT else 1)
     if f.gelu:
         found["gelu"]["read"] += rows * config.cols
-    if f.dest is Mem.RESIDUAL:
-        if f.const_old:
-            found["const"]["read"] += rows * config.const_bytes
-        else:
-            found["residual"]["read"] += rows * config.cols
+    if f.const_old and f.dest in (Mem.RESIDUAL, Mem.LOGIT):
+        found["const"]["read"] += rows * config.const_bytes
+    elif f.dest is Mem.RESIDUAL:
+        found["residual"]["read"] += rows * config.cols
