@@ -17,7 +17,7 @@ from hw.lib.numbers import Array
 
 def check_network(network: Network, config: Config) -> None:
     """Raise ``PotvitError`` for a network that no program of ``config`` can run."""
-    _check_widths(network, config)
+    check_widths(network.graph, config)
     _check_plain(network)
     _check_sizes(network, config)
     _check_image(network, config)
@@ -33,8 +33,9 @@ def check_network(network: Network, config: Config) -> None:
         check_linear(head.name, head.weight, head.bias, head.bits, config)
 
 
-def _check_widths(network: Network, config: Config) -> None:
-    for node in network.graph.nodes:
+def check_widths(graph: ir.Graph, config: Config) -> None:
+    """Raise ``PotvitError`` for activations that are narrower than the array's."""
+    for node in graph.nodes:
         if ir.out_bits(node) != 8:
             raise PotvitError(
                 f"{node.name!r} makes {ir.out_bits(node)}-bit activations, but configuration "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from golden.graph import ir
+from golden.ops.softmax import AttnFormat
 from hw.compiler.frontend.network import Block
 from hw.compiler.image.layout import Tiles, parameters
 from hw.compiler.lower.weights import requantized_tiles
@@ -180,7 +181,7 @@ class WindowAttention:
                 slot=slot,
                 keys=band.size,
                 frac=-int(softmax.logit_exp[head]),
-                half=softmax.fmt is ir.AttnFormat.HALF,
+                half=softmax.fmt is AttnFormat.HALF,
                 fq=softmax.rule.fq,
                 odd=softmax.rule.odd,
                 even=softmax.rule.even,

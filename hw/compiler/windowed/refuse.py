@@ -8,6 +8,7 @@ from hw.compiler.frontend.refuse import (
     check_linear,
     check_norm,
     check_patches,
+    check_widths,
 )
 from hw.compiler.windowed.network import WindowedNetwork, windows_of
 from hw.config import Config
@@ -15,6 +16,7 @@ from hw.config import Config
 
 def check_windowed(network: WindowedNetwork, config: Config) -> None:
     """Raise ``PotvitError`` for a windowed network that no program of ``config`` can run."""
+    check_widths(network.graph, config)
     patch = network.patch
     if patch.prefix:
         raise PotvitError(
