@@ -109,8 +109,9 @@ def expecting(title: str, guess: float) -> Iterator[None]:
     The time left follows from a guess in seconds, corrected by how far off the guess was when work
     of this kind was last done here.
     """
-    pace, ended = Pace(title.split()[0], guess), threading.Event()
+    ended = threading.Event()
     with Meter(title, 1) as meter:
+        pace = Pace(title.split()[0], guess)
 
         def tick() -> None:
             while not ended.wait(TICK):

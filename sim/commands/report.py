@@ -60,6 +60,6 @@ def run(args: argparse.Namespace) -> int:
         "model": model, "bits": bits, "attn": args.attn, "config": config, "mhz": args.mhz,
         "files": [str(path) for path in written], **asdict(inputs),
     }  # fmt: skip
-    for path in written:
+    for path in written[:2]:
         print(path)
     return 0

@@ -98,11 +98,13 @@ def markdown(title: str, sections: Sequence[Section], figures: str) -> str:
 def write(folder: Path, stem: str, title: str, sections: Sequence[Section]) -> list[Path]:
     """Write ``<stem>.html``, ``<stem>.md`` and its figures, each whole or not at all.
 
+    Returns their paths in this order, the figures last.
+
     Raises:
         PotvitError: they cannot be written; older ones stay as they were.
     """
-    texts = {f"{stem}-{f.name}.svg": f.svg for s in sections for f in s.figures}
-    texts |= {f"{stem}.md": markdown(title, sections, stem), f"{stem}.html": html(title, sections)}
-    for name, text in texts.items():
+    texts = {f"{stem}.html": html(title, sections), f"{stem}.md": markdown(title, sections, stem)}
+    texts |= {f"{stem}-{f.name}.svg": f.svg for s in sections for f in s.figures}
+    for name, text in reversed(texts.items()):  # a page never points to figures that are not there
         write_text(folder / name, text)
-    return [folder / f"{stem}.html", folder / f"{stem}.md"]
+    return [folder / name for name in texts]

@@ -15,7 +15,7 @@ from golden.graph.check import check_graph
 from golden.ops.softmax import RULE_FQ, AttnFormat, ExpForm
 from golden.ops.windows import Windows
 from golden.support.errors import PotvitError
-from golden.synthetic.graphs import random_graph, random_image
+from golden.synthetic.graphs import random_image
 from golden.synthetic.swin import random_swin_graph
 
 VARIANTS = {
@@ -176,17 +176,3 @@ def test_graphs_that_do_not_fit_are_refused(name, fields, reason):
         Executor(changed(graph, name, **fields))
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(name)
-
-
-def test_compiler_refuses_windows_by_name():
-    from hw.compiler import compile_graph
-    from hw.config import preset
-
-    with pytest.raises(PotvitError) as caught:
-        compile_graph(random_swin_graph(), preset("tiny"))
-    line = str(caught.value)
-    assert "only the executor runs this network" in line
-    assert "no kernel takes 'patch_embed'" in line
-    assert "(Merge)" in line
-    assert "\n" not in line
-    compile_graph(random_graph(depth=1, patch=8), preset("tiny"))

@@ -8,6 +8,7 @@ import pytest
 from golden.ops.softmax import ExpForm
 from golden.support.errors import PotvitError
 from golden.synthetic.graphs import random_graph
+from golden.synthetic.swin import random_swin_graph
 from hw.compiler import compile_graph
 from hw.config import preset
 
@@ -134,3 +135,16 @@ def test_what_no_program_does_is_refused_by_name(node, changes, match):
     graph = changed(random_graph(**SMALL), node, **changes)
     with pytest.raises(PotvitError, match=rf"only the executor runs '{node}'.*{match}"):
         compile_graph(graph, preset("tiny"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"max_keys": 8}, r"windows of 16 tokens, .* stops at 8 \(max_keys\)"),
+        ({"max_channels": 32}, r"has \d+ channels, .* stops at 32 \(max_channels\)"),
+    ],
+)
+def test_windows_that_do_not_fit_are_refused(changes, match):
+    with pytest.raises(PotvitError, match=match) as caught:
+        compile_graph(random_swin_graph(), preset("tiny").change(**changes))
+    assert "\n" not in str(caught.value)
