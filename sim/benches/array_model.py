@@ -185,7 +185,10 @@ class MatmulModel:
                 mem.out[f["d_addr"] + j] = acc[0] << ch.la
                 self.writes += 1
             return
-        q = ops.Requantize().compute(acc, ch.shift)
+        if dest is Mem.LOGIT and f["const_old"]:
+            q = self._biased(acc, rows, ch, bool(f["masked"]))
+        else:
+            q = ops.Requantize().compute(acc, ch.shift)
         if f["gelu"]:
             q = ops.Gelu.compute(q, mem.gelu)
         raw = q.view(np.uint8)
@@ -211,6 +214,17 @@ class MatmulModel:
                 self._residual(f, i, j, acc[r], ch)
         if dest is Mem.LOGIT:
             self._maxima(f["slot"] + g, j == 0, q[:rows, :cols])
+
+    def _biased(self, acc: Array, rows: int, ch: Channels, masked: bool) -> Array:
+        """Logits of one tile, each row with the next row of constants; -32768 masks a key."""
+        q = np.zeros(acc.shape, np.int8)
+        for r in range(rows):
+            for c, constant in enumerate(np.asarray(next(self.constants), np.int64)):
+                hidden = masked and constant == -32768
+                total = acc[r, c] + ((0 if hidden else constant) << ch.lo[c])
+                y = int(ops.Requantize().compute(total, ch.shift[c]))
+                q[r, c] = -128 if hidden else max(y, -127) if masked else y
+        return q
 
     def _residual(self, f: Fields, i: int, j: int, acc: Array, ch: Channels) -> None:
         mem = self.mem

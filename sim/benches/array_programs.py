@@ -68,7 +68,8 @@ class Program:
             "zero_first": int(self.draw(0, 4) == 0),
             "shared_params": self.draw(0, 1),
             "gelu": self.draw(0, 1) if dest is Mem.ACT else 0,
-            "const_old": self.draw(0, 1) if dest is Mem.RESIDUAL else 0,
+            "const_old": self.draw(0, 1) if dest in (Mem.RESIDUAL, Mem.LOGIT) else 0,
+            "masked": self.draw(0, 1),
             "stats_init": self.draw(0, 1),
         }  # fmt: skip
         f |= fixed
@@ -113,6 +114,8 @@ class Program:
         elif dest is Mem.LOGIT:
             self._place(f, c.logit_words, 0, groups, tiles)
             f["slot"] = self.draw(0, c.slots - groups)
+            if f["const_old"]:
+                self._biases(indices * tiles, masked=bool(f["masked"]))
         elif dest is Mem.RESIDUAL:
             self._place(f, c.residual_words, 0, indices, tiles)
             f["token"] = self.draw(0, c.max_tokens - indices)
@@ -131,6 +134,16 @@ class Program:
             f["d_addr"] = self.draw(low // words, high // words) * words
         else:
             f["d_addr"] = self.draw(0, c.out_words - tiles)
+
+    def _biases(self, rows: int, *, masked: bool) -> None:
+        """Constants of logits: with a mask, biases of 8 bits and some -32768."""
+        shape, rng = (rows, self.config.cols), self.rng
+        if masked:
+            biases = rng.integers(-128, 128, shape)
+            biases[rng.random(shape) < 0.3] = -32768
+        else:
+            biases = rng.integers(-32768, 32768, shape)
+        self.constants.extend(biases.astype(np.int16))
 
     def _place(self, f: Fields, size: int, low: int, outer: int, tiles: int) -> None:
         """Addresses whose (outer, tile) pairs all differ, either of the two the faster one."""

@@ -19,7 +19,7 @@ from hw.config import Config
 from hw.isa import latencies
 from hw.isa.instruction import HEADER_BITS, Instr
 from hw.isa.payload import Attend
-from sim.benches.attention_cases import RULES, key_counts, random_case
+from sim.benches.attention_cases import RULES, key_counts, masked_case, random_case
 from sim.benches.attention_model import Case, Model, to_int
 from sim.kit.bench import Pauses, drive, read_port, read_request, serve, start
 from sim.kit.bench_config import bench_config, bench_stalls
@@ -100,7 +100,8 @@ async def corner_and_random_rows(dut: Any) -> None:
     await start(dut)
     points = [(k, w) for w in range(len(RULES)) for k in key_counts(config)] * 4
     order = rng.permutation(len(points))
-    cases = [random_case(rng, config, *points[i]) for i in order]
+    kinds = (random_case, random_case, masked_case)
+    cases = [kinds[n % len(kinds)](rng, config, *points[i]) for n, i in enumerate(order)]
     await run_cases(dut, config, cases, seed=13, complete=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from golden.ops.softmax import RULE_CENTRED, RULE_FQ, RULE_HALF, AttnFormat, CodeRule
@@ -54,3 +56,15 @@ def random_case(rng: np.random.Generator, config: Config, keys: int, which: int)
         logits=logits.astype(np.int64), values=values, frac=int(rng.integers(0, 6)), fmt=fmt,
         rule=rule, shift=int(rng.integers(-6, 9)), write_codes=bool(rng.integers(2)),
     )  # fmt: skip
+
+
+def masked_case(rng: np.random.Generator, config: Config, keys: int, which: int) -> Case:
+    """Rows some of whose keys are masked (-128, others above it), in one row all but one."""
+    case = random_case(rng, config, keys, which)
+    logits = np.maximum(case.logits, -127)
+    seen = rng.integers(0, keys, config.rows)
+    hidden = rng.random(logits.shape) < 0.4
+    hidden[0] = True
+    hidden[np.arange(config.rows), seen] = False
+    logits[hidden] = -128
+    return replace(case, logits=logits, masked=True)

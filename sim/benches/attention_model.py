@@ -29,11 +29,12 @@ class Case:
     rule: CodeRule = RULE_CENTRED
     shift: int = 0
     write_codes: bool = False
+    masked: bool = False
 
     def result(self, form: ExpForm) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
         """Codes and attention x V as the operators define them."""
         softmax = LogIntSoftmax(form=form, fmt=self.fmt, rule=self.rule)
-        codes = softmax.compute(self.logits, -self.frac)
+        codes = softmax.compute(self.logits, -self.frac, masked=self.masked)
         return codes, ShiftAttention(fmt=self.fmt).compute(codes, self.values, self.shift)
 
 
@@ -114,7 +115,7 @@ class Model:
             "half": int(case.fmt is AttnFormat.HALF), "fq": int(case.rule.fq),
             "odd": case.rule.odd, "even": case.rule.even, "v_addr": v_addr,
             "shift": base + case.shift, "d_addr": d_addr, "d_words": d_words,
-            "write_codes": int(case.write_codes),
+            "write_codes": int(case.write_codes), "masked": int(case.masked),
         }  # fmt: skip
         raw = Instr(body=Attend.of(fields)).pack()
         self.instructions.append(int.from_bytes(raw, "little") >> HEADER_BITS)

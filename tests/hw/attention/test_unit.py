@@ -96,3 +96,12 @@ def test_a_sum_taken_too_early_is_caught(monkeypatch):
     simulator = compile_parts({"attn": AttentionUnit(_TINY)}, "potvit_units")
     with pytest.raises(AssertionError, match=r"(act|logit) word"):
         run(simulator, BENCH, testcase=TESTS[0], env=config_env(_TINY))
+
+
+@pytest.mark.slow
+def test_a_masked_key_that_counts_is_caught(monkeypatch):
+    """The distance that marks masked keys differs from the one that has no exponential."""
+    monkeypatch.setattr("hw.attention.softmax.FARTHEST", 254)
+    simulator = compile_parts({"attn": AttentionUnit(_TINY)}, "potvit_units")
+    with pytest.raises(AssertionError, match=r"(act|logit) word"):
+        run(simulator, BENCH, testcase=TESTS[0], env=config_env(_TINY))
