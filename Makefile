@@ -27,9 +27,10 @@ option-IMAGE   :=##           picture file
 option-CONFIRM := --confirm## points of the Pareto front to run in RTL (1)
 option-BUDGET  := --budget##  most cycles of a picture that `search` may take
 option-MHZ     := --mhz##     clock that speeds are given at (300)
-option-TARGET  := --target##  synth: generic, xcup or ecp5 (generic); search: least agreement, %
+option-TARGET  := --target##  synth: generic, xcup, ecp5 or asic (generic); search: least agreement, %
 option-UNIT    := --unit##    only this unit
-option-LIBERTY := --liberty## cell library of your own, for TARGET=generic
+option-LIBERTY := --liberty## cell library of your own, for TARGET=generic; file or folder, for asic
+option-MACROS  := --macros##  folder with Liberty files of SRAM macros, for TARGET=asic
 option-WORKERS := --jobs##    processes at a time (2)
 option-EPOCHS  := --epochs##  passes over the training pictures (train: 10, train-digits: 300)
 option-LR      := --lr##      learning rate (0.005)
@@ -52,7 +53,7 @@ takes-report       := MODEL CONFIG SET BITS ATTN MHZ OUT
 takes-explore      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA CONFIRM WORKERS OUT
 takes-search       := MODEL CONFIG SET ATTN DATA WEIGHTS SEED BUDGET TARGET WORKERS
 takes-classify     := IMAGE MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA DETAILS
-takes-synth        := CONFIG SET TARGET UNIT LIBERTY WORKERS OUT
+takes-synth        := CONFIG SET TARGET UNIT LIBERTY MACROS WORKERS OUT
 takes-formal       := UNIT OUT
 takes-train        := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED EPOCHS LR RESUME OUT
 takes-train-digits := MODEL SEED EPOCHS OUT

@@ -82,7 +82,7 @@ def check_liberty(path: Path) -> str:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise PotvitError(f"Liberty file {path}: {error.strerror}") from None
-    cells = _cell_bodies(text)
+    cells = cell_bodies(text)
     if not cells:
         raise PotvitError(f"Liberty file {path}: no cell found; is it a .lib text file?")
     usable = [body for body in cells.values() if re.search(r"\barea\s*:\s*[\d.]*[1-9]", body)]
@@ -101,7 +101,7 @@ def check_liberty(path: Path) -> str:
     return text
 
 
-def _cell_bodies(text: str) -> dict[str, str]:
+def cell_bodies(text: str) -> dict[str, str]:
     """Cell name to the text between its braces."""
     text = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
     bodies = {}

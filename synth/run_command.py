@@ -12,7 +12,7 @@ from golden.support.locations import BUILD
 from golden.support.report_file import require_folder
 from hw.commands.config_arguments import add_config_arguments, chosen_config
 
-TARGETS = ("generic", "xcup", "ecp5")
+TARGETS = ("generic", "xcup", "ecp5", "asic")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="generic", help=f"one of {', '.join(TARGETS)}")
     parser.add_argument("--unit", help="only this unit")
     parser.add_argument(
-        "--liberty", type=Path, metavar="FILE", help="cells of your own (target generic)"
+        "--liberty", type=Path, metavar="FILE",
+        help="cells of your own (target generic); or a folder with corners (target asic)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--macros", type=Path, metavar="FOLDER", help="Liberty of SRAM macros (target asic)"
     )
     parser.add_argument(
         "--out", type=Path, default=BUILD / "synth", metavar="FOLDER", help="for the reports"
@@ -33,8 +37,12 @@ def run(args: argparse.Namespace) -> int:
     """Synthesize, write the reports, and say where they are and what matters in them."""
     if args.target not in TARGETS:
         raise PotvitError(f"unknown target {args.target!r}; one of {', '.join(TARGETS)}")
-    if args.liberty and args.target != "generic":
-        raise PotvitError(f"a Liberty file needs target generic, not {args.target}")
+    if args.liberty and args.target not in ("generic", "asic"):
+        raise PotvitError(f"a Liberty file needs target generic or asic, not {args.target}")
+    if args.macros and args.target != "asic":
+        raise PotvitError(f"macros need target asic, not {args.target}")
+    if args.target == "asic" and not args.liberty:
+        raise PotvitError("target asic needs a library: --liberty FILE or FOLDER")
     if args.jobs < 1:
         raise PotvitError(f"--jobs must be at least 1, got {args.jobs}")
     config = chosen_config(args)
@@ -75,6 +83,18 @@ def _report(args: argparse.Namespace, config: Any) -> tuple[dict[str, Any], str]
             + (f", {per_mac:.3f} DSP per MAC" if per_mac is not None else "")
         )
         return report, xcup_markdown(report)
+    if args.target == "asic":
+        from synth.asic.target import asic_markdown, asic_report
+
+        report = asic_report(
+            config, unit=args.unit, liberty=args.liberty, macros=args.macros, jobs=args.jobs
+        )
+        fmax = report["fmax_mhz"] or {}
+        print(", ".join(
+            [f"{report['mm2_logic']:.4f} mm2 of logic",
+             *(f"{corner} {mhz:.1f} MHz" for corner, mhz in fmax.items() if mhz)]
+        ))  # fmt: skip
+        return report, asic_markdown(report)
     from synth.ecp5 import ecp5_markdown, ecp5_report
 
     report = ecp5_report(config, unit=args.unit)

@@ -67,7 +67,9 @@ def test_a_users_library_gives_its_own_unit(synth, tmp_path):
 
 
 def test_bad_words_are_one_line_each(synth, tmp_path):
-    refused(synth("--target", "asic"), "unknown target 'asic'; one of generic, xcup, ecp5")
+    refused(synth("--target", "cmos"), "unknown target 'cmos'; one of generic, xcup, ecp5, asic")
+    refused(synth("--target", "asic"), "target asic needs a library: --liberty FILE or FOLDER")
+    refused(synth("--macros", "x"), "macros need target asic, not generic")
     refused(synth("--config", "tiny", "--unit", "pee"), "unknown unit 'pee'; one of pe, .*")
     refused(synth("--config", "huge"), "unknown configuration 'huge'; one of .*")
     refused(synth("--config", "tiny", "--jobs", "0"), "--jobs must be at least 1, got 0")
@@ -77,7 +79,7 @@ def test_bad_words_are_one_line_each(synth, tmp_path):
     )
     refused(
         synth("--target", "ecp5", "--liberty", "x.lib"),
-        "a Liberty file needs target generic, not ecp5",
+        "a Liberty file needs target generic or asic, not ecp5",
     )
 
 

@@ -1,0 +1,1 @@
+"""Target ``asic``: mapping to cells of a real library, memories of macros, static timing."""
