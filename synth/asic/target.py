@@ -129,12 +129,12 @@ def _unit_rows(mapped: Mapped, corners: list[str], jobs: int) -> list[dict[str, 
         netlists += [
             mapped.memories[m]["netlist"] for m in set(part.memories) & set(mapped.memories)
         ]
-        found = {}
+        found: dict[str, float | None] = {}
         for corner in corners:
             path = longest_path(
                 netlists, part.top, mapped.liberty(corner), clock[1], reset and reset[1]
             )
-            found[corner] = path and round(path.critical_ns, 3)
+            found[corner] = None if path is None else round(path.critical_ns, 3)
         return found
 
     timed = in_parallel(paths, range(len(mapped.parts)), jobs=jobs, label="timing")
