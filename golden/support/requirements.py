@@ -34,6 +34,7 @@ CAPABILITIES = {
     "simulation": Capability(targets="make sim, classify, test, explore CONFIRM=1", required=True),
     "waves": Capability(targets="make sim WAVES=1 or all", required=False),
     "four states": Capability(targets="make sim SIMULATOR=icarus", required=False),
+    "silicon timing": Capability(targets="make synth TARGET=asic", required=False),
 }
 
 
@@ -125,6 +126,8 @@ REQUIREMENTS = (
     Requirement(name="iverilog", package="iverilog", capability="four states",
                 probe=_program("iverilog")),
     Requirement(name="vvp", package="iverilog", capability="four states", probe=_program("vvp")),
+    Requirement(name="sta", package="opensta", capability="silicon timing",
+                probe=_program("sta")),
 )  # fmt: skip
 
 

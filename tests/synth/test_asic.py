@@ -11,7 +11,7 @@ from hw.lib.memory import memory_verilog
 from synth.__main__ import COMMANDS
 from synth.asic.corners import read_cells
 from synth.asic.macros import Macro, memory_module, module_name, read_macros, tile
-from synth.asic.timing import read_path, sta_version
+from synth.asic.timing import read_path
 from synth.cells import liberty_text
 from synth.hierarchy import Memory
 from synth.yosys import run_script
@@ -152,13 +152,13 @@ def test_a_path_is_read_and_what_is_none_is_said():
 
 @pytest.fixture
 def pdk(real_data):
-    if sta_version() is None:
-        pytest.skip("OpenSTA (`sta`) is not installed")
     if not (real_data / "pdk").is_dir():
         pytest.skip("POTVIT_DATA has no folder pdk with a cell library")
     return real_data / "pdk"
 
 
+@pytest.mark.slow
+@pytest.mark.needs("silicon timing")
 def test_a_unit_in_real_cells(pdk, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["--config", "tiny", "--target", "asic", "--unit", "row_sum"]
