@@ -22,7 +22,7 @@ def test_nothing_on_the_search_path(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     absent = {row.name.partition(" ")[0] for row in REQUIREMENTS if row.probe() is False}
     assert absent == {
-        "make", "g++", "C++", "perl", "Perl", "zlib.h", "lz4.h", "iverilog", "vvp",
+        "make", "g++", "C++", "perl", "Perl", "zlib.h", "lz4.h", "iverilog", "vvp", "sta",
     }  # fmt: skip
     assert missing("set-up") is None
     with pytest.raises(PotvitError, match=r"^make is missing: install it \(Debian package: make\)"):
