@@ -1,11 +1,11 @@
 """``python -m golden train-digits``: train an embedded model and write its weights."""
 
 import argparse
-import os
 from pathlib import Path
 
 from golden.models.load import bundled_weights
 from golden.support.errors import PotvitError
+from golden.support.report_file import require_writable
 from golden.support.whole_file import write_whole
 from golden.training.digits import EPOCHS, NAMES, train
 
@@ -25,10 +25,7 @@ def run(args: argparse.Namespace) -> int:
     if args.epochs < 1:
         raise PotvitError(f"--epochs must be at least 1, not {args.epochs}")
     out = args.out or bundled_weights(args.model)
-    if out.is_dir():
-        raise PotvitError(f"{out} is a folder: --out names a file")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise PotvitError(f"{out.parent} is no folder that may be written to")
+    require_writable(out, "weights file")
     state, percent = train(args.epochs, args.seed, args.model)
     try:
         write_whole(out, save(state))

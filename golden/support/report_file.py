@@ -11,14 +11,16 @@ from golden.support.locations import elsewhere
 from golden.support.whole_file import write_whole
 
 
-def require_writable(path: Path) -> None:
-    """Try the place of a report before the minutes of work that it reports on.
+def require_writable(path: Path, what: str = "report") -> None:
+    """Try the place of a report (or ``what`` it is) before the minutes of work that fill it.
+
+    The folders above it are made.
 
     Raises:
         PotvitError: it is a folder, or no file can be made there.
     """
     if path.is_dir():
-        raise PotvitError(f"report {path} is a folder: --out names a file")
+        raise PotvitError(f"{what} {path} is a folder: --out names a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -26,7 +28,7 @@ def require_writable(path: Path) -> None:
         os.unlink(partial)
     except OSError as error:
         raise PotvitError(
-            f"report {path} cannot be written ({error.strerror}): choose another place with --out"
+            f"{what} {path} cannot be written ({error.strerror}): choose another place with --out"
         ) from None
 
 

@@ -188,7 +188,7 @@ REPORTING = {
     "study": ("--list", {}, {"rows"}),
     "export": ("vit_digits --calib 2 --out {}/bundle", {}, {"bundle", "nodes", "model", "bits"}),
     "train-digits": (
-        "--out {}/w.safetensors", {"golden.commands.train_digits.train": ({}, 97.5)},
+        "--out {}/new/folder/w.safetensors", {"golden.commands.train_digits.train": ({}, 97.5)},
         {"weights", "top1"},
     ),
     "prove": (
