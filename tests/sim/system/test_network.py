@@ -195,7 +195,9 @@ def test_a_configuration_from_a_file(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_of_ten_classes_by_timms_name():
+def test_a_model_of_ten_classes_by_timms_name(monkeypatch):
+    """With random weights: those that the user's data folder has are of another network."""
+    monkeypatch.delenv("POTVIT_DATA", raising=False)
     arguments = {"num_classes": 10, "depth": 2, "init_values": 0.1, "act_layer": "relu"}
     request = ModelRequest(model="timm:deit_tiny_patch16_224", arguments=arguments)
     net = network(request, "w8a8", "log2")
