@@ -61,6 +61,11 @@ def pattern(kind: type[ir.Node]) -> Callable[[Pattern], Pattern]:
     return register
 
 
+def alone(kind: type[ir.Node], kernel: Callable[..., Kernel]) -> None:
+    """Register a kernel that is a single node of ``kind``."""
+    pattern(kind)(lambda node, _: kernel(node=node))
+
+
 def fuse(graph: ir.Graph) -> list[Kernel]:
     """Kernels in the order of their last nodes; ``PotvitError`` names a node that none takes."""
     edges, kernels, taken = Edges(graph), [], set()
@@ -105,18 +110,6 @@ def _begin(node: ir.Node, edges: Edges) -> Kernel | None:
     return Begin(linear=linear, add=node) if node.constant is None else None
 
 
-@pattern(ir.Merge)
-def _gathered(node: ir.Node, edges: Edges) -> Kernel | None:
-    assert isinstance(node, ir.Merge)
-    return Gathered(node=node)
-
-
-@pattern(ir.Pool)
-def _pooled(node: ir.Node, edges: Edges) -> Kernel | None:
-    assert isinstance(node, ir.Pool)
-    return Pooled(node=node)
-
-
 @pattern(ir.Gelu)
 def _hidden(node: ir.Node, edges: Edges) -> Kernel | None:
     assert isinstance(node, ir.Gelu)
@@ -139,19 +132,8 @@ def _attend(node: ir.Node, edges: Edges) -> Kernel | None:
     return Attend(q=q, k=k, v=v, scores=scores, softmax=softmax, attn=node)
 
 
-@pattern(ir.LayerNorm)
-def _normalise(node: ir.Node, edges: Edges) -> Kernel | None:
-    assert isinstance(node, ir.LayerNorm)
-    return Normalise(node=node)
-
-
-@pattern(ir.Select)
-def _keep(node: ir.Node, edges: Edges) -> Kernel | None:
-    assert isinstance(node, ir.Select)
-    return Keep(node=node)
-
-
-@pattern(ir.Head)
-def _classify(node: ir.Node, edges: Edges) -> Kernel | None:
-    assert isinstance(node, ir.Head)
-    return Classify(node=node)
+alone(ir.LayerNorm, Normalise)
+alone(ir.Merge, Gathered)
+alone(ir.Pool, Pooled)
+alone(ir.Select, Keep)
+alone(ir.Head, Classify)

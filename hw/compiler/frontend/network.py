@@ -76,6 +76,11 @@ class Network:
         return self.graph.tensors[self.embed.output].shape[1]
 
     @property
+    def first_norm(self) -> ir.LayerNorm:
+        """The LayerNorm that reads the embedded tokens."""
+        return self.blocks[0].ln1 if self.blocks else self.norm
+
+    @property
     def classes(self) -> int:
         """Length of the logits, 0 without a classifier."""
         return self.head.weight.shape[0] if self.head else 0

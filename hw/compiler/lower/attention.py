@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from golden.graph import ir
-from golden.ops.softmax import AttnFormat
 from hw.compiler.frontend.network import Block
 from hw.compiler.image.checkpoints import Outputs
 from hw.compiler.image.layout import Tiles, pad_heads, parameters
 from hw.compiler.lower.emitter import Emitter
+from hw.compiler.lower.head_softmax import head_softmax
 from hw.compiler.lower.norm import NormLowering
 from hw.compiler.lower.norm_outputs import NormOutputs
 from hw.compiler.lower.results import HeadResults
@@ -203,25 +203,19 @@ class AttentionLowering:
         demand.users += 1
 
     def _attend(self, head: int, number: int, group: int, slot: int) -> None:
-        plan, config, softmax = self.plan, self.emitter.config, self.block.softmax
+        plan, config = self.plan, self.emitter.config
         first = number * config.keys_per_cycle
         words = min(self.padded // config.act_bytes - first, config.keys_per_cycle)
-        assert softmax.fmt is not None
         self.emitter.add(
             Attend(
                 l_addr=slot * plan.key_tiles,
                 slot=slot,
                 keys=plan.tokens,
-                frac=-int(softmax.logit_exp[head]),
-                half=softmax.fmt is AttnFormat.HALF,
-                fq=softmax.rule.fq,
-                odd=softmax.rule.odd,
-                even=softmax.rule.even,
                 v_addr=self._values(head, number),
-                shift=int(self.block.attn.shift[head]) + softmax.fmt.fraction_bits,
                 d_addr=self.results.place(head, group, first),
                 d_words=words,
                 write_codes=self.outputs.enabled and number == 0,
+                **head_softmax(self.block, head),
             )
         )
         self.results.leave(self.block.attn.output, head, group, first, words)

@@ -24,7 +24,7 @@ class BlockEmbedLowering:
     ) -> None:
         self.network, self.emitter, self.outputs = network, emitter, outputs
         self.config, self.plan, self._picture = emitter.config, emitter.plan, picture
-        self.tiles = patch_tiles(network, emitter)
+        self.tiles = patch_tiles(emitter, network.patch, network.embed, network.first_norm)
         _, width, channels = network.image_shape
         self.patch = network.patch.patch
         self.across, self.row_bytes = width // self.patch, width * channels

@@ -39,7 +39,7 @@ class EmbedLowering:
     ) -> None:
         self.network, self.emitter, self.outputs = network, emitter, outputs
         self.config, self.plan = emitter.config, emitter.plan
-        self.tiles = patch_tiles(network, emitter)
+        self.tiles = patch_tiles(emitter, network.patch, network.embed, network.first_norm)
         _, width, channels = network.image_shape
         self.patches = width // network.patch.patch
         self.row_bytes = width * channels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from golden.graph import ir
-from hw.compiler.frontend.network import Network
 from hw.compiler.image.layout import Tiles, add_tiles, pad_patch_rows, parameters
 from hw.compiler.lower.steps import Steps
 from hw.lib.numbers import Array
@@ -42,13 +41,18 @@ def added_tiles(
     return add_tiles(emitter.dram, emitter.config, weight, node.bits, params)
 
 
-def patch_tiles(network: Network, emitter: Steps) -> Tiles:
-    """The weights of the patch embedding, with the parameters of its residual addition."""
-    embed, patch, config = network.embed, network.patch, emitter.config
-    norm = network.blocks[0].ln1 if network.blocks else network.norm
+def patch_tiles(
+    emitter: Steps, patch: ir.PatchEmbed, embed: ir.Residual, norm: ir.LayerNorm
+) -> Tiles:
+    """The weights of the patch embedding, with the parameters of its residual addition ``embed``.
+
+    ``norm`` reads the sums.
+    """
+    config = emitter.config
     params = parameters(
         config,
-        network.channels,
+        patch.weight.shape[0],
+        bias=patch.bias,
         shift=embed.shift,
         la=embed.la,
         lo=embed.lo,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from golden.graph import ir
-from golden.ops.softmax import AttnFormat
 from hw.compiler.frontend.network import Block
 from hw.compiler.image.layout import Tiles, parameters
+from hw.compiler.lower.head_softmax import head_softmax
 from hw.compiler.lower.weights import requantized_tiles
 from hw.compiler.step import Demand
 from hw.compiler.windowed.emitter import WindowEmitter
@@ -170,26 +170,19 @@ class WindowAttention:
         return self._constants[data]
 
     def _attend(self, place: tuple[int, int, int, int], number: int, slot: int) -> None:
-        band, config, softmax = self.band, self.config, self.block.softmax
+        band, config = self.band, self.config
         _, w, head, group = place
         first = number * config.keys_per_cycle
-        assert softmax.fmt is not None
         at = band.attn_at + ((w * band.groups + group) * band.heads + head) * band.q + first
         self.emitter.add(
             Attend(
                 l_addr=slot * self.plan.key_tiles,
                 slot=slot,
                 keys=band.size,
-                frac=-int(softmax.logit_exp[head]),
-                half=softmax.fmt is AttnFormat.HALF,
-                fq=softmax.rule.fq,
-                odd=softmax.rule.odd,
-                even=softmax.rule.even,
                 v_addr=w * band.value,
-                shift=int(self.block.attn.shift[head]) + softmax.fmt.fraction_bits,
                 d_addr=at,
                 d_words=min(band.q - first, config.keys_per_cycle),
                 write_codes=self.emitter.outputs.enabled and number == 0,
-                masked=softmax.masked,
+                **head_softmax(self.block, head),
             )
         )

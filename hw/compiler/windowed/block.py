@@ -173,6 +173,4 @@ class BlockLowering:
 
     def _keep(self, name: str, visit: _Visit) -> None:
         """Checkpoint of the stream."""
-        copy = self.emitter.outputs.stream(name, self.home)
-        if copy is not None:
-            self.emitter.mover.leave(copy, visit.at, self.band.residual, visit.runs)
+        self.emitter.keep_stream(name, self.home, visit.at, self.band.residual, visit.runs)

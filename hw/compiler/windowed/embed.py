@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hw.compiler.image.layout import add_tiles, pad_patch_rows, parameters
+from hw.compiler.lower.weights import patch_tiles
 from hw.compiler.step import Demand, Step
 from hw.compiler.windowed.emitter import WindowEmitter
 from hw.compiler.windowed.network import WindowedNetwork
@@ -31,14 +31,8 @@ class PatchLowering:
         self.across, self.down = width // self.patch, height // self.patch
         self.row_bytes, self.segment = width * channels, self.patch * channels
         self.channels = network.embed.shift.shape[0]
-        weight = pad_patch_rows(network.patch.weight, self.patch, config)
-        params = parameters(
-            config, self.channels, bias=network.patch.bias, shift=network.embed.shift,
-            la=network.embed.la, lo=network.embed.lo, alpha=network.embed_norm.alpha,
-            name=network.embed.name,
-        )  # fmt: skip
-        self.tiles = add_tiles(emitter.dram, config, weight, network.patch.bits, params)
-        self.inputs = weight.shape[1] // config.act_bytes
+        self.tiles = patch_tiles(emitter, network.patch, network.embed, network.embed_norm)
+        self.inputs = self.patch * ceil_div(self.segment, config.act_bytes)
         self.x = ceil_div(self.channels, config.act_bytes)
         self.stride = self.x * config.tile_act_granules
         self.home = emitter.stream_home(0, self.across * self.down, self.stride)
@@ -73,20 +67,13 @@ class PatchLowering:
         brought = [self._band(first + row, row) for row in range(count)]
         target = Residual(base=at, stride=self.stride)
         emitter.sweep(self.tiles, [((0, self.inputs), tokens, target)], needs=[zeros, *brought])
-        line = Lines(
-            target=0, source=first * self.across, length=tokens, count=1, target_step=0,
-            source_step=0,
-        )  # fmt: skip
-        copy = emitter.outputs.stream(network.embed.output, self.home)
-        if copy is not None:
-            emitter.mover.leave(copy, at, self.stride, [line])
+        line = Lines(source=first * self.across, length=tokens)
+        emitter.keep_stream(network.embed.output, self.home, at, self.stride, [line])
         made = groups * self.inputs
         norm = network.embed_norm
         emitter.normalise(norm, self.channels, at, self.stride, 0, tokens, (made, self.x))
         back = self._turn_round(made, at, groups)
-        copy = emitter.outputs.stream(norm.output, self.home)
-        if copy is not None:
-            emitter.mover.leave(copy, at, self.stride, [line], back)
+        emitter.keep_stream(norm.output, self.home, at, self.stride, [line], back)
         return emitter.mover.leave(self.home, at, self.stride, [line], back)
 
     def _band(self, band: int, row: int) -> Demand:

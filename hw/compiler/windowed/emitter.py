@@ -13,7 +13,7 @@ from hw.compiler.step import Demand, Step
 from hw.compiler.windowed.outputs import WindowOutputs
 from hw.compiler.windowed.plan import WindowPlan
 from hw.compiler.windowed.rooms import NormRoom, TurnRoom
-from hw.compiler.windowed.tokens import Mover, TokenHome
+from hw.compiler.windowed.tokens import Lines, Mover, TokenHome
 from hw.config import Config
 from hw.formats.memories import Space
 from hw.isa.payload import Norm
@@ -42,6 +42,15 @@ class WindowEmitter(Products):
         home = TokenHome.of(0, words, self, Region.SPILL)
         offset = self.shared_place(f"stream {stage}", tokens * home.pitch)
         return TokenHome.of(offset, words, self, Region.SPILL)
+
+    def keep_stream(
+        self, name: str, home: TokenHome, at: int, stride: int, runs: Iterable[Lines],
+        needs: Iterable[Demand] = (),
+    ) -> None:  # fmt: skip
+        """Checkpoint ``name`` of the stream at ``home`` from RESIDUAL; nothing without any."""
+        copy = self.outputs.stream(name, home)
+        if copy is not None:
+            self.mover.leave(copy, at, stride, runs, needs)
 
     def sweep(
         self,

@@ -81,7 +81,7 @@ class EndLowering:
         emitter.begin_layer("head")
         words = self.tokens * self.stride
         at = emitter.residuals.take(words)
-        line = Lines(target=0, source=0, length=self.tokens, count=1, target_step=0, source_step=0)
+        line = Lines(source=0, length=self.tokens)
         after = emitter.after(before, emitter.residuals.user(at, words))
         brought = emitter.mover.bring(self.home, at, self.stride, [line], after)
         emitter.measure(norm, norm.alpha, at, self.stride, 0, self.tokens, brought)

@@ -83,13 +83,8 @@ class MergingLowering:
         )
         target = Residual(base=result, stride=self.stride)
         emitter.sweep(self.tiles, [((0, self.x), tokens, target)], needs=[zeros])
-        line = Lines(
-            target=0, source=first * self.width, length=tokens, count=1, target_step=0,
-            source_step=0,
-        )  # fmt: skip
-        copy = emitter.outputs.stream(self.merging.add.output, self.home)
-        if copy is not None:
-            emitter.mover.leave(copy, result, self.stride, [line])
+        line = Lines(source=first * self.width, length=tokens)
+        emitter.keep_stream(self.merging.add.output, self.home, result, self.stride, [line])
         return emitter.mover.leave(self.home, result, self.stride, [line])
 
     def _bring(self, at: int, first: int, count: int, after: Step | None) -> list[Demand]:
@@ -103,10 +98,7 @@ class MergingLowering:
                 word = at + row * self.width * QUARTERS * each + down * each
                 missing = 2 * self.width
                 if y < height:
-                    line = Lines(
-                        target=0, source=y * width, length=width, count=1, target_step=0,
-                        source_step=0,
-                    )  # fmt: skip
+                    line = Lines(source=y * width, length=width)
                     brought += mover.bring(self.source, word, 2 * each, [line], after)
                     missing -= width
                 if missing:

@@ -108,19 +108,24 @@ def plan_band(block: Block, config: Config, most: int | None, *, overlap: bool) 
     for together in (True, False) if overlap else (False,):
         for count in counts:
             band = _band(block, count, config, overlap=together)
-            if _fits(band, config) and not (together and count == total):
+            fits = _fits(band.used, count * band.groups, band.tokens, config)
+            if fits and not (together and count == total):
                 return band
-    have = memories(config)
-    space, words = max(band.used.items(), key=lambda n: n[1] / have[n[0]].words)
-    raise NoRoomError(space, words, config, f" for windows of {band.size} tokens")
+    raise _no_room(band.used, config, f"windows of {band.size} tokens")
 
 
-def _fits(band: Band, config: Config) -> bool:
-    """Whether the memories hold a band, and instructions can count its row groups and tokens."""
+def _fits(used: dict[Space, int], groups: int, tokens: int, config: Config) -> bool:
+    """Whether memories have ``used`` words, and instructions can count row groups and tokens."""
     have = memories(config)
-    counted = band.windows * band.groups < 1 << Matmul.width("groups")
-    counted = counted and band.tokens < 1 << Gather.width("runs")
-    return counted and all(words <= have[space].words for space, words in band.used.items())
+    counted = groups < 1 << Matmul.width("groups") and tokens < 1 << Gather.width("runs")
+    return counted and all(words <= have[space].words for space, words in used.items())
+
+
+def _no_room(used: dict[Space, int], config: Config, what: str) -> NoRoomError:
+    """The refusal of ``what``: of the memory that it fills most."""
+    have = memories(config)
+    space, words = max(used.items(), key=lambda n: n[1] / have[n[0]].words)
+    return NoRoomError(space, words, config, f" for {what}")
 
 
 def rows_at_a_time(
@@ -130,18 +135,14 @@ def rows_at_a_time(
 
     ``NoRoomError`` for one row names ``what``.
     """
-    have, least = memories(config), 1 << Gather.width("runs")
     found = 0
     for rows in range(1, total + 1):
         tokens = rows * width
-        groups = ceil_div(tokens, config.rows)
-        fits = all(words <= have[space].words for space, words in needs(rows).items())
-        if not fits or tokens >= least or groups >= 1 << Matmul.width("groups"):
+        if not _fits(needs(rows), ceil_div(tokens, config.rows), tokens, config):
             break
         found = rows
     if not found:
-        space, words = max(needs(1).items(), key=lambda n: n[1] / have[n[0]].words)
-        raise NoRoomError(space, words, config, f" for one row of {what}")
+        raise _no_room(needs(1), config, f"one row of {what}")
     return found
 
 
@@ -149,8 +150,7 @@ def rows_at_a_time(
 class WindowPlan:
     """The bands of every stage; ``ring`` words of STREAM hold weights, keys follow them.
 
-    ``slots`` row groups of logits of ``key_tiles`` words each wait for attention. ``idle`` is a
-    word of ACT that nobody writes: what products with zero weights read.
+    ``slots`` row groups of logits of ``key_tiles`` words each wait for attention.
     """
 
     config: Config
@@ -161,7 +161,7 @@ class WindowPlan:
 
     @property
     def idle(self) -> int:
-        """The word of ACT that products with zero weights read."""
+        """The word of ACT that nobody writes: what products with zero weights read."""
         return self.config.act_words - 1
 
 

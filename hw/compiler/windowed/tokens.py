@@ -38,12 +38,12 @@ class TokenHome:
 class Lines:
     """``count`` runs of ``length`` tokens: evenly spaced on chip and in DRAM."""
 
-    target: int
+    target: int = 0
     source: int
     length: int
-    count: int
-    target_step: int
-    source_step: int
+    count: int = 1
+    target_step: int = 0
+    source_step: int = 0
 
 
 def lines(runs: Iterable[Run]) -> Iterator[Lines]:
@@ -68,10 +68,7 @@ def lines(runs: Iterable[Run]) -> Iterator[Lines]:
                 continue
         if found is not None:
             yield found
-        found = Lines(
-            target=run.target, source=run.source, length=run.count, count=1, target_step=0,
-            source_step=0,
-        )  # fmt: skip
+        found = Lines(target=run.target, source=run.source, length=run.count)
     if found is not None:
         yield found
 
