@@ -27,6 +27,25 @@ def _coarser(bits: int) -> int:
 class GraphBuilder(Growing):
     """A method for each kind of node, or of nodes that go together; each returns its edge."""
 
+    def patch_embedding(
+        self, channels: int, patch: int, image_channels: int, *, prefix: int = 0,
+        biased: bool = False,
+    ) -> str:  # fmt: skip
+        """Patches to accumulators of ``channels``, behind ``prefix`` rows of zeros."""
+        weight, weight_exp = self.weights(channels, patch * patch * image_channels, 8)
+        bias = self.rng.integers(-3000, 3001, channels).astype(np.int32) if biased else None
+        node = ir.PatchEmbed(
+            name="patch_embed",
+            inputs=("image",),
+            output="embed.acc",
+            patch=patch,
+            weight=weight,
+            weight_exp=weight_exp,
+            bias=bias,
+            prefix=prefix,
+        )
+        return self.add(node, weight_exp, "int32", wire=True)
+
     def head(self, source: str, classes: int) -> str:
         """The classifier: random weights, logits at one exponent."""
         weight, weight_exp = self.weights(classes, self.values[source][0].shape[-1], 8)

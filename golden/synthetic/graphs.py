@@ -38,23 +38,6 @@ def _grid(patches: int) -> tuple[int, int]:
     return height, patches // height
 
 
-def _patch_embedding(
-    build: GraphBuilder, channels: int, patch: int, image_channels: int, prefix: int
-) -> str:
-    """Patches to accumulators of ``channels``, behind ``prefix`` rows of zeros."""
-    weight, weight_exp = build.weights(channels, patch * patch * image_channels, 8)
-    node = ir.PatchEmbed(
-        name="patch_embed",
-        inputs=("image",),
-        output="embed.acc",
-        patch=patch,
-        weight=weight,
-        weight_exp=weight_exp,
-        prefix=prefix,
-    )
-    return build.add(node, weight_exp, "int32", wire=True)
-
-
 def random_graph(
     *,
     tokens: int = 17,
@@ -91,7 +74,7 @@ def random_graph(
     height, width = _grid(tokens - prefix)
     shape = (height * patch, width * patch, image_channels)
     build = GraphBuilder(rng, [picture(shape, rng) for _ in range(SAMPLES)])
-    acc = _patch_embedding(build, channels, patch, image_channels, prefix)
+    acc = build.patch_embedding(channels, patch, image_channels, prefix=prefix)
     stream = build.residual("embed", acc, None, constant_exp=-9)
     for i in range(depth):
         block = f"blocks.{i}"

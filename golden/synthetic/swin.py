@@ -75,18 +75,7 @@ def random_swin_graph(
 
 def _embed(build: GraphBuilder, channels: int, patch: int, image_channels: int) -> str:
     """Patch embedding, and the LayerNorm whose output is the stream."""
-    weight, weight_exp = build.weights(channels, patch * patch * image_channels, 8)
-    node = ir.PatchEmbed(
-        name="patch_embed",
-        inputs=("image",),
-        output="embed.acc",
-        patch=patch,
-        weight=weight,
-        weight_exp=weight_exp,
-        bias=build.rng.integers(-3000, 3001, channels).astype(np.int32),
-        prefix=0,
-    )
-    acc = build.add(node, weight_exp, "int32", wire=True)
+    acc = build.patch_embedding(channels, patch, image_channels, biased=True)
     return build.layer_norm(
         "embed.norm", build.residual("embed", acc, None, constant_exp=None), stream=True
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from golden.support.kept import say_broken
+from golden.support.kept import files_digest, say_broken
 
 #: Name of the file beside kept objects with the digest that they had when they were made.
 CHECKSUM = "sha256"
@@ -54,7 +54,7 @@ def _keep(objects: list[Path], folder: Path) -> None:
     try:
         for path in objects:
             shutil.copyfile(path, fresh / path.name)
-        (fresh / CHECKSUM).write_text(_digest(fresh))
+        (fresh / CHECKSUM).write_text(files_digest(fresh.glob("*.o"), fresh))
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     finally:
@@ -64,17 +64,9 @@ def _keep(objects: list[Path], folder: Path) -> None:
 def _whole(folder: Path) -> bool:
     """Whether kept objects are those that were made; standard error says if they are not."""
     try:
-        if (folder / CHECKSUM).read_text() == _digest(folder):
+        if (folder / CHECKSUM).read_text() == files_digest(folder.glob("*.o"), folder):
             return True
     except (OSError, UnicodeDecodeError):
         pass
     say_broken(f"Verilator's runtime in {folder}")
     return False
-
-
-def _digest(folder: Path) -> str:
-    """Digest of all objects and their names."""
-    found = hashlib.sha256()
-    for path in sorted(folder.glob("*.o")):
-        found.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return found.hexdigest()
