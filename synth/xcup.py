@@ -11,7 +11,7 @@ from hw.config import Config
 from hw.lib.memory import MODULE
 from hw.top.verilog import generate
 from synth.generic import black_box, memory_box
-from synth.hierarchy import Memory, read_modules
+from synth.hierarchy import Memory, escaped, read_modules
 from synth.report import markdown_table
 from synth.units import PARTS, Part, memory_table, plan
 from synth.work import in_parallel, remembered
@@ -99,7 +99,7 @@ def _unit(part: Part, memory: str) -> dict[str, Any]:
         "boxes.v": memory + "".join(black_box(box) for box in part.boxes),
         "design.v": "\n\n".join(module.text for module in part.modules) + "\n",
     }
-    top = part.top if re.fullmatch(r"\w+", part.top) else f"\\{part.top}"
+    top = escaped(part.top)
     return _mapped([part.digest], files, f"unit {part.name}", top=top, parameters="")
 
 

@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ def run_tool(
     )
 
 
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty folder for the files of one run of a tool, removed afterwards."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=WORK) as name:
+        yield Path(name)
+
+
 def run_script(
     script: str, files: Mapping[str, str], what: str, *, keep: Path | None = None
 ) -> dict[str, Any]:
@@ -64,9 +73,7 @@ def run_script(
         PotvitError: Yosys is missing or fails; the message ends with its own error line.
     """
     tool_version()
-    WORK.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=WORK) as name:
-        folder = Path(name)
+    with scratch() as folder:
         for file, text in files.items():
             (folder / file).write_text(text, encoding="utf-8")
         (folder / "script.ys").write_text(script, encoding="utf-8")

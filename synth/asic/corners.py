@@ -19,7 +19,8 @@ class Cells:
 
     ``files`` by corner, ``text`` of the typical one; ``active`` the level of the asynchronous
     reset that registers have (None: there are plain ones), ``tie_high`` and ``tie_low`` cell and
-    pin that give a constant (or None), ``nand2`` the smallest NAND's area.
+    pin that give a constant (or None), ``nand2`` the smallest NAND's area, ``flip_flop`` the
+    smallest register's.
     """
 
     files: dict[str, Path]
@@ -28,6 +29,7 @@ class Cells:
     tie_high: tuple[str, str] | None
     tie_low: tuple[str, str] | None
     nand2: float | None
+    flip_flop: float
 
 
 def files_by_corner(path: Path, what: str) -> dict[str, list[Path]]:
@@ -59,7 +61,7 @@ def read_cells(path: Path) -> Cells:
     """
     chosen: dict[str, Path] = {}
     for corner, files in files_by_corner(path, "Liberty").items():
-        logic = [file for file in files if not re.search(r"\bmemory\s*\(", _text(file))]
+        logic = [file for file in files if not has_memory(read_text(file))]
         if len(logic) > 1:
             raise PotvitError(
                 f"Liberty {path} has {len(logic)} libraries of corner {corner}; name one file"
@@ -68,17 +70,28 @@ def read_cells(path: Path) -> Cells:
             chosen[corner] = logic[0]
     if "typ" not in chosen:
         raise PotvitError(f"Liberty {path} has memories only, no cells")
-    text = _text(chosen["typ"])
+    text = read_text(chosen["typ"])
     cells = cell_bodies(text)
     if not cells:
         raise PotvitError(f"Liberty {chosen['typ']}: no cell found; is it a .lib text file?")
     return Cells(
         files=chosen, text=text, active=_reset(cells, chosen["typ"]),
         tie_high=_tie(cells, "1"), tie_low=_tie(cells, "0"), nand2=_nand2(cells),
+        flip_flop=_flip_flop(cells),
     )  # fmt: skip
 
 
-def _text(file: Path) -> str:
+def has_memory(liberty: str) -> bool:
+    """Whether Liberty text has a memory in it."""
+    return bool(re.search(r"\bmemory\s*\(", liberty))
+
+
+def read_text(file: Path) -> str:
+    """The text of a Liberty file.
+
+    Raises:
+        PotvitError: it cannot be read.
+    """
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -117,6 +130,15 @@ def _tie(cells: dict[str, str], level: str) -> tuple[str, str] | None:
         if pin:
             return name, pin[1]
     return None
+
+
+def _flip_flop(cells: dict[str, str]) -> float:
+    """Area of the smallest register."""
+    return min(
+        float(area[1])
+        for body in cells.values()
+        if re.search(r"\bff\s*\(", body) and (area := re.search(r"\barea\s*:\s*([\d.]+)", body))
+    )
 
 
 def _nand2(cells: dict[str, str]) -> float | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from golden.support.errors import PotvitError
 from hw.lib.memory import MODULE, memory_verilog
-from synth.asic.corners import files_by_corner
+from synth.asic.corners import files_by_corner, has_memory, read_text
 from synth.cells import cell_bodies
 from synth.hierarchy import Memory
 
@@ -29,9 +29,13 @@ _READ = {"CLK": "clk", "ADDR": "{addr}", "DOUT": "{data}", "MEN": "{enable}", "R
 
 @dataclass(frozen=True, kw_only=True)
 class Macro:
-    """A dual-port SRAM: ``depth`` words of ``width`` bits, ``area`` in um2, ``pins`` to width."""
+    """A dual-port SRAM: ``depth`` words of ``width`` bits, ``area`` in um2, ``pins`` to width.
+
+    ``liberty`` is the typical file that it is in.
+    """
 
     name: str
+    liberty: Path
     width: int
     depth: int
     area: float
@@ -58,30 +62,36 @@ def module_name(memory: Memory) -> str:
     return f"{MODULE}_{memory.width}x{memory.depth}"
 
 
+def module_header(memory: Memory) -> str:
+    """Its first line, with the ports."""
+    address = memory.address_bits - 1
+    return (
+        f"module {module_name(memory)} (input clk, rd_en, wr_en, "
+        f"input [{address}:0] rd_addr, wr_addr, input [{memory.width - 1}:0] wr_data, "
+        f"output [{memory.width - 1}:0] rd_data);"
+    )
+
+
 def read_macros(path: Path) -> tuple[dict[str, list[Path]], list[Macro]]:
     """Files by corner and the dual-port macros in them, as the typical ones say.
 
     Raises:
-        PotvitError: no such folder.
+        PotvitError: no such folder, or a file of it cannot be read.
     """
     files = {
-        corner: [file for file in found if _is_memory(file)]
+        corner: [file for file in found if has_memory(read_text(file))]
         for corner, found in files_by_corner(path, "macros").items()
     }
     macros = [
         macro
         for file in files["typ"]
-        for name, body in cell_bodies(file.read_text(encoding="utf-8", errors="replace")).items()
-        if (macro := _macro(name, body)) is not None
+        for name, body in cell_bodies(read_text(file)).items()
+        if (macro := _macro(name, file, body)) is not None
     ]
     return files, macros
 
 
-def _is_memory(file: Path) -> bool:
-    return bool(re.search(r"\bmemory\s*\(", file.read_text(encoding="utf-8", errors="replace")))
-
-
-def _macro(name: str, body: str) -> Macro | None:
+def _macro(name: str, liberty: Path, body: str) -> Macro | None:
     """The macro of a cell if it has two ports."""
     shape = {key: re.search(rf"\b{key}\s*:\s*([\d.]+)", body)
              for key in ("area", "address_width", "word_width")}  # fmt: skip
@@ -91,7 +101,9 @@ def _macro(name: str, body: str) -> Macro | None:
     if not all(shape.values()) or not {"A_DIN", "A_ADDR", "B_DOUT", "B_ADDR"} <= pins.keys():
         return None
     area, address, width = (float(found[1]) for found in shape.values() if found)
-    return Macro(name=name, width=int(width), depth=1 << int(address), area=area, pins=pins)
+    return Macro(
+        name=name, liberty=liberty, width=int(width), depth=1 << int(address), area=area, pins=pins
+    )
 
 
 def tile(memory: Memory, macros: list[Macro], flip_flop: float) -> Tiling:
@@ -121,19 +133,16 @@ def tile(memory: Memory, macros: list[Macro], flip_flop: float) -> Tiling:
 def memory_module(tiling: Tiling) -> str:
     """Verilog of the memory: macros, or words in flip-flops."""
     memory, macro = tiling.memory, tiling.macro
-    name = module_name(memory)
-    address = max(1, (memory.depth - 1).bit_length())
     if macro is None:
         text = memory_verilog()
-        text = re.sub(rf"module {MODULE}\b", f"module {name}", text)
+        text = re.sub(rf"module {MODULE}\b", f"module {module_name(memory)}", text)
         text = re.sub(r"parameter WIDTH = \d+", f"parameter WIDTH = {memory.width}", text)
         text = re.sub(r"parameter DEPTH = \d+", f"parameter DEPTH = {memory.depth}", text)
         return re.sub(r"`\w+.*\n", "", text)
-    inner = (macro.depth - 1).bit_length()
+    address, inner = memory.address_bits, (macro.depth - 1).bit_length()
     below = min(inner, address)
     lines = [
-        f"module {name} (input clk, rd_en, wr_en, input [{address - 1}:0] rd_addr, wr_addr,",
-        f"    input [{memory.width - 1}:0] wr_data, output [{memory.width - 1}:0] rd_data);",
+        module_header(memory),
         f"  wire [{tiling.columns * macro.width - 1}:0] given = wr_data;",
         f"  wire [{inner - 1}:0] rd_below = rd_addr[{below - 1}:0];",
         f"  wire [{inner - 1}:0] wr_below = wr_addr[{below - 1}:0];",

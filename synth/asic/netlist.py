@@ -10,32 +10,24 @@ from typing import Any
 from golden.support.errors import PotvitError
 from hw.lib.memory import MODULE
 from synth.asic.corners import Cells
-from synth.asic.macros import module_name
-from synth.generic import black_box
-from synth.hierarchy import Memory, VerilogModule
+from synth.asic.macros import module_header, module_name
+from synth.generic import PREPARE, black_box
+from synth.hierarchy import Memory, VerilogModule, escaped
 from synth.units import Part
 from synth.work import remembered
-from synth.yosys import run_script, tool_version
+from synth.yosys import run_script, scratch, tool_version
 
 #: Picoseconds that ABC sizes cells for: far less than any path takes.
 PERIOD = 1000
 
-_SCRIPT = """\
+_SCRIPT = (
+    """\
 read_liberty -lib -ignore_miss_func cells.lib
 {macros}read_verilog -lib boxes.v
 read_verilog design.v
-hierarchy -top {top}
-proc -norom
-flatten
-setattr -unset init w:*
-opt -full
-peepopt
-opt_clean
-wreduce
-share -aggressive
-opt -full
-alumacc
-opt -fast
+"""
+    + PREPARE
+    + """\
 memory
 opt -full
 techmap
@@ -49,6 +41,7 @@ abc -liberty cells.lib -D {period}
 tee -o stat.json stat -json -liberty cells.lib
 write_verilog -noattr -noexpr -nohex -nodec -simple-lhs netlist.json
 """
+)
 
 # A flip-flop's reset, tied to the level at which it does nothing.
 _TIED = """\
@@ -60,19 +53,9 @@ _INSTANCE = re.compile(rf"{MODULE} #\((.*?)\) ", re.DOTALL)
 _PARAMETER = re.compile(r"\.(\w+)\((?:32'[sd]*)?(\d+)\)")
 
 
-def escaped(name: str) -> str:
-    """A name as Verilog and Yosys want it."""
-    return name if re.fullmatch(r"\w+", name) else f"\\{name} "
-
-
 def memory_box(memory: Memory) -> str:
-    """The ports of the module of a memory."""
-    address = max(1, (memory.depth - 1).bit_length())
-    return (
-        f"(* blackbox *)\nmodule {module_name(memory)} (input clk, rd_en, wr_en, "
-        f"input [{address - 1}:0] rd_addr, wr_addr, input [{memory.width - 1}:0] wr_data, "
-        f"output [{memory.width - 1}:0] rd_data);\nendmodule\n"
-    )
+    """The module of a memory as a black box."""
+    return f"(* blackbox *)\n{module_header(memory)}\nendmodule\n"
 
 
 def _sized(text: str) -> str:
@@ -108,7 +91,7 @@ def map_verilog(
         for level, tie in (("hi", cells.tie_high), ("lo", cells.tie_low)) if tie
     ]  # fmt: skip
     script = _SCRIPT.format(
-        top=escaped(top).rstrip(),
+        top=escaped(top),
         macros="read_liberty -lib -ignore_miss_func macros.lib\n" if macros else "",
         tied="" if cells.active is None else "techmap -map tied.v\n",
         ties=f"hilomap -singleton {''.join(ties)}\n" if ties else "",
@@ -122,8 +105,6 @@ def map_verilog(
         files["macros.lib"] = macros
 
     def make() -> dict[str, Any]:
-        from synth.asic.folder import scratch
-
         with scratch() as folder:
             kept = folder / "netlist.v"
             stat = run_script(script, files, what, keep=kept)
@@ -159,7 +140,9 @@ def aliases(modules: Mapping[str, VerilogModule], parts: Iterable[Part]) -> str:
             continue
         header, ports = _header(module)
         _, inner = _header(model)
-        pins = ", ".join(f".{escaped(a)}({escaped(b)})" for a, b in zip(inner, ports, strict=True))
+        pins = ", ".join(
+            f".{escaped(a)} ({escaped(b)} )" for a, b in zip(inner, ports, strict=True)
+        )
         lines = re.findall(r"^  (?:input|output) .*$", module.text, re.MULTILINE)
         wrappers.append(
             "\n".join([f"{header};", *lines, f"  {escaped(model.name)} same ({pins});",
@@ -172,7 +155,7 @@ def _header(module: VerilogModule) -> tuple[str, list[str]]:
     """The first line, and the ports' names in its order."""
     header = module.text.partition(";\n")[0]
     names = re.findall(r"\\(\S+)|(\w+)", header.partition("(")[2])
-    return header, [escaped or plain for escaped, plain in names]
+    return header, [quoted or plain for quoted, plain in names]
 
 
 def write_netlists(folder: Path, netlists: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hw.config import Config
 from hw.top.verilog import generate, top_name
-from synth.asic.corners import CORNERS, Cells, read_cells
+from synth.asic.corners import CORNERS, Cells, read_cells, read_text
 from synth.asic.macros import Tiling, memory_module, module_name, read_macros, tile
 from synth.asic.netlist import aliases, map_part, map_verilog
 from synth.asic.timing import Timing, longest_path, require_sta
@@ -26,6 +26,7 @@ class Mapped:
     """A design in cells: its ``parts`` and memories with what `map_verilog` made of each."""
 
     cells: Cells
+    verilog: str
     modules: dict[str, VerilogModule]
     parts: list[Part]
     logic: list[dict[str, Any]]
@@ -69,7 +70,7 @@ def asic_report(
         "mm2_logic": round(logic / 1e6, 6),
         "mm2_memory": None if memory is None else round(memory / 1e6, 6),
         "kge_per_mac": round(logic / nand2 / config.macs / 1000, 4) if nand2 else None,
-        "kge_per_mac_generic": None if unit else _generic(config, mapped.parts, jobs),
+        "kge_per_mac_generic": None if unit else _generic(config, mapped, jobs),
         "units": units,
         "memories": [
             {"unit": name, "width": m.width, "depth": m.depth, "count": count,
@@ -87,17 +88,11 @@ def _map(config: Config, unit: str | None, liberty: Path, macros: Path | None, j
     modules = read_modules(design.verilog)
     parts = plan(modules, unit)
     sizes = sorted({m for part in parts for m in part.memories}, key=lambda m: (m.width, m.depth))
-    flip_flop = min(
-        float(area[1])
-        for body in re.split(r"\bcell\s*\(", cells.text)[1:]
-        if re.search(r"\bff\s*\(", body) and (area := re.search(r"\barea\s*:\s*([\d.]+)", body))
-    )
-    tilings = {m: tile(m, found, flip_flop) for m in sizes} if macros else {}
+    tilings = {m: tile(m, found, cells.flip_flop) for m in sizes} if macros else {}
     logic = in_parallel(lambda part: map_part(part, cells), parts, jobs=jobs, label=config.name)
-    text = {name: file for file in files.get("typ", ()) for name in [_cell_name(file)]}
 
     def memory(tiling: Tiling) -> dict[str, Any]:
-        lib = text[tiling.macro.name].read_text(encoding="utf-8") if tiling.macro else ""
+        lib = read_text(tiling.macro.liberty) if tiling.macro else ""
         return map_verilog(
             memory_module(tiling), module_name(tiling.memory), "", cells,
             f"a memory of {tiling.memory.depth} words of {tiling.memory.width} bits", lib,
@@ -105,14 +100,10 @@ def _map(config: Config, unit: str | None, liberty: Path, macros: Path | None, j
 
     made = in_parallel(memory, list(tilings.values()), jobs=jobs, label="memories")
     return Mapped(
-        cells=cells, modules=modules, parts=parts, logic=logic, tilings=tilings,
+        cells=cells, verilog=design.verilog, modules=modules, parts=parts, logic=logic,
+        tilings=tilings,
         memories=dict(zip(tilings, made, strict=True)), macro_files=files,
     )  # fmt: skip
-
-
-def _cell_name(file: Path) -> str:
-    found = re.search(r"\bcell\s*\(\s*\"?(\w+)", file.read_text(encoding="utf-8"))
-    return found[1] if found else ""
 
 
 def _unit_rows(mapped: Mapped, corners: list[str], jobs: int) -> list[dict[str, Any]]:
@@ -195,10 +186,10 @@ def _path(config: Config, timing: Timing) -> dict[str, Any]:
     return asdict(timing) | {"from_unit": unit(timing.start), "to_unit": unit(timing.end)}
 
 
-def _generic(config: Config, parts: list[Part], jobs: int) -> float:
+def _generic(config: Config, mapped: Mapped, jobs: int) -> float:
     """Thousands of gates per MAC by the generic library, as target ``generic`` has it."""
-    design, lib = generate(config), library(None)
-    found = areas(parts, design.verilog, lib, jobs=jobs, label="generic")
+    parts = mapped.parts
+    found = areas(parts, mapped.verilog, library(None), jobs=jobs, label="generic")
     total = sum(part.instances * area.area for part, area in zip(parts, found, strict=True))
     return round(total / config.macs / 1000, 4)
 

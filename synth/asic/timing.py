@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golden.support.errors import PotvitError
-from synth.asic.folder import scratch
 from synth.asic.netlist import write_netlists
+from synth.yosys import scratch
 
 TOOL = "sta"
 #: Nanoseconds of the clock that paths are reported for; the clock that holds follows from slack.
