@@ -32,7 +32,9 @@ EVAL_FIELDS = (
     "agreement", "machine",
 )  # fmt: skip
 #: What is kept of a comparison of speeds (see `golden.commands.bench`).
-BENCH_FIELDS = ("model", "bits", "attn", "weights", "pictures", "rounds", "machine", "runs")
+BENCH_FIELDS = (
+    "model", "bits", "attn", "weights", "pictures", "rounds", "machine", "kernels", "load", "runs",
+)  # fmt: skip
 #: Evaluations on fewer pictures say little.
 EVAL_PICTURES = 200
 

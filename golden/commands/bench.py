@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     executor = Executor(quantize(model, calibration, options, quiet=False))
     samples = list(data.evaluation or data.calibration)[: args.limit]
     pixels = np.stack([sample.pixels(spec.preprocess) for sample in samples])
-    report = {
+    report: dict[str, Any] = {
         "model": spec.name,
         "bits": options.bits.name,
         "attn": str(options.attn),
@@ -56,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         "pictures": len(pixels),
         "rounds": args.rounds,
         "machine": machine(),
+        "kernels": executor.compiled,
+        "load": {"before": round(os.getloadavg()[0], 2)},
         "runs": [],
     }
     print(f"{spec.name} {options.bits.name} {options.attn}, {len(pixels)} pictures, "
@@ -67,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"{found.threads} threads  {name:8} batch {side.batch:2}  {side.median:8.2f} "
                   f"pictures/s ({side.lowest:.2f} to {side.highest:.2f})")  # fmt: skip
         print(f"{found.threads} threads  integer / fp32 {found.ratio:.2f}")
+    report["load"]["after"] = round(os.getloadavg()[0], 2)
+    print(f"load of the machine, this comparison in it: {report['load']['after']}")
     write_json(args.out, report)
     args.report = report
     print(f"report: {args.out}")

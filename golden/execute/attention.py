@@ -85,6 +85,9 @@ class AttnValue:
 
     In windows: codes [B, W, H, n, n], int8 [B, W*n, C]. The shifts become products with powers
     of two; every partial sum stays below 2**24.
+
+    Attributes:
+        round: the requantizer of the accumulators, by head.
     """
 
     def __init__(self, node: ir.AttnValue, rule: CodeRule, keys: int, device: torch.device) -> None:
@@ -101,15 +104,13 @@ class AttnValue:
             weight = [float(1 << (base - code // step)) for code in range(zero)] + [0.0]
             self._weight = torch.tensor(weight, dtype=torch.float32, device=device)
         shift = node.shift[:, None, None] + base
-        self._round = Requantize(
-            np.full(shift.shape, total, np.int64), shift, device, node.out_bits
-        )
+        self.round = Requantize(np.full(shift.shape, total, np.int64), shift, device, node.out_bits)
 
     def __call__(self, codes: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Return int8 [B, T, C] of uint8 codes and int8 ``v``."""
         windows = codes.flatten(0, -4)  # [B, H, T, T], or [B*W, H, n, n]
         parts = v.reshape(len(windows), windows.shape[-1], v.shape[-1])
-        out = self._round(self.accumulate(windows, parts)).transpose(1, 2).flatten(2)
+        out = self.round(self.accumulate(windows, parts)).transpose(1, 2).flatten(2)
         return out.reshape(v.shape)
 
     def accumulate(self, codes: torch.Tensor, v: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,10 @@
 """The batched exact executor: the integer graph at float speed, the same bits everywhere.
 
-Products run in exact carriers (`golden.execute.gemm`), everything else on integers or on floats
-that provably carry them. No result depends on the order of a sum, so batch size, thread count and
-device cannot change a bit; `golden.execute.reference` is the oracle.
+Where there is a C++ compiler, kernels made for this processor do most of it
+(`golden.execute.kernel`). Without, and on other devices, products run in exact carriers
+(`golden.execute.gemm`), everything else on integers or on floats that provably carry them. No
+result depends on the order of a sum, so batch size, thread count and device cannot change a bit;
+`golden.execute.reference` is the oracle.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import numpy.typing as npt
 import torch
 
 from golden.execute.gemm import Carrier, require_exact_float32
+from golden.execute.kernel.library import kernels
+from golden.execute.stages import make_stages
 from golden.execute.steps import StepBuilder
 from golden.graph import ir
 from golden.graph.check import check_graph
@@ -47,10 +51,13 @@ def usable_device(name: str) -> torch.device:
 class Executor:
     """Runs ``graph`` on uint8 images; every accumulator width is proven at construction.
 
-    ``device`` is any torch device; ``carrier`` forces one GEMM carrier and ``chunk`` the number
-    of images that run together (tests). Raises
+    ``device`` is any torch device; ``carrier`` forces one GEMM carrier, which leaves the compiled
+    kernels out, and ``chunk`` the number of images that run together (tests). Raises
     ``PotvitError`` for a graph whose nodes do not fit each other or whose worst case would
     overflow the hardware, and for a device that does not exist or rounds its products.
+
+    Attributes:
+        compiled: whether compiled kernels do part of the work.
     """
 
     def __init__(
@@ -67,15 +74,14 @@ class Executor:
         require_exact_float32(self.device)
         largest = max(math.prod(tensor.shape) for tensor in graph.tensors.values())
         self._chunk = chunk or max(1, CHUNK_ELEMENTS // largest)
-        builder = StepBuilder(self.device, carrier)
-        self._steps = [
-            builder.prepare(node, graph.tensors[node.inputs[0]].shape) for node in graph.nodes
-        ]
+        library = kernels(self.device) if carrier is None else None
+        self.compiled = library is not None
+        self._stages = make_stages(graph, StepBuilder(self.device, carrier), library)
         last: dict[str, int] = {}
-        for index, node in enumerate(graph.nodes):
-            last |= dict.fromkeys(node.inputs, index)
+        for index, stage in enumerate(self._stages):
+            last |= dict.fromkeys(stage.inputs, index)
         self._dead = [
-            [name for name, at in last.items() if at == index] for index in range(len(graph.nodes))
+            [name for name, at in last.items() if at == index] for index in range(len(self._stages))
         ]
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
@@ -124,12 +130,10 @@ class Executor:
     def _run_chunk(self, pixels: npt.NDArray[np.uint8], keep: set[str]) -> dict[str, Array]:
         kept: dict[str, Array] = {}
         values = {self.graph.input: torch.tensor(pixels, device=self.device)}
-        for node, step, dead in zip(self.graph.nodes, self._steps, self._dead, strict=True):
-            inputs = [values[name] for name in node.inputs]
-            result = step(*inputs)
-            if node.output in keep:
-                kept[node.output] = result.cpu().numpy().copy()
-            values[node.output] = result
+        for stage, dead in zip(self._stages, self._dead, strict=True):
+            made = stage.run(values, keep)
+            kept |= {name: made[name].cpu().numpy().copy() for name in keep & made.keys()}
+            values[stage.output] = made[stage.output]
             for name in dead:
                 del values[name]
         return kept

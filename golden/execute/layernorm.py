@@ -54,7 +54,12 @@ def normalize(q: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor, torch
 
 
 class LayerNorm:
-    """``golden.ops.LayerNorm`` of int8 [B, T, C]; widths are proven at construction."""
+    """``golden.ops.LayerNorm`` of int8 [B, T, C]; widths are proven at construction.
+
+    Attributes:
+        gamma, beta: float64 [C], scaled by 2**-shift, ``beta`` with the rounding half.
+        bits: the width of the result.
+    """
 
     def __init__(self, node: ir.LayerNorm, device: torch.device) -> None:
         channels = len(node.alpha)
@@ -77,14 +82,14 @@ class LayerNorm:
         def row(values: np.ndarray) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.float64, device=device)
 
-        self._bits = node.out_bits
+        self.bits = node.out_bits
         self._alpha = row(2.0 ** node.alpha.astype(np.float64))
         # Powers of two scale exactly; 0.5 is the rounding half after the shift by t.
-        self._gamma = row(gamma * 2.0**-node.shift)
-        self._beta = row(beta * 2.0**-node.shift + 0.5)
+        self.gamma = row(gamma * 2.0**-node.shift)
+        self.beta = row(beta * 2.0**-node.shift + 0.5)
 
     def __call__(self, q: torch.Tensor) -> torch.Tensor:
         """Return int8 [..., C] of the int8 residual."""
         n, _ = normalize(q, self._alpha)
-        y = n.mul_(self._gamma).add_(self._beta).floor_()
-        return sat8(y, self._bits)
+        y = n.mul_(self.gamma).add_(self.beta).floor_()
+        return sat8(y, self.bits)

@@ -25,6 +25,11 @@ class Requantize:
 
     ``bound`` [C] is the accumulators' worst case: it decides whether adding the rounding half
     stays within int32 or needs int64. The result saturates to ``bits``.
+
+    Attributes:
+        dtype: int32, or int64 where the rounding half needs it.
+        half, right, left: what is added and the shifts, right first; ``left`` None for none.
+        bits: the width of the result.
     """
 
     def __init__(
@@ -34,17 +39,17 @@ class Requantize:
         device: torch.device,
         bits: int = 8,
     ) -> None:
-        self._bits = bits
+        self.bits = bits
         shift = np.broadcast_to(shift.astype(np.int64), bound.shape)
         right = np.maximum(shift, 0)
         half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
         wide = int((bound + half).max()) >= 1 << 31
         self.dtype = torch.int64 if wide else torch.int32
-        self._half = torch.tensor(half, dtype=self.dtype, device=device)
-        self._right = torch.tensor(np.minimum(right, 63 if wide else 31), dtype=self.dtype)
-        self._right = self._right.to(device)
+        self.half = torch.tensor(half, dtype=self.dtype, device=device)
+        self.right = torch.tensor(np.minimum(right, 63 if wide else 31), dtype=self.dtype)
+        self.right = self.right.to(device)
         left = np.maximum(-shift, 0)
-        self._left = (
+        self.left = (
             torch.tensor(np.minimum(left, _MAX_LEFT), dtype=self.dtype, device=device)
             if left.any()
             else None
@@ -52,10 +57,10 @@ class Requantize:
 
     def __call__(self, acc: torch.Tensor) -> torch.Tensor:
         """Return int8 of int32 ``acc`` [..., C], which is overwritten."""
-        acc = acc.to(self.dtype).add_(self._half).bitwise_right_shift_(self._right)
-        if self._left is not None:
-            acc = acc.clamp_(-128, 127).bitwise_left_shift_(self._left)
-        return sat8(acc, self._bits)
+        acc = acc.to(self.dtype).add_(self.half).bitwise_right_shift_(self.right)
+        if self.left is not None:
+            acc = acc.clamp_(-128, 127).bitwise_left_shift_(self.left)
+        return sat8(acc, self.bits)
 
 
 class ResidualAdd:
@@ -63,6 +68,10 @@ class ResidualAdd:
 
     ``acc_bound`` [C] and ``old_bound`` (largest magnitude of the old residual or constant) prove
     at construction that the aligned sum fits 32 bits; ``PotvitError`` where it may not.
+
+    Attributes:
+        la, lo: int32 [C] or None, the alignment of the accumulator and of the old residual.
+        round: the `Requantize` of the sum.
     """
 
     def __init__(
@@ -81,15 +90,15 @@ class ResidualAdd:
             for a, x, o, y in zip(acc_bound, la64, old_bound, lo64, strict=True)
         ]
         require_bits(f"{name}: aligned sum", max(total), ACC_BITS)
-        self._la, self._lo = (
+        self.la, self.lo = (
             torch.tensor(x, dtype=torch.int32, device=device) if x.any() else None
             for x in (la64, lo64)
         )
-        self._round = Requantize(np.array(total, np.int64), shift, device)
+        self.round = Requantize(np.array(total, np.int64), shift, device)
 
     def __call__(self, acc: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
         """Return int8 [..., C] of int32 ``acc`` and integer ``old``."""
-        if self._la is not None:
-            acc = acc.bitwise_left_shift(self._la)
+        if self.la is not None:
+            acc = acc.bitwise_left_shift(self.la)
         old = old.to(torch.int32)
-        return self._round(acc + (old if self._lo is None else old.bitwise_left_shift(self._lo)))
+        return self.round(acc + (old if self.lo is None else old.bitwise_left_shift(self.lo)))

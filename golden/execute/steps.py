@@ -28,12 +28,15 @@ class StepBuilder:
     Those are the accumulators' worst cases (for the residual adders) and the softmax rules (for
     the sums of a row's weights). Tensors carry a batch axis in front: int8, uint8 codes, int32
     accumulators.
+
+    Attributes:
+        bounds: int64 [C] by edge, the largest magnitudes of each accumulator made so far.
     """
 
     def __init__(self, device: torch.device, carrier: Carrier | None = None) -> None:
         self.device = device
         self._carrier = carrier
-        self._bounds: dict[str, npt.NDArray[np.int64]] = {}
+        self.bounds: dict[str, npt.NDArray[np.int64]] = {}
         self._softmaxes: dict[str, ir.Softmax] = {}
 
     def prepare(self, node: ir.Node, shape: Sequence[int]) -> Step:
@@ -45,7 +48,7 @@ class StepBuilder:
         width = shape[-1]
         match node:
             case ir.PatchEmbed():
-                return _patch_embed(self._gemm(node, node.bias), node.patch, node.prefix)
+                return patch_embed(self._gemm(node, node.bias), node.patch, node.prefix)
             case ir.Linear():
                 return _linear(self._gemm(node, node.bias), node.shift, self.device)
             case ir.Scores():
@@ -78,7 +81,7 @@ class StepBuilder:
 
     def _gemm(self, node: ir.PatchEmbed | ir.Linear | ir.Head, bias: Array | None) -> Gemm:
         gemm = Gemm(node.name, node.weight, bias, self.device, self._carrier)
-        self._bounds[node.output] = gemm.bound
+        self.bounds[node.output] = gemm.bound
         return gemm
 
     def _layer_norm(self, node: ir.LayerNorm) -> Step:
@@ -88,14 +91,18 @@ class StepBuilder:
         order = Gather(node.windows.order(), self.device)
         return lambda x: order(norm(x))
 
-    def _residual(self, node: ir.Residual, channels: int) -> Step:
+    def residual_add(self, node: ir.Residual, channels: int) -> ResidualAdd:
+        """The addition of a node whose accumulator is prepared; its widths are proven."""
         old_bound = np.full(channels, 128, np.int64)
         if node.constant is not None:
             old_bound = np.abs(node.constant.astype(np.int64)).max(0)
         elif len(node.inputs) == 1:
             old_bound = np.zeros(channels, np.int64)
-        bound = self._bounds[node.inputs[0]]
-        add = ResidualAdd(node.name, bound, old_bound, node.la, node.lo, node.shift, self.device)
+        bound = self.bounds[node.inputs[0]]
+        return ResidualAdd(node.name, bound, old_bound, node.la, node.lo, node.shift, self.device)
+
+    def _residual(self, node: ir.Residual, channels: int) -> Step:
+        add = self.residual_add(node, channels)
         if node.windows is not None:
             places = Gather(node.windows.places(), self.device)
             return lambda acc, old: add(places(acc), old)
@@ -113,12 +120,14 @@ class StepBuilder:
         return lambda x: _rows(gemm, x).bitwise_left_shift_(align)
 
 
-def _rows(gemm: Gemm, x: torch.Tensor) -> torch.Tensor:
+def _rows(gemm: Step, x: torch.Tensor) -> torch.Tensor:
     """A product over the last axis of [..., K]."""
     return gemm(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], -1)
 
 
-def _patch_embed(gemm: Gemm, patch: int, prefix: int) -> Step:
+def patch_embed(gemm: Step, patch: int, prefix: int) -> Step:
+    """Accumulators of all tokens from uint8 images, by ``gemm`` of int8 rows [N, K]."""
+
     def step(images: torch.Tensor) -> torch.Tensor:
         b, height, width, c = images.shape
         # uint8 p and int8 p - 128 differ in the top bit only.

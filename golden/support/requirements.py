@@ -32,6 +32,7 @@ class Capability:
 CAPABILITIES = {
     "set-up": Capability(targets="every target", required=True),
     "simulation": Capability(targets="make sim, classify, test, explore CONFIRM=1", required=True),
+    "kernels": Capability(targets="make eval, bench, train, sim (faster)", required=False),
     "waves": Capability(targets="make sim WAVES=1 or all", required=False),
     "four states": Capability(targets="make sim SIMULATOR=icarus", required=False),
     "silicon timing": Capability(targets="make synth TARGET=asic", required=False),
@@ -121,6 +122,7 @@ REQUIREMENTS = (
                 probe=_perl_module("Pod::Usage")),
     Requirement(name="libpython, Python as a shared library", package=f"lib{_PYTHON}",
                 capability="simulation", probe=_shared_python),
+    Requirement(name="g++", package="g++", capability="kernels", probe=_program("g++")),
     Requirement(name="zlib.h", package="zlib1g-dev", capability="waves", probe=_header("zlib.h")),
     Requirement(name="lz4.h", package="liblz4-dev", capability="waves", probe=_header("lz4.h")),
     Requirement(name="iverilog", package="iverilog", capability="four states",

@@ -9,18 +9,14 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import cocotb_tools.config
 
+from golden.support.compiler import compiler_fingerprint
 from golden.support.environment import tool_environment
 from golden.support.errors import PotvitError
 
-#: The model is compiled for the machine that runs it.
-NATIVE = "-march=native"
-#: Where compilers look for headers and libraries besides their own places.
-SEARCHED = ("CPATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH")
 _MINIMUM = (5, 36)
 
 
@@ -80,23 +76,6 @@ def fingerprint(tool: Verilator) -> list[str]:
     at worst it stops at an instruction that this processor does not have.
     """
     main = hashlib.sha256(driver().read_bytes()).hexdigest()
-    paths = [f"{name}={value}" for name in SEARCHED if (value := os.environ.get(name))]
+    compiler, *paths = compiler_fingerprint()
     cocotb = importlib.metadata.version("cocotb")
-    return [
-        *tool.command,
-        tool.release,
-        _compiler(os.environ.get("PATH", "")),
-        cocotb,
-        main,
-        *paths,
-    ]
-
-
-@cache
-def _compiler(path: str) -> str:
-    """Release, target and resolved options of the ``g++`` that is first on ``path``."""
-    asked = subprocess.run(
-        ["g++", NATIVE, "-###", "-E", "-x", "c++", os.devnull],
-        env=tool_environment(LC_ALL="C", PATH=path), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return asked.stderr
+    return [*tool.command, tool.release, compiler, cocotb, main, *paths]

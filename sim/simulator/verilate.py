@@ -15,6 +15,7 @@ from pathlib import Path
 import cocotb_tools.config
 from filelock import FileLock
 
+from golden.support.compiler import NATIVE
 from golden.support.environment import is_plain, require_plain
 from golden.support.errors import PotvitError
 from golden.support.kept import say_broken
@@ -24,7 +25,7 @@ from golden.support.requirements import require
 from sim.simulator.build_progress import compiling
 from sim.simulator.process import run_group
 from sim.simulator.runtime import provide_runtime
-from sim.simulator.toolchain import NATIVE, Verilator, driver, fingerprint, verilator
+from sim.simulator.toolchain import Verilator, driver, fingerprint, verilator
 
 CACHE = BUILD / "verilated"
 #: Folder of `CACHE` with what all models link.

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from golden.__main__ import COMMANDS
 from golden.evaluation import bench
+from golden.execute.kernel.library import kernels
 from golden.support.command_line import main
 from golden.support.machine import machine
 
@@ -20,6 +22,8 @@ def test_the_report_has_both_sides_and_the_machine(tmp_path, capsys):
     assert report["pictures"] == 4
     assert report["machine"] == machine()
     assert report["machine"]["cores"] >= 1
+    assert report["kernels"] is (kernels(torch.device("cpu")) is not None)
+    assert set(report["load"]) == {"before", "after"}
     (found,) = report["runs"]
     assert found["threads"] == 1
     assert found["ratio"] == report["ratio_1_thread"]
