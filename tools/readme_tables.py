@@ -14,7 +14,8 @@ from pathlib import Path
 from golden.support.errors import PotvitError
 from golden.support.report_file import write_text
 from golden.support.requirements import CAPABILITIES, REQUIREMENTS
-from tools.recorded_tables import RECORDED, markdown
+from tools.recorded_tables import RECORDED
+from tools.records import markdown
 
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -8,8 +8,9 @@ import torch
 
 from golden.catalogue.models import ModelSpec
 from golden.catalogue.torchvision_shim import ensure_torchvision
-from golden.models.architecture import create, fitted_spec, named_spec
+from golden.models.architecture import create, fitted_spec
 from golden.models.checkpoint import Checkpoint, read_checkpoint
+from golden.models.named import named_spec
 from golden.models.pretrained import fetch_pretrained
 from golden.models.random_weights import randomize
 from golden.models.request import ModelRequest

@@ -19,7 +19,8 @@ from golden.support.progress import expecting
 from golden.support.whole_file import write_whole
 from hw.config import Config
 from hw.formats.memories import memory_bytes
-from hw.host.register_map import COUNTERS, as_json, as_markdown
+from hw.host.register_map import COUNTERS
+from hw.host.register_page import as_json, as_markdown
 from hw.lib.convert import to_verilog
 from hw.lib.memory import MODULE, VerilogTarget, memory_verilog
 from hw.top.accelerator import Potvit

@@ -13,7 +13,8 @@ import cocotb
 from hw.config import Config
 from hw.isa.payload import Gather, Mem
 from sim.benches.dma import WINDOWS
-from sim.benches.load import Model, payload_of, set_up
+from sim.benches.load import set_up
+from sim.benches.load_model import Model, payload_of
 from sim.benches.token_faults import broken_rules, ends_before, good_run
 from sim.benches.token_runs import Home, beats_of, moves, random_run, segments_of, word_bytes
 from sim.kit.bench_config import bench_config, bench_stalls

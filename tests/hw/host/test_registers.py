@@ -4,7 +4,8 @@ import pytest
 
 from hw.config import preset
 from hw.host.counters import Counters
-from hw.host.register_map import IDENTITY, as_json, as_markdown, registers
+from hw.host.register_map import IDENTITY, registers
+from hw.host.register_page import as_json, as_markdown
 from hw.host.registers import Registers
 
 NAMES = ("cycles", "macs", "bytes")
