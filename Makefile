@@ -19,6 +19,7 @@ option-OUT     := --out##     where the result goes, a file or a folder as the d
 option-SEED    := --seed##    whatever the target draws at random (0)
 option-TENSORS := --tensors## pictures whose tensors are exported too (0)
 option-IMAGES  := --images##  pictures to simulate (1)
+option-N       := --number##  how many: programs to fuzz (2000)
 option-SERIAL  := --serial##  1: one instruction at a time as well, compared
 option-STALLS  := --stalls##  pauses of the DRAM: none or random (none)
 option-WAVES   := --waves##   an FST of the ports (1) or of everything (all)
@@ -55,6 +56,7 @@ takes-search       := MODEL CONFIG SET ATTN DATA WEIGHTS SEED BUDGET TARGET WORK
 takes-classify     := IMAGE MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA DETAILS
 takes-synth        := CONFIG SET TARGET UNIT LIBERTY MACROS WORKERS OUT
 takes-formal       := UNIT OUT
+takes-fuzz         := CONFIG SET N SEED WORKERS OUT
 takes-train        := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED EPOCHS LR RESUME OUT
 takes-train-digits := MODEL SEED EPOCHS OUT
 
@@ -109,7 +111,7 @@ unexport $(VARIABLES) $(filter PYTHON% PYTEST_% MYPY% RUFF_%,$(filter-out \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor lint format test test-all coverage eval bench export verilog package \
-	sim report explore search classify synth formal train train-digits record readme clean
+	sim report explore search classify synth formal fuzz train train-digits record readme clean
 
 help: ## list the targets and their variables
 	@awk ' \
@@ -198,6 +200,9 @@ synth: $(READY) ## area or timing by open tools
 
 formal: $(READY) ## prove properties of the hardware, with mutants that the proofs reject
 	$(PY) -m formal prove $(call options,$(takes-$@))
+
+fuzz: $(READY) ## corrupt programs in RTL: no hang, nothing outside the window, exact restarts
+	$(PY) -m sim fuzz $(call options,$(takes-$@))
 
 train: $(READY) ## fine-tune a network by its integer forward: make train MODEL=vit_digits BITS=w4a4
 	$(PY) -m golden train $(or $(call given-word,MODEL),deit_tiny) $(call given-word,DATA) \

@@ -24,14 +24,14 @@ COMMANDS = {
     "synth": SYNTH["run"],
     "prove": FORMAL["prove"],
     "sim": SIM["run"],
-    **{name: SIM[name] for name in ("classify", "report", "explore", "search")},
+    **{name: SIM[name] for name in ("classify", "report", "explore", "search", "fuzz")},
     "doctor": GOLDEN["doctor"],
 }
 
 GROUPS = {
     "networks": ("eval", "export", "study", "bench", "train", "train-digits"),
     "hardware": ("verilog", "compile", "package", "synth", "prove"),
-    "networks in hardware": ("sim", "classify", "report", "explore", "search"),
+    "networks in hardware": ("sim", "classify", "report", "explore", "search", "fuzz"),
     "this machine": ("doctor",),
 }
 

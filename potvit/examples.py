@@ -65,6 +65,10 @@ EXAMPLES = {
         "potvit search --model vit_digits --config tiny",
         "potvit search --model deit_tiny --budget 900000",
     ),
+    "fuzz": (
+        "potvit fuzz --number 200",
+        "potvit fuzz --config edge --seed 7 --jobs 1",
+    ),
     "doctor": (
         "potvit doctor",
         "potvit doctor --json",

@@ -10,6 +10,7 @@ COMMANDS = {
     "report": ("sim.commands.report", "one page on a run: cycles, area, traffic, peers"),
     "explore": ("sim.commands.explore", "configurations for a model by cycles and area"),
     "search": ("sim.commands.search", "which layers get 4-bit weights, by cycles and fidelity"),
+    "fuzz": ("sim.commands.fuzz", "corrupt programs end in words, inside their window"),
     "classify": ("sim.commands.classify", "a picture in, the five likeliest classes from RTL out"),
 }
 

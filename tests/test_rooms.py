@@ -50,6 +50,7 @@ FLOORS = {
         "simulator",
         "system",
         "kit",
+        "fuzz",
         "benches analysis",
         "report",
         "explore search",

@@ -31,7 +31,9 @@ class Capability:
 
 CAPABILITIES = {
     "set-up": Capability(targets="every target", required=True),
-    "simulation": Capability(targets="make sim, classify, test, explore CONFIRM=1", required=True),
+    "simulation": Capability(
+        targets="make sim, classify, fuzz, test, explore CONFIRM=1", required=True
+    ),
     "kernels": Capability(targets="make eval, bench, train, sim (faster)", required=False),
     "waves": Capability(targets="make sim WAVES=1 or all", required=False),
     "four states": Capability(targets="make sim SIMULATOR=icarus", required=False),

@@ -15,7 +15,7 @@ BYTES = 8
 INPUTS = (
     "stall_rate", "stall_seed", "fault", "fault_addr", "load", "dump", "first", "count",
     "araddr", "arlen", "arsize", "arburst", "arvalid", "rready", "awaddr", "awlen", "awsize",
-    "awburst", "awvalid", "wdata", "wstrb", "wlast", "wvalid", "bready",
+    "awburst", "awvalid", "wdata", "wstrb", "wlast", "wvalid", "bready", "fence_first",
 )  # fmt: skip
 
 
@@ -24,6 +24,7 @@ async def fresh(dut: Any, rate: int = 0) -> None:
     for name in INPUTS:
         getattr(dut, name).value = 0
     dut.stall_rate.value, dut.stall_seed.value = rate, 5
+    dut.fence_last.value = (1 << len(dut.fence_last)) - 1
     dut.rst.value = 1
     for _ in range(3):
         await FallingEdge(dut.clk)
@@ -128,6 +129,14 @@ async def broken_rules(dut: Any) -> None:
             await transfer(dut, channel, **values)
             await FallingEdge(dut.clk)
             assert int(dut.violation.value) == rule, f"{channel} {values}"
+        for first, last, rule in (
+            (64, 127, 0), (65, 127, 11), (64, 126, 11), (64, 63, 11), (0, 64, 11),
+        ):  # fmt: skip
+            await fresh(dut)
+            dut.fence_first.value, dut.fence_last.value = first, last
+            await transfer(dut, channel, **burst(64, 64 // BYTES))
+            await FallingEdge(dut.clk)
+            assert int(dut.violation.value) == rule, f"{channel}, fence {first} to {last}"
     for channel, rule in (("ar", 5), ("aw", 6)):
         await fresh(dut, 255)
         for name, value in burst(0).items():

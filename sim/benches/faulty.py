@@ -66,6 +66,7 @@ class Faulty:
     ) -> None:
         """Run on ``dram``: the run must end in ``error`` of ``unit`` and change nothing else."""
         host = self.host
+        host.fence(self.program.window)
         await host.load(0, dram.tobytes())
         await start(host, self.program, watchdog)
         if abort_after:

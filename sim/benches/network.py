@@ -52,6 +52,7 @@ async def one(
     numbers = range(item["picture"], item["picture"] + item["count"])
     expected = [load_expected(folder, number) for number in numbers]
     host.window = item["window"]
+    host.fence(program.window)
     host.dut.stall_rate.value = item["stall_rate"]
     images = [tensors["image"] for tensors in expected]
     before = program.dram(images[0] if program.pictures == 1 else np.stack(images), FILL)

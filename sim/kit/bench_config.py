@@ -15,15 +15,23 @@ STALLS = "POTVIT_BENCH_STALLS"
 
 def config_env(config: Config, *, stalls: str = "0.3") -> dict[str, str]:
     """Environment that hands ``config`` and the rate of random pauses to the bench."""
-    return {STALLS: stalls} | {
-        VARIABLE: json.dumps(asdict(config) | {"exp_form": config.exp_form.name})
-    }
+    return {STALLS: stalls, VARIABLE: packed(config)}
+
+
+def packed(config: Config) -> str:
+    """``config`` as JSON, for another process."""
+    return json.dumps(asdict(config) | {"exp_form": config.exp_form.name})
+
+
+def unpacked(text: str) -> Config:
+    """What `packed` was given."""
+    values = json.loads(text)
+    return Config(**values | {"exp_form": ExpForm[values["exp_form"]]})
 
 
 def bench_config() -> Config:
     """The configuration of the running bench."""
-    values = json.loads(os.environ[VARIABLE])
-    return Config(**values | {"exp_form": ExpForm[values["exp_form"]]})
+    return unpacked(os.environ[VARIABLE])
 
 
 def bench_stalls() -> float:

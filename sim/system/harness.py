@@ -28,6 +28,7 @@ WAVES = {"ports": f"{TOPLEVEL}.accelerator.core.*", "all": ""}
 # Ports of the system beside the accelerator's own AXI4-Lite port and interrupt: name, width.
 _CONTROLS = (
     ("rst", 1), ("stall_rate", 8), ("stall_seed", 32), ("fault", 2), ("fault_addr", 40),
+    ("fence_first", 40), ("fence_last", 40),
     ("load", 1), ("dump", 1), ("first", 32), ("count", 32),
 )  # fmt: skip
 

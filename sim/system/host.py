@@ -45,12 +45,20 @@ class Host:
             getattr(dut, f"s_axil_{name}").value = 0
         for name in ("load", "dump", "fault", "fault_addr", "first", "count"):
             getattr(dut, name).value = 0
+        dut.fence_first.value, dut.fence_last.value = 0, (1 << len(dut.fence_last)) - 1
         dut.stall_rate.value, dut.stall_seed.value = stall_rate, seed
         dut.rst.value = 1
         for _ in range(4):
             await FallingEdge(dut.clk)
         dut.rst.value = 0
         await FallingEdge(dut.clk)
+
+    def fence(self, size: int) -> None:
+        """From now on an access outside the first ``size`` bytes of the window breaks a rule."""
+        first, last = self.window, self.window + size - 1
+        if size == 0:  # nowhere
+            first, last = self.bus, 0
+        self.dut.fence_first.value, self.dut.fence_last.value = first, last
 
     async def write(self, name: str, value: int) -> None:
         """Write a 32-bit register; fails on an error response."""

@@ -8,6 +8,7 @@
 //   4 outside the memory        5 AR changed while waiting      6 AW changed while waiting
 //   7 W changed while waiting   8 WLAST at the wrong beat       9 W without a burst
 //  10 undefined write strobes (a beat is written whole or not at all)
+//  11 outside the fence: `fence_first` to `fence_last`, bytes (nothing if the last is the lower)
 // `fault` injects a response on the burst that covers byte address `fault_addr`.
 module potvit_dram #(
     parameter BYTES = 32,
@@ -22,6 +23,8 @@ module potvit_dram #(
     input  wire [31:0] stall_seed,
     input  wire [1:0] fault,
     input  wire [ADDR-1:0] fault_addr,
+    input  wire [ADDR-1:0] fence_first,
+    input  wire [ADDR-1:0] fence_last,
     output reg  [7:0] violation,
 
     input  wire load,
@@ -95,6 +98,7 @@ module potvit_dram #(
             else if (addr[SHIFT-1:0] != 0) check = 3;
             else if ((last >> 12) != (addr >> 12)) check = 1;
             else if ((last >> SHIFT) >= WORDS) check = 4;
+            else if (addr < fence_first || last > fence_last) check = 11;
         end
     endfunction
 

@@ -266,6 +266,7 @@ WORK = {
     "prove": ("formal.commands.prove.run_all", ""),
     "sim": ("sim.commands.run.network", "--model vit_digits"),
     "explore": ("sim.commands.explore.network", "--model vit_digits"),
+    "fuzz": ("sim.commands.fuzz.campaign", ""),
     "package": ("sim.simulator.generated.generated", "--config tiny"),
 }
 #: Seconds at most.

@@ -8,6 +8,7 @@ from sim.system.harness import DRAM_SOURCE
 
 PORTS = [
     *("clk", "rst", "stall_rate", "stall_seed", "fault", "fault_addr", "violation"),
+    *("fence_first", "fence_last"),
     *("load", "dump", "first", "count"),
     *("araddr", "arlen", "arsize", "arburst", "arvalid", "arready"),
     *("rdata", "rresp", "rlast", "rvalid", "rready"),
