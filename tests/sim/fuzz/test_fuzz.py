@@ -69,7 +69,8 @@ def test_what_is_planted_is_found(job, program):
     """A run without an end, an access beyond what is allowed, and nothing wrong between them."""
     stuck = Instr(body=Norm(count=1), waits={Unit.ATTN: 200}).pack().hex()
     good = untouched(job, program)
-    text = good.program[: -2 * INSTR_BYTES] + stuck
+    end = -2 * INSTR_BYTES  # in hexadecimal digits
+    text = good.program[: 2 * end] + stuck + good.program[end:]
     planted = [
         good,
         replace(good, number=1, program=text, watchdog=0),
