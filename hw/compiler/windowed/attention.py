@@ -40,59 +40,80 @@ class WindowAttention:
         self._scores: dict[int, tuple[int, int]] = {}
         self._masked = self.windows.masked() if self.windows.masks else None
 
-    def lower(self, first: int, source: int, zeros: list[Demand]) -> None:
+    def lower(self, first: int, source: int, zeros: list[Demand], following: Tiles) -> None:
         """Q, K, V, scores, softmax and A x V of the band from window ``first``.
 
         LN1's outputs begin at word ``source``; ``zeros`` are loads that they wait for.
+        ``following`` is the layer behind.
         """
         self._source = source
-        for head in range(self.band.heads):
-            for number in range(self.passes):
-                self._project(first, head, number, zeros)
-                self._attend_head(first, head, number)
+        turns = [(head, number) for head in range(self.band.heads) for number in range(self.passes)]
+        for head, number in turns:
+            self._project(first, head, number, zeros)
+            demand = self._parameters(head)
+            last = (head, number) == turns[-1]
+            self.emitter.ahead(following if last else self._layers(*self._next(head, number))[0])
+            self._attend_head(first, head, number, demand)
         band, outputs = self.band, self.emitter.outputs
         outputs.windowed(self.block.attn.output, band.attn_at, band.q, band.heads, band, first)
+
+    def _next(self, head: int, number: int) -> tuple[int, int]:
+        """The head and pass behind a pass of a head."""
+        return (head, number + 1) if number + 1 < self.passes else (head + 1, 0)
+
+    def _channels(self, number: int) -> tuple[int, int]:
+        """The channels of V in one pass."""
+        lanes = self.config.head_lanes
+        return number * lanes, min(self.band.dim, (number + 1) * lanes)
+
+    def _layers(self, head: int, number: int) -> list[Tiles]:
+        """The weights of a pass of a head, in the order of their use."""
+        block, dim = self.block, self.band.dim
+        whole = [self._weights(n, head, 0, dim) for n in (block.k, block.q)] if number == 0 else []
+        return [*whole, self._weights(block.v, head, *self._channels(number))]
+
+    def _weights(self, node: ir.Linear, head: int, low: int, high: int) -> Tiles:
+        """Channels ``low`` to ``high`` of a head of a layer."""
+        key = (node.name, head, low)
+        if key not in self._tiles:
+            first = head * self.band.dim
+            rows = slice(first + low, first + high)
+            self._tiles[key] = requantized_tiles(self.emitter, node, rows)
+        return self._tiles[key]
 
     def _project(self, first: int, head: int, number: int, zeros: list[Demand]) -> None:
         """K and Q of one head in its first pass, and the channels of V of every pass."""
         band, block, outputs = self.band, self.block, self.emitter.outputs
-        lanes = self.config.head_lanes
-        low, high = number * lanes, min(band.dim, (number + 1) * lanes)
-        if number == 0:
+        *whole, values = self._layers(head, number)
+        if whole:
             keys = [Key(base=self._keys(w), stride=band.key_stride) for w, _ in self.spans]
-            self._sweep(block.k, head, 0, band.dim, keys, zeros)
+            self._sweep(whole[0], keys, zeros)
             outputs.keys(block.k.output, self._keys(0), band, head, first)
             queries = [
                 Act(base=band.q_at + w * band.groups * band.q, stride=band.q) for w, _ in self.spans
             ]
-            self._sweep(block.q, head, 0, band.dim, queries, zeros)
+            self._sweep(whole[1], queries, zeros)
             outputs.queries(block.q.output, band, head, first)
-        values = [Value(base=w * band.value) for w, _ in self.spans]
-        self._sweep(block.v, head, low, high, values, zeros)
+        self._sweep(values, [Value(base=w * band.value) for w, _ in self.spans], zeros)
         outputs.values(block.v.output, 0, band, head * self.passes + number, self.passes, first)
 
     def _sweep(
-        self, node: ir.Linear, head: int, low: int, high: int, targets: list[Key] | list[Act] |
-        list[Value], zeros: list[Demand],
-    ) -> None:  # fmt: skip
-        """Channels ``low`` to ``high`` of a head of a layer, each span to its target."""
-        band, key = self.band, (node.name, head, low)
-        if key not in self._tiles:
-            rows = slice(head * band.dim + low, head * band.dim + high)
-            self._tiles[key] = requantized_tiles(self.emitter, node, rows)
+        self, tiles: Tiles, targets: list[Key] | list[Act] | list[Value], zeros: list[Demand]
+    ) -> None:
+        """Some channels of a layer over LN1's outputs, each span to its target."""
+        band = self.band
         pieces: list[tuple[tuple[int, int], int, Destination]] = [
             ((self._source + w * band.groups * band.x, band.x), rows, target)
             for (w, rows), target in zip(self.spans, targets, strict=True)
         ]
-        self.emitter.sweep(self._tiles[key], pieces, needs=zeros)
+        self.emitter.sweep(tiles, pieces, needs=zeros)
 
     def _keys(self, w: int) -> int:
         return self.plan.ring + w * self.band.key_tiles * self.band.key_stride
 
-    def _attend_head(self, first: int, head: int, number: int) -> None:
+    def _attend_head(self, first: int, head: int, number: int, demand: Demand) -> None:
         """Scores window by window and group by group, each followed by its softmax and A x V."""
         band, block, outputs = self.band, self.block, self.emitter.outputs
-        demand = self._parameters(head)
         keep = False
         for w in range(band.windows):
             for group in range(band.groups):

@@ -138,11 +138,11 @@ class BlockLowering:
         """Attention, projection and LN2 of a band."""
         emitter, band, block = self.emitter, self.band, self.block
         emitter.begin_layer(f"{block.name}.attention")
-        self.attention.lower(visit.first, self._first(visit.turn), visit.zeros)
+        self.attention.lower(visit.first, self._first(visit.turn), visit.zeros, self.proj)
         emitter.begin_layer(f"{block.name}.proj")
         stride = band.heads * band.q
         for segment in emitter.segments(self.proj):
-            demand = emitter.demand_tiles(self.proj, *segment)
+            demand = emitter.loaded(self.proj, segment)
             for w, rows in self.attention.spans:
                 source = (band.attn_at + w * band.groups * stride, stride)
                 target = Residual(base=visit.at, stride=band.residual)

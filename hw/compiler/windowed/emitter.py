@@ -36,6 +36,8 @@ class WindowEmitter(Products):
         self.outputs = WindowOutputs(self, graph, checkpoints)
         self.act_used = 0
         self._zero_tiles: dict[str, Tiles] = {}
+        self._ahead: dict[tuple[Tiles, int], Demand] = {}
+        self._kept: dict[tuple[Tiles, int], Demand] = {}
 
     def stream_home(self, stage: int, tokens: int, words: int) -> TokenHome:
         """Where the stream of stage number ``stage`` lives."""
@@ -60,16 +62,39 @@ class WindowEmitter(Products):
         needs: Iterable[Demand] = (),
         **flags: bool,
     ) -> list[Step]:
-        """All tiles of a layer over pieces (source, rows, destination), weights loaded once."""
+        """All tiles of a layer over pieces (source, rows, destination), weights loaded once.
+
+        Weights that `keep` has loaded are there already.
+        """
         made = []
         for segment in self.segments(tiles):
-            demand = self.demand_tiles(tiles, *segment)
+            demand = self.loaded(tiles, segment)
             for source, rows, target in pieces:
                 fields = target.fields(token, segment[0], self.config)
                 made.append(
                     self.product(tiles, demand, segment, source, rows, fields, needs, **flags)
                 )
         return made
+
+    def ahead(self, tiles: Tiles) -> None:
+        """Load the first weights of a layer now: what comes next is behind loads of constants.
+
+        Those wait for the array, and what is behind them for them.
+        """
+        segment = self.segments(tiles)[0]
+        self._ahead[tiles, segment[0]] = self.demand_tiles(tiles, *segment)
+
+    def keep(self, tiles: Tiles) -> None:
+        """Load a layer once for all that use it from now on, if half the ring takes it."""
+        if 2 * tiles.count * tiles.pitch <= self.ring:
+            for segment in self.segments(tiles):
+                self._kept[tiles, segment[0]] = self.demand_tiles(tiles, *segment)
+
+    def loaded(self, tiles: Tiles, segment: tuple[int, int]) -> Demand:
+        """The load of tiles ``segment`` (first, count) of a layer, made now if not before."""
+        key = (tiles, segment[0])
+        made = self._kept.get(key) or self._ahead.pop(key, None)
+        return made or self.demand_tiles(tiles, *segment)
 
     def measure(
         self, norm: ir.LayerNorm, alpha: Array, at: int, stride: int, token: int, rows: int,

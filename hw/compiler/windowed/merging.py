@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import deque
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -19,6 +21,23 @@ from hw.lib.numbers import Array, ceil_div, round_up
 from hw.program.destination import Residual
 
 QUARTERS = 4
+#: Pieces under way together where there is room: one in LayerNorm, one in the array.
+TURNS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Piece:
+    """``count`` rows of merged tokens from ``first`` on, in place ``turn`` of ``turns``.
+
+    It is piece ``number`` of those of ``most`` rows.
+    """
+
+    number: int
+    turn: int
+    turns: int
+    first: int
+    count: int
+    most: int
 
 
 class MergingLowering:
@@ -46,44 +65,98 @@ class MergingLowering:
         self.norm = _spread(merging.ln0, self.channels, padded)
         self.height, self.width = merging.merge.merged
         self.home = emitter.stream_home(stage, self.height * self.width, self.stride)
+        self._at = 0
 
     def lower(self, before: Step | None) -> Step | None:
-        """All rows; ``before`` wrote the source last, the result the next stream."""
-        self.emitter.begin_layer(f"{self.merging.name}.reduction")
-        last = None
-        most = rows_at_a_time(self.height, self.width, self._needs, self.config, "merged tokens")
-        self.emitter.use_act(self._needs(most)[Space.ACT])
-        for first in range(0, self.height, most):
+        """All rows; ``before`` is the last step that wrote the source, as the result of the next.
+
+        With two places the LayerNorm of a piece runs under the products of the one before.
+        """
+        emitter = self.emitter
+        emitter.begin_layer(f"{self.merging.name}.reduction")
+        most, turns = self._pieces()
+        emitter.use_act(self._needs(most, turns)[Space.ACT])
+        emitter.residuals.restart()
+        self._at = emitter.residuals.take(self._needs(most, turns)[Space.RESIDUAL])
+        emitter.keep(self.tiles)
+        last, waiting = None, deque[_Piece]()
+        for number, first in enumerate(range(0, self.height, most)):
             count = min(most, self.height - first)
-            last = self._lower_rows(first, count, most, before)
+            piece = _Piece(number=number, turn=number % turns, turns=turns, first=first,
+                           count=count, most=most)  # fmt: skip
+            self._norm(piece, before)
+            waiting.append(piece)
+            if len(waiting) == turns:
+                last = self._reduce(waiting.popleft())
+        for piece in waiting:
+            last = self._reduce(piece)
         return last
 
-    def _needs(self, rows: int) -> dict[Space, int]:
-        """Words that so many rows of merged tokens take."""
+    def _pieces(self) -> tuple[int, int]:
+        """Rows of merged tokens at a time and places for them: what seems the shortest."""
+        found = []
+        for turns in range(TURNS, 0, -1):
+            most = rows_at_a_time(
+                self.height, self.width, partial(self._needs, turns=turns), self.config,
+                "merged tokens", turns == 1,
+            )  # fmt: skip
+            found += [(self._guess(rows, turns), -turns, rows) for rows in range(1, most + 1)]
+        _, turns, most = min(found)
+        return most, -turns
+
+    def _guess(self, rows: int, turns: int) -> int:
+        """Cycles, roughly: units run beside one another but for a piece's way to the array."""
+        config, tiles = self.config, self.tiles
+        pieces = [min(rows, self.height - first) for first in range(0, self.height, rows)]
+        groups = sum(ceil_div(count * self.width, config.rows) for count in pieces)
+        wide = QUARTERS * self.each
+        array = groups * (tiles.count * max(tiles.chunks, config.rows) + wide * config.rows)
+        times = 1 if 2 * tiles.count * tiles.pitch <= self.emitter.ring else len(pieces)
+        beats = tiles.count * tiles.pitch * config.stream_bytes // config.axi_bytes
+        tokens = self.height * self.width
+        load = times * beats + tokens * (wide + self.stride)
+        alone = tokens * wide * (1 + config.cols // config.lanes)
+        return max(array, load, alone) + ceil_div(alone, len(pieces) if turns > 1 else 1)
+
+    def _needs(self, rows: int, turns: int) -> dict[Space, int]:
+        """Words that ``turns`` pieces of so many rows of merged tokens take."""
         tokens = rows * self.width
+        groups = ceil_div(tokens, self.config.rows)
         return {
-            Space.ACT: 1 + ceil_div(tokens, self.config.rows) * self.x,
-            Space.RESIDUAL: tokens * (QUARTERS * self.each + self.stride),
-            Space.STATISTICS: tokens,
+            Space.ACT: 1 + turns * groups * self.x,
+            Space.RESIDUAL: turns * tokens * (QUARTERS * self.each + self.stride),
+            Space.STATISTICS: turns * groups * self.config.rows,
         }
 
-    def _lower_rows(self, first: int, count: int, most: int, before: Step | None) -> Step | None:
-        emitter, norm = self.emitter, self.norm
-        tokens, wide = count * self.width, QUARTERS * self.each
-        at = emitter.residuals.take(tokens * (wide + self.stride))
-        result = at + tokens * wide
-        user = emitter.residuals.user(at, tokens * (wide + self.stride))
-        brought = self._bring(at, first, count, emitter.after(before, user))
-        zeros = emitter.mover.clear(result, self.stride, tokens, self.stride)
-        emitter.measure(norm, norm.alpha, at, wide, 0, tokens, brought)
-        emitter.normalise(norm, QUARTERS * self.channels, at, wide, 0, tokens, (0, self.x))
+    def _norm(self, piece: _Piece, before: Step | None) -> None:
+        """Bring a piece and run its LayerNorm."""
+        emitter, norm, wide = self.emitter, self.norm, QUARTERS * self.each
+        room, tokens = piece.most * self.width, piece.count * self.width
+        at = self._at + piece.turn * room * wide
+        user = emitter.residuals.user(at, room * wide)
+        brought = self._bring(at, piece.first, piece.count, emitter.after(before, user))
+        token = piece.turn * ceil_div(room, self.config.rows) * self.config.rows
+        emitter.measure(norm, norm.alpha, at, wide, token, tokens, brought)
+        made = self._made(piece)
+        emitter.normalise(norm, QUARTERS * self.channels, at, wide, token, tokens, (made, self.x))
         words = ceil_div(tokens, self.config.rows) * self.x
-        emitter.outputs.tokens(
-            self.merging.ln0.output, 0, words, QUARTERS, first // most, most * self.width
-        )
-        target = Residual(base=result, stride=self.stride)
-        emitter.sweep(self.tiles, [((0, self.x), tokens, target)], needs=[zeros])
-        line = Lines(source=first * self.width, length=tokens)
+        emitter.outputs.tokens(self.merging.ln0.output, made, words, QUARTERS, piece.number, room)
+
+    def _made(self, piece: _Piece) -> int:
+        """The word of ACT where LayerNorm's outputs of a piece begin."""
+        return piece.turn * ceil_div(piece.most * self.width, self.config.rows) * self.x
+
+    def _reduce(self, piece: _Piece) -> Step | None:
+        """The linear layer of a piece, whose result goes home; the last step of it."""
+        emitter, room = self.emitter, piece.most * self.width
+        tokens = piece.count * self.width
+        result = self._at + room * (piece.turns * QUARTERS * self.each + piece.turn * self.stride)
+        zeros = emitter.mover.clear(result, self.stride, tokens, self.stride)
+        token = piece.turn * ceil_div(room, self.config.rows) * self.config.rows
+        target = Residual(base=result - token * self.stride, stride=self.stride)
+        source = (self._made(piece), self.x)
+        emitter.sweep(self.tiles, [(source, tokens, target)], token, [zeros])
+        line = Lines(source=piece.first * self.width, length=tokens)
         emitter.keep_stream(self.merging.add.output, self.home, result, self.stride, [line])
         return emitter.mover.leave(self.home, result, self.stride, [line])
 

@@ -129,11 +129,16 @@ def _no_room(used: dict[Space, int], config: Config, what: str) -> NoRoomError:
 
 
 def rows_at_a_time(
-    total: int, width: int, needs: Callable[[int], dict[Space, int]], config: Config, what: str
+    total: int,
+    width: int,
+    needs: Callable[[int], dict[Space, int]],
+    config: Config,
+    what: str,
+    must: bool = True,
 ) -> int:
     """The most of ``total`` rows of ``width`` tokens for which ``needs(rows)`` words are there.
 
-    ``NoRoomError`` for one row names ``what``.
+    Where there is no room for one row: `NoRoomError` that names ``what``, or 0 unless one ``must``.
     """
     found = 0
     for rows in range(1, total + 1):
@@ -141,7 +146,7 @@ def rows_at_a_time(
         if not _fits(needs(rows), ceil_div(tokens, config.rows), tokens, config):
             break
         found = rows
-    if not found:
+    if must and not found:
         raise _no_room(needs(1), config, f"one row of {what}")
     return found
 
