@@ -10,9 +10,9 @@ from hw.compiler.image.layout import Tiles, parameters
 from hw.compiler.lower.head_softmax import head_softmax
 from hw.compiler.lower.weights import requantized_tiles
 from hw.compiler.step import Demand
+from hw.compiler.windowed.band import Band
 from hw.compiler.windowed.emitter import WindowEmitter
 from hw.compiler.windowed.network import windows_of
-from hw.compiler.windowed.plan import Band
 from hw.formats.constants import MASK
 from hw.isa.payload import Attend, Matmul, Mem
 from hw.lib.numbers import Array, ceil_div, round_up

@@ -11,13 +11,14 @@ from hw.compiler.finish import finish
 from hw.compiler.image.layout import Dram
 from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
+from hw.compiler.windowed.band import Band
 from hw.compiler.windowed.block import BlockLowering
 from hw.compiler.windowed.embed import PatchLowering
 from hw.compiler.windowed.emitter import WindowEmitter
 from hw.compiler.windowed.ending import EndLowering
 from hw.compiler.windowed.merging import MergingLowering
 from hw.compiler.windowed.network import WindowedNetwork, read_windowed
-from hw.compiler.windowed.plan import Band, plan_windows
+from hw.compiler.windowed.plan import plan_windows
 from hw.compiler.windowed.refuse import check_windowed
 from hw.config import Config
 from hw.formats.memories import Space, memories
@@ -66,7 +67,7 @@ def _reasons(
 
 
 def _band(band: Band) -> str:
-    return f"{band.windows} windows{' that overlap' if band.overlaps else ''}"
+    return f"{band.windows} windows {band.way.value}".rstrip()
 
 
 def lower_windowed(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from golden.graph import ir
 from golden.ops.windows import Windows
 from hw.compiler.image.stored import Stored
-from hw.compiler.windowed.plan import Band
+from hw.compiler.windowed.band import Band
 from hw.compiler.windowed.tokens import TokenHome
 from hw.formats.memories import Space
 from hw.lib.numbers import ceil_div, round_up
@@ -53,8 +53,14 @@ class WindowOutputs(Stored):
         )  # fmt: skip
         self.store(layout, Space.ACT, at, words, number * groups * parts * own)
 
-    def banded(self, name: str, at: int, stride: int, band: Band, windows: Windows, w: int) -> None:
-        """A dense tensor of a band's tokens that the graph has in rows of the grid."""
+    def banded(
+        self, name: str, at: int, stride: int, band: Band, windows: Windows, w: int,
+        piece: tuple[int, int],
+    ) -> None:  # fmt: skip
+        """A dense tensor of a band's tokens that the graph has in rows of the grid.
+
+        ``piece`` (first, count) are the row groups that are stored, from word ``at`` on.
+        """
         if not self.enabled:
             return
         rows, size = self.config.rows, self.config.act_bytes
@@ -65,8 +71,9 @@ class WindowOutputs(Stored):
             (bands, groups * rows, stride * size), (bands, band.tokens, channels),
             windows.places().tolist(),
         )  # fmt: skip
-        words = groups * stride
-        self.store(layout, Space.ACT, at, words, w // band.windows * words)
+        first, count = piece
+        where = (w // band.windows * groups + first) * stride
+        self.store(layout, Space.ACT, at, count * stride, where)
 
     def windowed(self, name: str, at: int, words: int, heads: int, band: Band, w: int) -> None:
         """A tensor of ACT in window order, ``heads`` heads of ``words`` words in a row group."""

@@ -1,4 +1,4 @@
-"""How many windows a band has, and where the tensors of a band lie in ACT, STREAM and VALUE."""
+"""How many windows the bands of each stage have, and how they follow one another."""
 
 from __future__ import annotations
 
@@ -7,111 +7,62 @@ from dataclasses import dataclass
 
 from hw.compiler.frontend.network import Block
 from hw.compiler.plan.sizes import NoRoomError
+from hw.compiler.windowed.band import VISITS, Band, Way, lay_out
 from hw.compiler.windowed.network import WindowedNetwork, windows_of
 from hw.config import Config
 from hw.formats.memories import Space, memories
 from hw.isa.payload import Gather, Matmul
-from hw.lib.numbers import ceil_div, round_up
+from hw.lib.numbers import ceil_div
 
-
-@dataclass(frozen=True, kw_only=True)
-class Band:
-    """A band of ``windows`` windows of ``size`` tokens, all bands of a block alike.
-
-    Words in ACT of a row group: ``x`` LayerNorm outputs, ``q`` one head, ``hidden``. A window
-    begins with a row group and has ``groups`` of them in LN1's outputs, the queries (from word
-    ``q_at``) and attention's results (from ``attn_at``, ``heads`` heads of ``q`` words a group);
-    LN2's outputs and the hidden layer (from ``q_at``) are dense. Bands take turns at ``firsts``,
-    LN1's outputs, and ``seconds``, LN2's: with two places of each they overlap (`BlockLowering`).
-    A token has ``residual`` words in RESIDUAL. Keys of window ``w`` are ``key_tiles`` tiles of
-    ``key_stride`` words of STREAM,
-    values ``value`` words of VALUE.
-    """
-
-    windows: int
-    size: int
-    groups: int
-    heads: int
-    dim: int
-    padded: int
-    x: int
-    q: int
-    hidden: int
-    residual: int
-    key_tiles: int
-    key_stride: int
-    value: int
-    firsts: tuple[int, ...]
-    seconds: tuple[int, ...]
-    q_at: int
-    attn_at: int
-    used: dict[Space, int]
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of a band, padded ones included."""
-        return self.windows * self.size
-
-    @property
-    def overlaps(self) -> bool:
-        """Whether a band's MLP follows the attention of the next band."""
-        return len(self.firsts) > 1
-
-    @property
-    def keys(self) -> int:
-        """Words of STREAM that the keys of a head take."""
-        return self.windows * self.key_tiles * self.key_stride
-
-
-#: Bands that are in RESIDUAL together where they overlap.
-VISITS = 3
-
-
-def _band(block: Block, count: int, config: Config, *, overlap: bool) -> Band:
-    size, rows = windows_of(block).size, config.rows
-    groups, dense = ceil_div(size, rows), ceil_div(count * size, rows)
-    heads, channels = block.scores.heads, block.proj.weight.shape[0]
-    dim = channels // heads
-    padded = round_up(dim, config.act_bytes)
-    x, q = ceil_div(channels, config.act_bytes), padded // config.act_bytes
-    hidden = ceil_div(block.fc1.weight.shape[0], config.act_bytes)
-    first, second = count * groups * x, dense * x
-    firsts = (0, first) if overlap else (0,)
-    second_at = 2 * first if overlap else 0
-    seconds = (second_at, second_at + second) if overlap else (0,)
-    q_at = second_at + 2 * second if overlap else max(first, second)
-    attn_at = q_at + count * groups * q
-    key_tiles, key_stride = ceil_div(size, config.cols), padded // config.lanes
-    value, residual = round_up(size, config.keys_per_cycle), x * config.tile_act_granules
-    return Band(
-        windows=count, size=size, groups=groups, heads=heads, dim=dim, padded=padded, x=x, q=q,
-        hidden=hidden, residual=residual, key_tiles=key_tiles, key_stride=key_stride, value=value,
-        firsts=firsts, seconds=seconds, q_at=q_at, attn_at=attn_at,
-        used={
-            Space.ACT: 1 + max(attn_at + count * groups * heads * q, q_at + dense * hidden),
-            Space.STREAM: 2 * count * key_tiles * key_stride,
-            Space.VALUE: count * value,
-            Space.RESIDUAL: (VISITS if overlap else 1) * count * size * residual,
-            Space.LOGIT: key_tiles,
-            Space.STATISTICS: count * groups * rows,
-        },
-    )  # fmt: skip
+#: Cycles a key for which a part's projection waits for the softmax, roughly.
+SOFTMAX = 5
 
 
 def plan_band(block: Block, config: Config, most: int | None, *, overlap: bool) -> Band:
-    """The longest band of at most ``most`` windows that fits; ``NoRoomError`` for no window.
+    """The band of at most ``most`` windows that seems the fastest; ``NoRoomError`` for no window.
 
-    With ``overlap`` bands that overlap, if there is room for such and more than one.
+    Without ``overlap`` bands follow one after the other.
     """
     total = windows_of(block).count
     counts = [n for n in range(min(most or total, total), 0, -1) if total % n == 0]
-    for together in (True, False) if overlap else (False,):
+    ways = [(Way.PLAIN, 1)]
+    if overlap:
+        ways = [(Way.OVERLAP, VISITS), (Way.PARTS, 2), (Way.PARTS, 1), *ways]
+    found = []
+    for turn, (way, places) in enumerate(ways):
         for count in counts:
-            band = _band(block, count, config, overlap=together)
+            alone = count == total
+            senseless = {Way.OVERLAP: alone, Way.PARTS: count == 1 or (alone and places > 1)}
+            band = lay_out(block, count, config, way, places)
             fits = _fits(band.used, count * band.groups, band.tokens, config)
-            if fits and not (together and count == total):
-                return band
-    raise _no_room(band.used, config, f"windows of {band.size} tokens")
+            if fits and not senseless.get(way, False):
+                found.append((_guess(band, block, config), turn, band))
+                break
+    if not found:
+        raise _no_room(band.used, config, f"windows of {band.size} tokens")
+    return min(found, key=lambda guess: guess[:2])[2]
+
+
+def _guess(band: Band, block: Block, config: Config) -> int:
+    """Cycles of a block, roughly, that differ from band to band.
+
+    They are those of the MLP's row groups, and those in which the array stands still: for the
+    softmax of the last row groups of a part, and while tokens are on their way home, in, or through
+    LayerNorm.
+    """
+    windows = windows_of(block).count
+    wide = 2 * block.fc1.weight.shape[0] * block.proj.weight.shape[0]
+    tiles = (band.hidden + band.x) * config.tile_act_granules
+    group = max(wide // (config.cols * config.lanes), tiles * config.rows)
+    bands = windows // band.windows
+    mlp = bands * sum(count for _, count in band.pieces) * group
+    softmax = windows // band.part * SOFTMAX * band.size
+    alone = band.part * band.size * band.residual * (2 + config.cols // config.lanes)
+    if band.part < band.windows:
+        alone += band.size * band.residual
+    elif not band.overlaps:
+        alone *= 2
+    return mlp + softmax + alone * (1 if band.overlaps or band.places > 1 else bands)
 
 
 def _fits(used: dict[Space, int], groups: int, tokens: int, config: Config) -> bool:

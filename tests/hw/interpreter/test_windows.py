@@ -88,6 +88,23 @@ def test_bands_of_fewer_windows(most):
     assert check(preset("tiny"), blocks=most).blocks == most
 
 
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        # One place in RESIDUAL, tokens padded on both sides.
+        (400, {"grid": (13, 12), "window": 7, "channels": 32, "depths": (2, 1)}),
+        # Two places, hidden layer wide enough for a longer band to pay.
+        pytest.param(
+            4864, {"grid": (14, 28), "window": 7, "channels": 96, "head_depth": 32, "ratio": 4},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)  # fmt: skip
+def test_windows_attended_one_by_one(words, options):
+    program = check(preset("base").change(residual_words=words), **options)
+    assert "attended one by one" in program.reasons[0]
+
+
 def test_two_pictures():
     graph, config = random_swin_graph(**SMALL), preset("tiny")
     pictures = np.stack([random_image(graph, seed) for seed in (1, 2)])
