@@ -39,7 +39,7 @@ MADE_OF = ("hw/**/*.py", "hw/**/*.v", "golden/**/*.py", "sim/**/*.py", "sim/**/*
 SHAPES: tuple[dict[str, Any], ...] = (
     {"depth": 1, "tokens": 5, "channels": 16, "heads": 1, "patch": 8},
     {"depth": 1, "tokens": 10, "channels": 16, "heads": 2, "patch": 4, "bits": 4},
-    {"depth": 1, "tokens": 5, "channels": 24, "heads": 3, "patch": 8, "activations": 4, "bits": 4},
+    {"depth": 1, "tokens": 5, "channels": 24, "heads": 3, "patch": 8, "hidden": 48},
 )
 
 

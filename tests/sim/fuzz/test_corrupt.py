@@ -9,6 +9,7 @@ from golden.synthetic.graphs import random_graph
 from hw.compiler import compile_graph
 from hw.config import PRESETS
 from hw.isa.instruction import INSTR_BYTES
+from hw.isa.payload import Op
 from sim.fuzz.campaign import SHAPES
 from sim.fuzz.case import Case
 from sim.fuzz.corrupt import KINDS, make_case
@@ -35,6 +36,17 @@ def case(program, number, seed=1):
 def valid(program):
     at = program.entry
     return program.image[at : at + program.count * INSTR_BYTES].hex()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_batch_has_a_valid_program(shape):
+    """Whose cases are changed in as many ways as those of the others."""
+    found = compile_graph(random_graph(seed=1, **shape), CONFIG)
+    assert {Op.LOAD, Op.GATHER, Op.MATMUL, Op.NORM, Op.ATTEND, Op.STORE} <= {
+        instr.op for instr in found.instructions()
+    }
+    for number in range(len(KINDS)):
+        assert 0 < len(case(found, number).program) <= len(valid(found))
 
 
 def test_a_case_follows_from_seed_and_number(program):
