@@ -27,6 +27,7 @@ option-SIMULATOR := --simulator## verilator, or icarus: four states, much slower
 option-IMAGE   :=##           picture file
 option-CONFIRM := --confirm## points of the Pareto front to run in RTL (1)
 option-BUDGET  := --budget##  most cycles of a picture that `search` may take
+option-AGAINST := --against## another checkout, whose simulator takes turns with this one
 option-MHZ     := --mhz##     clock that speeds are given at (300)
 option-TARGET  := --target##  synth: generic, xcup, ecp5 or asic (generic); search: least agreement, %
 option-UNIT    := --unit##    only this unit
@@ -49,6 +50,7 @@ takes-bench        := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWA
 takes-export       := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS DATA BITS ATTN SEED TENSORS OUT
 takes-verilog      := CONFIG SET OUT
 takes-sim          := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA IMAGES SERIAL STALLS SEED WAVES SIMULATOR OUT
+takes-bench-sim    := MODEL CONFIG AGAINST OUT
 takes-package      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA OUT
 takes-report       := MODEL CONFIG SET BITS ATTN MHZ OUT
 takes-explore      := MODEL WEIGHTS CLASSES IMG_SIZE CROP_PCT FEATURES MODEL_KWARGS CONFIG SET BITS ATTN DATA CONFIRM WORKERS OUT
@@ -111,7 +113,7 @@ unexport $(VARIABLES) $(filter PYTHON% PYTEST_% MYPY% RUFF_%,$(filter-out \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor lint format test test-all coverage eval bench export verilog package \
-	sim report explore search classify synth formal fuzz train train-digits record readme clean
+	sim bench-sim report explore search classify synth formal fuzz train train-digits record readme clean
 
 help: ## list the targets and their variables
 	@awk ' \
@@ -182,6 +184,9 @@ package: $(READY) ## a folder for a hardware project: RTL, FuseSoC, IP-XACT, reg
 
 sim: $(READY) ## a whole network in RTL, every tensor compared
 	$(PY) -m sim run $(call options,$(takes-$@))
+
+bench-sim: $(READY) ## how fast a network simulates, alternating with another checkout: AGAINST=FOLDER
+	$(PY) -m sim bench $(call options,$(takes-$@))
 
 report: $(READY) ## a page on what build/ has
 	$(PY) -m sim report $(call options,$(takes-$@))

@@ -24,6 +24,7 @@ COMMANDS = {
     "synth": SYNTH["run"],
     "prove": FORMAL["prove"],
     "sim": SIM["run"],
+    "sim-bench": SIM["bench"],
     **{name: SIM[name] for name in ("classify", "report", "explore", "search", "fuzz")},
     "doctor": GOLDEN["doctor"],
 }
@@ -31,7 +32,7 @@ COMMANDS = {
 GROUPS = {
     "networks": ("eval", "export", "study", "bench", "train", "train-digits"),
     "hardware": ("verilog", "compile", "package", "synth", "prove"),
-    "networks in hardware": ("sim", "classify", "report", "explore", "search", "fuzz"),
+    "networks in hardware": ("sim", "sim-bench", "classify", "report", "explore", "search", "fuzz"),
     "this machine": ("doctor",),
 }
 

@@ -17,6 +17,10 @@ EXAMPLES = {
         "potvit bench vit_digits",
         "potvit bench deit_tiny photos/ --threads 1 --rounds 5",
     ),
+    "sim-bench": (
+        "potvit sim-bench",
+        "potvit sim-bench --model vit_digits --config tiny --against ../older --repeats 5",
+    ),
     "train": (
         "potvit train vit_digits --bits w4a4 --epochs 20",
         "potvit train deit_tiny photos/ --bits w4a8 --attn half --resume",

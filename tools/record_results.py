@@ -85,7 +85,7 @@ def benches() -> dict[str, Any]:
         "-".join(report[field] for field in ("model", "bits", "attn")): kept(
             path, report, BENCH_FIELDS
         )
-        for path, report in reports("bench/*.json", "rounds")
+        for path, report in reports("bench/executor*.json", "rounds")
     }
 
 
