@@ -22,6 +22,7 @@ from golden.support.kept import say_broken
 from golden.support.locations import BUILD
 from golden.support.progress import expecting
 from golden.support.requirements import require
+from sim.simulator import standing
 from sim.simulator.build_progress import compiling
 from sim.simulator.process import run_group
 from sim.simulator.runtime import provide_runtime
@@ -34,6 +35,9 @@ RUNTIME = "runtime"
 CHECKSUM = "sha256"
 #: The wheel's own setting for precompiled headers breaks g++.
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0")
+#: From so many characters of Verilog on, parts that stand still are skipped: smaller models gain
+#: less than the longer compilation takes.
+LARGE = 5_000_000
 #: Characters of Verilog that become C++ in a second, until it is known better.
 TRANSLATED = 150_000
 #: By name: the wheel's makefile says ``c++`` and ``python``, which need not be there.
@@ -71,7 +75,9 @@ def verilate(
 
     Only ``ports`` of the top module are visible to cocotb: making every signal public costs a
     factor of seven in speed. With ``waves`` the model can write an FST, without the instances
-    that match ``hidden`` (a scope with wildcards) and all below them. The result is cached under
+    that match ``hidden`` (a scope with wildcards) and all below them. Parts of a `LARGE` model
+    without waves are skipped while they stand still (`sim.simulator.standing`); it answers the same
+    at every cycle. The result is cached under
     ``build/verilated`` by everything that goes in, compiler and processor included; a broken one is
     built again and standard error says so; concurrent callers wait for one another. Raises
     ``PotvitError`` for a missing tool, for one in a folder that make takes apart, or with the first
@@ -85,7 +91,10 @@ def verilate(
     untraced = f'tracing_off -scope "{hidden}" -levels 0\n' if waves and hidden else ""
     control = f"`verilator_config\n{visible}{untraced}"
     flags = _flags(toplevel, waves=waves)
-    material = (sources, control, flags, MAKE_VARIABLES, fingerprint(tool))
+    material: tuple[object, ...] = (sources, control, flags, MAKE_VARIABLES, fingerprint(tool))
+    skips = not waves and sum(len(text) for _, text in sources) >= LARGE
+    if skips:
+        material += (Path(standing.__file__).read_text(encoding="utf-8"),)
     digest = hashlib.sha256(repr(material).encode()).hexdigest()
     folder = CACHE / f"{toplevel}-{digest[:16]}"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -98,7 +107,8 @@ def verilate(
         # make takes a path with a blank apart.
         work = keep if is_plain(keep) else Path(tempfile.mkdtemp(prefix="potvit-")).resolve()
         try:
-            _compile(tool, flags, work / "work", [*sources, ("ports.vlt", control)])
+            files = [*sources, ("ports.vlt", control)]
+            _compile(tool, flags, work / "work", files, skips=skips)
             shutil.move(work / "work" / "obj" / "sim", keep / "sim")
             (keep / CHECKSUM).write_text(_checksum(keep / "sim"))
             shutil.rmtree(work / "work")
@@ -139,7 +149,9 @@ def _flags(toplevel: str, *, waves: bool) -> list[str]:
     ]  # fmt: skip
 
 
-def _compile(tool: Verilator, flags: list[str], work: Path, sources: list[tuple[str, str]]) -> None:
+def _compile(
+    tool: Verilator, flags: list[str], work: Path, sources: list[tuple[str, str]], *, skips: bool
+) -> None:
     names = []
     work.mkdir()
     for name, text in sources:
@@ -149,6 +161,8 @@ def _compile(tool: Verilator, flags: list[str], work: Path, sources: list[tuple[
     size = sum(len(text) for _, text in sources)
     with expecting("translating Verilog to C++", 1 + size / TRANSLATED):
         _run([*tool.command, *flags, "-Mdir", str(obj), str(driver()), *names], tool.env, work)
+    if skips:
+        standing.let_stand(obj)
     make = ["make", "-s", "-j", str(os.cpu_count() or 1), "-C", str(obj)]
     settings = [*MAKE_VARIABLES, *PROGRAMS]
     with compiling("compiling the simulator", obj) as watch:
