@@ -265,6 +265,7 @@ WORK = {
     "synth": ("synth.run_command._report", "--config tiny"),
     "prove": ("formal.commands.prove.run_all", ""),
     "sim": ("sim.commands.run.network", "--model vit_digits"),
+    "sim-bench": ("sim.commands.bench.simulated", ""),
     "explore": ("sim.commands.explore.network", "--model vit_digits"),
     "fuzz": ("sim.commands.fuzz.campaign", ""),
     "package": ("sim.simulator.generated.generated", "--config tiny"),
