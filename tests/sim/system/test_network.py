@@ -7,6 +7,7 @@ from golden.execute.batched import Executor
 from golden.models.request import ModelRequest
 from golden.ops.softmax import AttnFormat
 from golden.synthetic.graphs import random_graph, random_image
+from golden.synthetic.swin import random_swin_graph
 from hw.commands.config_arguments import read_config
 from hw.config import PRESETS, preset
 from hw.isa.payload import Op
@@ -125,6 +126,23 @@ def test_vit_digits_formats_under_stalls(bits, attn):
 def test_swin_digits(config, bits, attn, stalls):
     """Windows, shift, bias, mask, merging and pooling."""
     run("swin_digits", config, bits=bits, attn=attn, stalls=stalls)
+
+
+@pytest.mark.parametrize(
+    ("grid", "way", "stalls"),
+    [
+        ((3, 8), "attended one by one", False),
+        pytest.param((5, 8), "that overlap", True, marks=pytest.mark.slow),
+    ],
+)
+def test_windows_beyond_the_grid(grid, way, stalls):
+    """Padded tokens, an odd side that merges, windows that fill no row group."""
+    graph = random_swin_graph(
+        grid=grid, window=3, channels=32, head_depth=16, depths=(2, 2), ratio=4, seed=1
+    )
+    outcome = simulate(graph, [random_image(graph, 1)], preset("tiny"), stalls=stalls, seed=2)
+    check(outcome, graph, 1)
+    assert way in outcome.programs["plain"].reasons[0]
 
 
 def test_deit_tiny():
