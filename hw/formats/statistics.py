@@ -3,14 +3,8 @@
 from amaranth import signed, unsigned
 from amaranth.lib import data
 
-from golden.ops.layernorm import ALPHA_MAX
 from hw.config import Config
-
-
-def sum_widths(channels: int) -> tuple[int, int]:
-    """Bits of S1 (signed) and S2 (unsigned) over ``channels`` values of at most ``128 << 3``."""
-    largest = 128 << ALPHA_MAX
-    return (channels * largest - 1).bit_length() + 1, (channels * largest**2).bit_length()
+from hw.formats.sums import sum_widths
 
 
 def stat_layout(config: Config) -> data.StructLayout:

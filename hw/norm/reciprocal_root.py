@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.ops.layernorm import MANTISSA_BITS, ROOT_BITS, LayerNorm
-from hw.formats.statistics import sum_widths
+from hw.formats.sums import sum_widths
 from hw.norm.token_variance import variance_bits
 
 

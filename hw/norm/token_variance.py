@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.ops.layernorm import ALPHA_MAX, LayerNorm
-from hw.formats.statistics import sum_widths
+from hw.formats.sums import sum_widths
 
 
 def variance_bits(channels: int) -> int:

@@ -12,7 +12,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from hw.formats.statistics import sum_widths
+from hw.formats.sums import sum_widths
 from hw.isa.instruction import HEADER_BITS, Instr
 from hw.isa.latencies import NORMALISE, ROOT
 from hw.isa.payload import Norm

@@ -6,7 +6,7 @@ from hw.compiler.predict.arrivals import Arrivals
 from hw.compiler.predict.clock import Clock
 from hw.compiler.predict.constants import ConstantFifo
 from hw.compiler.predict.load import LoadTiming
-from hw.compiler.predict.ports import WritePorts
+from hw.compiler.predict.ports import ReadPort, WritePorts
 from hw.compiler.predict.timing import Timing
 from hw.config import Config
 from hw.formats.memories import Space
@@ -28,11 +28,12 @@ class ArrayTiming:
         fifo: ConstantFifo,
         load: LoadTiming,
         ports: WritePorts,
+        act: ReadPort,
         config: Config,
         timing: Timing,
     ) -> None:
         self._clock, self._arrivals, self._fifo, self._load = clock, arrivals, fifo, load
-        self._ports, self._config, self._timing = ports, config, timing
+        self._ports, self._act, self._config, self._timing = ports, act, config, timing
 
     def run(self, number: int) -> bool:
         """Time step ``number``; False while the load of its position constants is not known."""
@@ -50,6 +51,7 @@ class ArrayTiming:
         work = made.array_cycles + params * made.param_sets
         begin = clock.begin(number, self._arrivals.time(number))
         end = self._consume(body, begin + params, each) if rows else begin + work
+        self._act.taken(begin, end, body.tiles * body.groups * body.chunks)
         clock.end(number, end, end + self._timing.drain + config.rows, work=work)
         if self._ports.shares(Space(body.dest)):
             self._drain(body, begin, each, params, made.param_sets)

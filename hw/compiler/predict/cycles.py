@@ -18,7 +18,7 @@ from hw.compiler.predict.arrivals import Arrivals, Sequencer
 from hw.compiler.predict.clock import UNKNOWN, Clock
 from hw.compiler.predict.constants import ConstantFifo
 from hw.compiler.predict.load import LoadTiming, fifo_capacity
-from hw.compiler.predict.ports import WritePorts
+from hw.compiler.predict.ports import ReadPort, WritePorts
 from hw.compiler.predict.timing import Timing
 from hw.compiler.predict.units import AttendTiming, NormTiming, StoreTiming
 from hw.compiler.step import Step
@@ -68,16 +68,16 @@ def predict(
         clock.add(step, waits)
     arrivals = Sequencer(clock, order, config, timing) if queued else Arrivals(clock, order)
     fifo = ConstantFifo(fifo_capacity(config, whole_bursts=not queued))
-    ports = WritePorts(config.rows)
+    ports, act = WritePorts(config.rows), ReadPort()
     load = LoadTiming(clock, arrivals, fifo, ports, config, timing)
     _run_all(
         clock,
         arrivals,
         {
-            Unit.ARRAY: ArrayTiming(clock, arrivals, fifo, load, ports, config, timing),
-            Unit.NORM: NormTiming(clock, arrivals, timing),
+            Unit.ARRAY: ArrayTiming(clock, arrivals, fifo, load, ports, act, config, timing),
+            Unit.NORM: NormTiming(clock, arrivals, config, timing),
             Unit.ATTN: AttendTiming(clock, arrivals, config, timing),
-            Unit.STORE: StoreTiming(clock, arrivals, config, timing),
+            Unit.STORE: StoreTiming(clock, arrivals, act, config, timing),
         },
         load,
     )
@@ -97,12 +97,12 @@ def _run_all(
     """Time every step, each as soon as what decides about it is known.
 
     A load comes when no other unit gets further without it: what they write meanwhile may hold
-    it up.
+    it up. A store comes last of all: what the array reads meanwhile may.
     """
     queues = {unit: deque(queue) for unit, queue in arrivals.queues.items()}
-    loads = queues.pop(Unit.LOAD)
+    loads, stores = queues.pop(Unit.LOAD), queues.pop(Unit.STORE)
     arrivals.advance()
-    while loads or any(queues.values()):
+    while loads or stores or any(queues.values()):
         timed = 0
         for unit, queue in queues.items():
             while queue and _timed(queue[0], clock, arrivals, units[unit]):
@@ -113,6 +113,9 @@ def _run_all(
             before = load.holds
             if loads and _timed(loads[0], clock, arrivals, load):
                 loads.popleft()
+                arrivals.advance()
+            elif stores and _timed(stores[0], clock, arrivals, units[Unit.STORE]):
+                stores.popleft()
                 arrivals.advance()
             elif load.holds == before:
                 raise PotvitError("the schedule deadlocks; this is an error of the compiler")

@@ -1,4 +1,4 @@
-"""Write ports of memories that the drain and the LOAD unit share: the drain never waits."""
+"""Ports that two units share, one of which never waits: the drain writes, the array reads."""
 
 from __future__ import annotations
 
@@ -43,3 +43,31 @@ class WritePorts:
                 time, words = end, words - 1
             at += 1
         return time + words * gap
+
+
+class ReadPort:
+    """When the array reads a memory, and how long a STORE of it waits: the array never does."""
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[int, int, int]] = []
+
+    def taken(self, begin: int, end: int, reads: int) -> None:
+        """The array reads ``reads`` times between two cycles, in order of time over all calls."""
+        self._runs.append((begin, end, reads))
+
+    def read(self, time: int, count: int) -> int:
+        """Cycle after which ``count`` words are read from ``time`` on, spread evenly over gaps."""
+        for begin, end, reads in self._runs[self._behind(time) :]:
+            free = max(0, begin - time)
+            if count <= free:
+                return time + count
+            time, count = max(time, begin), count - free
+            gaps = (end - begin - reads) * (end - time) // (end - begin)
+            if count <= gaps:
+                return time + count * (end - time) // gaps
+            time, count = end, count - gaps
+        return time + count
+
+    def _behind(self, time: int) -> int:
+        """The first run that ends behind ``time``."""
+        return bisect_right(self._runs, time, key=lambda run: run[1])

@@ -8,6 +8,7 @@ from hw.compiler.predict.clock import UNKNOWN, Clock
 from hw.compiler.predict.constants import ConstantFifo
 from hw.compiler.predict.cycles import predict
 from hw.compiler.predict.load import fifo_capacity
+from hw.compiler.predict.ports import ReadPort
 from hw.compiler.predict.timing import Timing
 from hw.compiler.step import Step
 from hw.config import preset
@@ -68,6 +69,21 @@ def test_norm_tokens_have_a_least_time():
     assert short.issue_end == (3 * TIMING.norm_token,)
     assert long.issue_end == (3 * 50,)
     assert long.done[0] - long.issue_end[0] == TIMING.norm
+    # Sums of 2,048 channels have more bits than a root.
+    wide = run(Norm(count=3, steps=1, channels=4), config=preset("base"))
+    assert wide.issue_end == (3 * 22,)
+
+
+def test_a_store_of_act_waits_for_the_array():
+    """Rows without a pause leave none; chunks fewer than a drain's rows leave some."""
+    port = ReadPort()
+    port.taken(10, 30, 20)
+    port.taken(30, 50, 10)
+    assert port.read(0, 10) == 10
+    assert port.read(5, 7) == 34  # five in front, two in every other cycle of the second run
+    assert port.read(40, 5) == 50
+    assert port.read(40, 6) == 51
+    assert port.read(60, 3) == 63
 
 
 @pytest.mark.parametrize("words", [2, 5])

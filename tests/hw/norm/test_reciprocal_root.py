@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from golden.ops.layernorm import LayerNorm, reciprocal_root
-from hw.formats.statistics import sum_widths
+from hw.formats.sums import sum_widths
 from hw.norm.reciprocal_root import ReciprocalRoot
 from hw.norm.token_variance import TokenVariance, variance_bits
 

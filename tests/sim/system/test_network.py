@@ -190,8 +190,7 @@ def test_synthetic(config, fmt, bits):
 def test_blocks_of_large_networks(channels, depth, bits, stalls):
     """Blocks as wide and long as those of DeiT-B and ViT-L on `base`: the stream is spilled.
 
-    In the latter attention's results go to DRAM too, and the cycle model does not know how long
-    STORE waits for the array there (`docs/homes.md`).
+    In the latter attention's results go to DRAM too: STORE waits for the array (`docs/homes.md`).
     """
     graph = random_graph(
         seed=3, tokens=197, channels=channels, heads=channels // 64, depth=depth, patch=16,
