@@ -52,10 +52,10 @@ class Bench:
         self.inputs.append(Value.cast(signal))
         return signal
 
-    def free_inputs(self, unit: wiring.Component) -> None:
-        """Let the environment drive every input of ``unit``."""
+    def free_inputs(self, unit: wiring.Component, *, but: tuple[str, ...] = ()) -> None:
+        """Let the environment drive every input of ``unit`` ``but`` some members."""
         for path, member, signal in unit.signature.flatten(unit):
-            if member.flow is wiring.In:
+            if member.flow is wiring.In and path[0] not in but:
                 name = "__".join(str(step) for step in path)
                 source = self.free(f"free_{name}", len(Value.cast(signal)))
                 self.m.d.comb += Value.cast(signal).eq(source)

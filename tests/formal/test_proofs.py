@@ -101,7 +101,8 @@ def test_units_are_named():
 
 def test_every_proof_has_mutants_and_says_what_it_proves():
     proofs = every_proof()
-    assert len({p.unit for p in proofs}) >= 7
+    assert len({p.unit for p in proofs}) >= 19
+    assert sum(len(p.variants) for p in proofs) >= 25
     for proof in proofs:
         assert len(proof.mutants) >= 3, proof.unit
         assert type(proof).__doc__, proof.unit
