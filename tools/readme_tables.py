@@ -16,6 +16,7 @@ from golden.support.report_file import write_text
 from golden.support.requirements import CAPABILITIES, REQUIREMENTS
 from tools.recorded_tables import RECORDED
 from tools.records import markdown
+from tools.testplan import plan, stages
 
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -115,8 +116,11 @@ def requirements() -> str:
 
 #: Pages with such blocks; one that does not exist has none.
 PAGES = tuple(
-    Path(name) for name in ("README.md", "docs/commands.md", "docs/models.md", "docs/results.md")
-)
+    Path(name)
+    for name in (
+        "README.md", "docs/commands.md", "docs/models.md", "docs/results.md", "docs/testplan.md"
+    )
+)  # fmt: skip
 
 TABLES: dict[str, Callable[[], str]] = {
     "requirements": requirements,
@@ -124,6 +128,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "variables": variables,
     "models": models,
     "digits": digits,
+    "stages": stages,
+    "testplan": plan,
     **RECORDED,
 }
 
