@@ -47,4 +47,4 @@ def _shown(evidence: str) -> str:
     if evidence.startswith(FORMAL):
         return f"proof `{evidence.removeprefix(FORMAL)}`"
     path, _, name = evidence.partition("::")
-    return f"`{path.removeprefix('tests/')}` {name.removeprefix('test_').replace('_', ' ')}"
+    return f"`{path}` {name.removeprefix('test_').replace('_', ' ')}"

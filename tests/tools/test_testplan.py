@@ -87,6 +87,6 @@ def test_the_tables_count_and_show_what_is_open(monkeypatch):
     rejected = sum(m.applies(o) for o in proof.variants.values() for m in proof.mutants)
     assert f"| u | 1 of 1 | 0 of 1 | 1 of 1 | 1 | {variants} | {rejected} |" in testplan.stages()
     table = testplan.plan()
-    assert "| u | V1 | works | `a/test_b.py` c d |" in table
+    assert "| u | V1 | works | `tests/a/test_b.py` c d |" in table
     assert "| u | V2 | pauses | **open** |" in table
     assert "| u | V3 | queues | proof `semaphores` |" in table
