@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
 
+from golden.ops.psmac import MacMode
 from golden.ops.softmax import ExpForm
 from golden.support.errors import PotvitError
 from hw.isa.instruction import HEADER, PAYLOAD
 from hw.isa.payload import Attend, Matmul, Norm
+from hw.precision import Precision
 
 CODE_BITS = 5
 
@@ -52,6 +54,14 @@ class Multiplier(StrEnum):
         return repr(self.value)
 
 
+def check_renamed(parameter: str) -> None:
+    """Raise ``PotvitError`` for a parameter that has another name now."""
+    if parameter == "four_bit":
+        raise PotvitError(
+            "four_bit has become precision: w8a8 for four_bit off, w4a8 for four_bit on"
+        )
+
+
 def _bits(count: int) -> int:
     """Number of address bits for ``count`` words (at least one)."""
     return max(1, (count - 1).bit_length())
@@ -62,8 +72,8 @@ class Config:
     """One accelerator. Sizes are words of the memory named; see docs/architecture.md.
 
     Array: ``rows`` (R) tokens in a row group; ``cols`` (Cn) output channels of a tile; ``lanes``
-    (K) 8x8 products per PE and cycle; ``four_bit=False`` removes the W4 mode (an area ablation);
-    ``multiplier`` what the products are built of.
+    (K) 8x8 products per PE and cycle; ``precision`` the modes of its multipliers; ``multiplier``
+    what the products are built of.
 
     Attention: ``head_lanes`` (D) shifters per row, a wider head takes several passes; ``max_keys``
     the longest attention row; ``slots`` row groups whose maxima are kept at a time; ``exp_form``
@@ -104,7 +114,7 @@ class Config:
     fetch_depth: int = 16
     burst_beats: int = 16
     outstanding: int = 8
-    four_bit: bool = True
+    precision: Precision = Precision.W4A8
     exp_form: ExpForm = ExpForm.BASE2
     axi_prot: int = 0b000
     axi_cache: int = 0b0010
@@ -121,11 +131,20 @@ class Config:
             value = getattr(self, f.name)
             if f.name in BUS_ONLY:
                 continue
-            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            if isinstance(value, int) and value < 1:
                 require(False, f"{f.name} must be at least 1, got {value}")
         require(
             self.multiplier in tuple(Multiplier),
             f"multiplier must be {' or '.join(Multiplier)}, got {self.multiplier!r}",
+        )
+        require(
+            self.precision in tuple(Precision),
+            f"precision must be {' or '.join(Precision)}, got {self.precision!r}",
+        )
+        object.__setattr__(self, "precision", Precision(self.precision))
+        require(
+            self.multiplier == Multiplier.PLAIN or not self.precision.has(MacMode.W4A4),
+            f"multiplier {self.multiplier} has no 4x4 mode: take precision w4a8",
         )
         require(self.lanes in (2, 4, 8, 16), f"lanes must be 2, 4, 8 or 16, got {self.lanes}")
         require(self.cols in (self.lanes, 2 * self.lanes), "cols must be lanes or 2*lanes")
@@ -214,6 +233,11 @@ class Config:
         return self.rows * self.cols * self.lanes
 
     @cached_property
+    def most_macs(self) -> int:
+        """Products per cycle that are counted at most, whatever the mode."""
+        return self.macs * max(MacMode.W4.products, self.precision.modes[-1].products)
+
+    @cached_property
     def addr_bits(self) -> dict[str, int]:
         """Address width of each memory by name."""
         names = ("act", "stream", "residual", "value", "logit", "out", "norm")
@@ -239,6 +263,7 @@ class Config:
         """A copy with some parameters changed (and checked again)."""
         known = {f.name for f in fields(self)}
         for key in changes:
+            check_renamed(key)
             if key not in known:
                 raise PotvitError(f"unknown parameter {key!r}; one of {', '.join(sorted(known))}")
         return replace(self, **changes)  # type: ignore[arg-type]
@@ -249,6 +274,7 @@ PRESETS = {
     for c in (
         Config(
             name="tiny",
+            precision=Precision.W4A4,
             rows=2,
             cols=4,
             lanes=4,
@@ -266,6 +292,7 @@ PRESETS = {
         ),
         Config(
             name="edge",
+            precision=Precision.W4A4,
             rows=4,
             cols=8,
             lanes=8,
@@ -282,6 +309,7 @@ PRESETS = {
         ),
         Config(
             name="base",
+            precision=Precision.W4A4,
             rows=8,
             cols=16,
             lanes=8,

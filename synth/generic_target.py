@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hw.config import Config
+from hw.precision import Precision
 from hw.top.verilog import generate
 from synth.ablations import compare
 from synth.generic import areas, library
@@ -20,8 +21,8 @@ def generic_report(
 ) -> dict[str, Any]:
     """Areas of ``config`` (see `area_report`), or of its unit ``unit`` alone.
 
-    Whole configurations also get ``eight_bit_only`` (the same without the 8x4 mode) and
-    ``ablations`` (`synth.ablations.compare`).
+    Whole configurations also get ``eight_bit_only`` (the same with 8x8 products alone),
+    ``eight_by_four`` (without the 4x4 mode) and ``ablations`` (`synth.ablations.compare`).
 
     Raises:
         PotvitError: unknown unit, unusable Liberty file, or a tool that is missing or fails.
@@ -41,19 +42,20 @@ def generic_report(
         "tools": {PACKAGE: tool_version()},
     }
     if unit is None:
-        report["eight_bit_only"] = _eight_bit_only(config, report, liberty, jobs)
+        report["eight_bit_only"] = _without(config, Precision.W8A8, report, liberty, jobs)
+        report["eight_by_four"] = _without(config, Precision.W4A8, report, liberty, jobs)
         report["ablations"] = compare(config, lib, jobs=jobs)
     return report
 
 
-def _eight_bit_only(
-    config: Config, report: dict[str, Any], liberty: Path | None, jobs: int
+def _without(
+    config: Config, wide: Precision, report: dict[str, Any], liberty: Path | None, jobs: int
 ) -> dict[str, Any] | None:
-    """Area without the 8x4 mode, and ``cost``: what the mode adds, relative to that area."""
-    if not config.four_bit:
+    """Area with the modes of ``wide`` alone, and ``cost``: what the others add to that area."""
+    if len(config.precision.modes) <= len(wide.modes):
         return None
     lib = library(liberty)
-    alone = config.change(name=f"{config.name}-8bit", four_bit=False)
+    alone = config.change(name=f"{config.name}-{wide}", precision=wide)
     design = generate(alone)
     parts = plan(read_modules(design.verilog))
     found = areas(parts, design.verilog, lib, jobs=jobs, label=alone.name)

@@ -137,8 +137,13 @@ def area_markdown(report: dict[str, Any]) -> str:
         lines.append(f"**{report['kge_per_mac']:.3f} kGE per 8x8 MAC.**\n")
     if alone := report.get("eight_bit_only"):
         lines.append(
-            f"Without the 8x4 mode: {alone['kge_per_mac']:.3f} kGE per MAC; "
+            f"With 8x8 products alone: {alone['kge_per_mac']:.3f} kGE per MAC; "
             f"precision scaling costs {100 * alone['cost']:.1f} %.\n"
+        )
+    if wide := report.get("eight_by_four"):
+        lines.append(
+            f"Without the 4x4 mode: {wide['kge_per_mac']:.3f} kGE per MAC; "
+            f"it costs {100 * wide['cost']:.1f} %.\n"
         )
     if report.get("ablations"):
         lines.append(

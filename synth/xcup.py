@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import Any
 
+from golden.ops.psmac import MacMode
 from golden.support.errors import PotvitError
 from hw.config import Config
 from hw.lib.memory import MODULE
@@ -153,12 +154,16 @@ def xcup_report(config: Config, *, unit: str | None = None, jobs: int = 2) -> di
 
 
 def _dsp_per_mac(config: Config, dsp: float | None) -> dict[str, float | None]:
-    """All DSPs of a whole configuration per product of 8x8 and of 8x4 bits in a cycle."""
-    return {
-        "dsp_per_mac": None if dsp is None else round(dsp / config.macs, 4),
-        "dsp_per_w4_mac": None if dsp is None or not config.four_bit
-        else round(dsp / (2 * config.macs), 4),
+    """All DSPs of a whole configuration per product of 8x8, 8x4 and 4x4 bits in a cycle."""
+    names = {
+        "dsp_per_mac": MacMode.W8, "dsp_per_w4_mac": MacMode.W4, "dsp_per_w4a4_mac": MacMode.W4A4,
     }  # fmt: skip
+    return {
+        name: round(dsp / (mode.products * config.macs), 4)
+        if dsp is not None and config.precision.has(mode)
+        else None
+        for name, mode in names.items()
+    }
 
 
 def xcup_markdown(report: dict[str, Any]) -> str:
@@ -170,7 +175,11 @@ def xcup_markdown(report: dict[str, Any]) -> str:
     totals = [f"**{report['totals'][kind]:,g}**" for kind in KINDS]
     per_mac = "".join(
         f"**{report[key]:.3f} DSP per {bits} MAC** (`multiplier={report['multiplier']}`).\n\n"
-        for key, bits in (("dsp_per_mac", "8x8"), ("dsp_per_w4_mac", "8x4"))
+        for key, bits in (
+            ("dsp_per_mac", "8x8"),
+            ("dsp_per_w4_mac", "8x4"),
+            ("dsp_per_w4a4_mac", "4x4"),
+        )
         if report[key] is not None
     )
     return (

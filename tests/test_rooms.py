@@ -29,6 +29,7 @@ FLOORS = {
         "__main__",
     ),
     "hw": (
+        "precision",
         "isa",
         "config",
         "formats",

@@ -158,8 +158,9 @@ def synthesis(target: str) -> dict[str, Any]:
         if own and not report.get("unit") and report.get("config") in PRESETS:
             record = kept(path, report, SYNTH_FIELDS[target])
             if target == "generic":
-                alone = report.get("eight_bit_only")
-                record["eight_bit_only"] = alone and {k: alone[k] for k in ("kge_per_mac", "cost")}
+                for name in ("eight_bit_only", "eight_by_four"):
+                    wide = report.get(name)
+                    record[name] = wide and {k: wide[k] for k in ("kge_per_mac", "cost")}
             found[report["config"]] = record
     return found
 

@@ -22,7 +22,8 @@ def area() -> str:
             ]
         )
     header = ["configuration", "MACs", "logic kGE", "kGE per MAC",
-              "8-bit only (what 8x4 adds)", "softmax, shifters, LayerNorm, requantization",
+              "8-bit only (what narrower modes add)",
+              "softmax, shifters, LayerNorm, requantization",
               "memory KiB"]  # fmt: skip
     return markdown(header, rows)
 

@@ -10,6 +10,7 @@ from formal.kit.proof import Bench, Mutant, Proof
 from golden.ops.psmac import PsMac
 from hw.array.mac.packed_pe import PackedPE
 from hw.array.mac.pe import PE
+from hw.precision import Precision
 
 
 class PackedPEProof(Proof):
@@ -22,7 +23,7 @@ class PackedPEProof(Proof):
     unit = "packed_pe"
     target = PackedPE
     reach = 5
-    variants: ClassVar = {"8x8 and 8x4 bits": {"lanes": 1, "four_bit": True}}
+    variants: ClassVar = {"8x8 and 8x4 bits": {"lanes": 1, "precision": Precision.W4A8}}
     mutants = (
         Mutant(old="total[i * PITCH :][:bits]", new="total[i * PITCH :][: bits - 1]"),
         Mutant(old="Const(0, PITCH - len(w0))", new="Const(0, PITCH - len(w0) - 4)"),
@@ -30,14 +31,14 @@ class PackedPEProof(Proof):
         Mutant(old="hi << NIBBLE_BITS", new="hi << NIBBLE_BITS - 1"),
     )
 
-    def bench(self, target: Any, *, lanes: int, four_bit: bool) -> Bench:
+    def bench(self, target: Any, *, lanes: int, precision: Precision) -> Bench:
         """The unit beside two ordinary ones that are given the same."""
         bench = Bench()
         psmac = PsMac(lanes=lanes)
-        bench.m.submodules.unit = unit = target(psmac, four_bit=four_bit)
+        bench.m.submodules.unit = unit = target(psmac, precision)
         bench.free_inputs(unit)
         for c, channel in enumerate(unit.channels):
-            bench.m.submodules[f"pe{c}"] = pe = PE(psmac, four_bit=four_bit)
+            bench.m.submodules[f"pe{c}"] = pe = PE(psmac, precision)
             shared = ("x_lo", "x_hi", "w4", "first", "load")
             own = ("w_lo", "w_hi", "w", "below")
             for source, names in ((unit, shared), (channel, own)):

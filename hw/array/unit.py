@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
+from golden.ops.psmac import MacMode
 from hw.array.control.controller import MatmulControl
 from hw.array.control.pace import STALL
 from hw.array.drain.channel_params import ChannelParams
@@ -18,8 +19,18 @@ from hw.array.mac.pe_array import PEArray
 from hw.config import Config
 from hw.isa.instruction import Mem, Op
 from hw.isa.layouts import payload_layout
-from hw.lib.ports import ReadPort, WritePort, addr_data
+from hw.lib.ports import NextPort, ReadPort, WritePort, addr_data
 from hw.lib.unit_port import UnitPort
+from hw.precision import NIBBLE_BITS
+
+
+def next_ports(config: Config) -> dict[str, Any]:
+    """What is read beside the operands for a chunk of 4x4 products."""
+    acts = data.ArrayLayout(NIBBLE_BITS, config.rows * config.act_bytes)
+    return {
+        "a_next": Out(NextPort(acts)),
+        "w_next": Out(NextPort(data.ArrayLayout(8, config.stream_bytes))),
+    }
 
 
 class ArrayUnit(wiring.Component):
@@ -28,17 +39,19 @@ class ArrayUnit(wiring.Component):
     Members: those of `UnitPort`, ``stall`` one-hot in a cycle without a chunk; ``macs`` useful
     products of a cycle; read ports ``a_read`` ([row][2K]), ``w_read`` ([column][K], also
     parameters), ``res_read``, ``stat_read``; write ports of every destination; ``const`` with
-    ``const_level`` rows available; ``gelu_load`` fills all table copies.
+    ``const_level`` rows available; ``gelu_load`` fills all table copies. ``a_next`` and ``w_next``,
+    where the configuration has 4x4 products, as of `ActivationBuffer` and `StreamBuffer`.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._narrow = config.precision.has(MacMode.W4A4)
         bits, cols, rows = config.addr_bits, config.cols, config.rows
         row_bits = bits_for(rows - 1)
         super().__init__(
             {
                 **UnitPort(payload_layout(Op.MATMUL), STALL).members,
-                "macs": Out(unsigned(bits_for(2 * config.macs))),
+                "macs": Out(unsigned(bits_for(config.most_macs))),
                 "a_read": Out(
                     ReadPort(bits["act"], data.ArrayLayout(signed(8), rows * config.act_bytes))
                 ),
@@ -57,6 +70,7 @@ class ArrayUnit(wiring.Component):
                 "const_level": In(range(config.const_rows + 1)),
             }
             | drain_ports(config)
+            | (next_ports(config) if self._narrow else {})
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -93,6 +107,14 @@ class ArrayUnit(wiring.Component):
             drain.row_sum.eq(array.row_sum),
             drain.channels.eq(params.channels),
         ]
+        if self._narrow:
+            m.d.comb += [
+                self.a_next.en.eq(control.wide),
+                self.w_next.en.eq(control.wide),
+                array.x4.eq(control.x4),
+                array.a_next.eq(self.a_next.data),
+                array.w_next.eq(self.w_next.data),
+            ]
         for name in drain_ports(cfg):
             connect(m, flipped(getattr(self, name)), getattr(drain, name))
         self._writes(m, drain)

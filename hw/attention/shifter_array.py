@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from golden.ops.shift_attention import ACC_BITS, HALF_STEP, ShiftAttention
 from hw.config import CODE_BITS
 from hw.isa.limits import SHIFTS
-from hw.lib.rounding import round_shift
+from hw.lib.rounding import round_shift, saturate_nibble
 
 
 class ShifterArray(wiring.Component):
@@ -37,15 +37,24 @@ class ShifterArray(wiring.Component):
     shift : In(6), one of `SHIFTS`, includes the fraction bits of the format (14, or 15 for half
         steps).
     words : Out, signed bytes, [row][lane].
+    narrow : In(1), ``words`` saturate to 4 bits; there if it is asked for.
     """
 
     def __init__(
-        self, params: ShiftAttention, *, rows: int = 1, keys: int = 1, lanes: int = 16
+        self,
+        params: ShiftAttention,
+        *,
+        rows: int = 1,
+        keys: int = 1,
+        lanes: int = 16,
+        narrow: bool = False,
     ) -> None:
         self.params = params
+        self._narrow = narrow
         self.rows, self.keys, self.lanes = rows, keys, lanes
         super().__init__(
-            {
+            ({"narrow": In(1)} if narrow else {})
+            | {
                 "valid": In(1),
                 "first": In(1),
                 "values": In(data.ArrayLayout(signed(8), keys * lanes)),
@@ -78,6 +87,8 @@ class ShifterArray(wiring.Component):
                 word = round_shift(
                     m, acc[SHIFTS.start - 1 :].as_signed(), amount, 8, f"{row}_{lane}"
                 )
+                if self._narrow:
+                    word = saturate_nibble(word, self.narrow)
                 m.d.comb += self.words[row * self.lanes + lane].eq(word)
         return m
 

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.ops.psmac import MacMode
 from hw.attention.key_store import KeyRead
 from hw.config import CODE_BITS, Config
 from hw.isa.instruction import Op
@@ -18,10 +19,13 @@ def sweep_step(config: Config) -> data.StructLayout:
     """What the keys of one read are to a sweep.
 
     ``first``, ``last`` of it; ``final`` : of the last sweep. ``real`` : a bit per key, in a
-    group's last word not all. ``half`` : the codes' format; ``addr``, ``shift`` : of the result.
+    group's last word not all. ``half`` : the codes' format; ``addr``, ``shift``, and where
+    a configuration makes results of 4 bits ``narrow`` : of the result.
     """
     flags = dict.fromkeys(("first", "last", "final"), 1)
     rest = {"real": config.keys_per_cycle, "half": 1, "addr": config.addr_bits["act"], "shift": 6}
+    if config.precision.has(MacMode.W4A4):
+        rest["narrow"] = 1
     return data.StructLayout({**flags, **rest})
 
 
@@ -77,6 +81,8 @@ class SweepWalk(wiring.Component):
             step.addr.eq(group.d_addr + word),
             step.shift.eq(group.shift),
         ]
+        if self.config.precision.has(MacMode.W4A4):
+            m.d.comb += step.narrow.eq(group.narrow)
         m.d.sync += self.busy.eq((self.busy & ~self.codes.release) | start)
         with m.If(self.read):
             m.d.sync += [

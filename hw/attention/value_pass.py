@@ -8,6 +8,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.ops.psmac import MacMode
 from golden.ops.shift_attention import ShiftAttention
 from hw.attention.key_store import KeyRead
 from hw.attention.shifter_array import ShifterArray
@@ -59,8 +60,9 @@ class ValuePass(wiring.Component):
         c = self.config
         m.submodules.walk = walk = SweepWalk(c)
         m.submodules.shifters = shifters = ShifterArray(
-            ShiftAttention(), rows=c.rows, keys=c.keys_per_cycle, lanes=c.act_bytes
-        )
+            ShiftAttention(), rows=c.rows, keys=c.keys_per_cycle, lanes=c.act_bytes,
+            narrow=c.precision.has(MacMode.W4A4),
+        )  # fmt: skip
         wiring.connect(m, wiring.flipped(self.i), walk.i)
         wiring.connect(m, walk.codes, wiring.flipped(self.codes))
 
@@ -106,6 +108,8 @@ class ValuePass(wiring.Component):
             occupied.eq(adding | (ready & ~taken)),
             self.finish.eq(taken & result.final),
         ]
+        if self.config.precision.has(MacMode.W4A4):
+            m.d.comb += shifters.narrow.eq(result.narrow)
         m.d.sync += [adding.eq(complete), ready.eq((ready & ~taken) | adding)]
         with m.If(complete):
             m.d.sync += result.eq(step)

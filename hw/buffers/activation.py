@@ -7,10 +7,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 from amaranth.utils import bits_for
 
+from golden.ops.psmac import MacMode
 from hw.config import Config
 from hw.lib.memory import Memory
-from hw.lib.ports import ReadPort, ReadRequest, WritePort, addr_data, write_stream
+from hw.lib.paired_memory import PairedMemory
+from hw.lib.ports import NextPort, ReadPort, ReadRequest, WritePort, addr_data, write_stream
 from hw.lib.read_priority import share_read
+from hw.precision import NIBBLE_BITS
 
 
 class ActivationBuffer(wiring.Component):
@@ -18,7 +21,8 @@ class ActivationBuffer(wiring.Component):
 
     Members
     -------
-    read : the array's; it never waits. store_read : waits for the array.
+    read : the array's; it never waits. next : low nibbles of the word behind, with ``en``; only for
+        4x4 products, which take two words a cycle. store_read : waits for the array.
     drain_write : never waits; a granule of Cn bytes (a half word, or a word if Cn = 2K).
     attn_write : a word in every bank. norm_write : half a word. load_write : a word of one bank.
         Priority drain, attention, load, norm for each bank and half: a writer waits only while
@@ -31,8 +35,11 @@ class ActivationBuffer(wiring.Component):
         bits = config.addr_bits["act"]
         bank = bits_for(config.rows - 1)
         size = config.rows * config.act_bytes
+        self._narrow = config.precision.has(MacMode.W4A4)
+        following = {"next": In(NextPort(data.ArrayLayout(NIBBLE_BITS, size)))}
         super().__init__(
-            {
+            (following if self._narrow else {})
+            | {
                 "read": In(ReadPort(bits, data.ArrayLayout(signed(8), size))),
                 "store_read": In(ReadRequest(bits, data.ArrayLayout(8, size))),
                 "drain_write": In(WritePort(addr_data(bits, config.cols, bank=bank, half=1))),
@@ -55,11 +62,12 @@ class ActivationBuffer(wiring.Component):
         # Beside attention, which writes everywhere.
         blocked = {"attn": Signal(2 * config.rows), "norm": Signal(2 * config.rows),
                    "load": Signal(2 * config.rows)}  # fmt: skip
-        words = []
+        kind = PairedMemory if self._narrow else Memory
+        words, following = [], []
         for bank in range(config.rows):
             for half in range(2):
                 i = 2 * bank + half
-                m.submodules[f"bank_{bank}_{half}"] = mem = Memory(half_bits, config.act_words)
+                m.submodules[f"bank_{bank}_{half}"] = mem = kind(half_bits, config.act_words)
                 part = slice(half * half_bits, (half + 1) * half_bits)
                 row = slice(i * half_bits, (i + 1) * half_bits)
                 by_drain, by_norm, by_load = Signal(), Signal(), Signal()
@@ -90,6 +98,9 @@ class ActivationBuffer(wiring.Component):
                 with m.Elif(by_norm):
                     self._write(m, mem, norm.p.addr, norm.p.data.as_value(), norm.ready)
                 words.append(mem.rd_data)
+                if isinstance(mem, PairedMemory):
+                    m.d.comb += mem.rd_pair.eq(self.next.en)
+                    following += [mem.next_data[at:][:NIBBLE_BITS] for at in range(0, half_bits, 8)]
         m.d.comb += [
             attn.ready.eq(~blocked["attn"].any()),
             norm.ready.eq(~attn.valid & ~blocked["norm"].any()),
@@ -97,8 +108,10 @@ class ActivationBuffer(wiring.Component):
             self.read.data.eq(Cat(words)),
             self.store_read.data.eq(Cat(words)),
         ]
+        if self._narrow:
+            m.d.comb += self.next.data.eq(Cat(following))
         return m
 
     @staticmethod
-    def _write(m: Module, mem: Memory, addr: Any, value: Any, en: Any) -> None:
+    def _write(m: Module, mem: Memory | PairedMemory, addr: Any, value: Any, en: Any) -> None:
         m.d.comb += [mem.wr_en.eq(en), mem.wr_addr.eq(addr), mem.wr_data.eq(value)]

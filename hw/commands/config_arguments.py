@@ -9,14 +9,16 @@ from __future__ import annotations
 import argparse
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from golden.support.errors import PotvitError
-from hw.config import PRESETS, Config, preset
+from hw.config import PRESETS, Config, check_renamed, preset
+
+T = TypeVar("T")
 
 #: Keys of a file that are no parameters.
 PRESET, NAME = "preset", "name"
@@ -56,6 +58,7 @@ def chosen_config(args: argparse.Namespace, default: str = "base") -> Config:
         name, equals, text = word.partition("=")
         if not equals:
             raise PotvitError(f"--set {word}: write it as PARAMETER=VALUE")
+        check_renamed(name)
         if name == NAME or name not in _parameters():
             raise PotvitError(f"--set {word}: no such parameter; `python -m hw verilog` writes "
                               "those of a configuration to potvit.json")  # fmt: skip
@@ -132,12 +135,11 @@ def _base(named: object, where: str) -> Config | None:
     return PRESETS[named]
 
 
-def _checked(make: Any, where: str) -> Config:
+def _checked(make: Callable[[], T], where: str) -> T:
     try:
-        config: Config = make()
+        return make()
     except PotvitError as error:
         raise PotvitError(f"{where}: {error}") from None
-    return config
 
 
 def _parameters() -> Mapping[str, Any]:
@@ -148,6 +150,7 @@ def _parameters() -> Mapping[str, Any]:
 def _typed(key: str, value: Any, where: str) -> Any:
     """A TOML value as the parameter ``key`` wants it."""
     known = _parameters()
+    _checked(lambda: check_renamed(key), where)
     if key not in known:
         raise PotvitError(
             f"{where}: unknown parameter {key!r}; one of {', '.join(sorted(known.keys() - {NAME}))}"
@@ -159,19 +162,14 @@ def _typed(key: str, value: Any, where: str) -> Any:
             raise PotvitError(f"{where}: {key} is one of {', '.join(choices)}, not {value!r}")
         return choices[value]
     if type(value) is not type(like):
-        kind = "true or false" if isinstance(like, bool) else "a whole number"
-        raise PotvitError(f"{where}: {key} is {kind}, not {value!r}")
+        raise PotvitError(f"{where}: {key} is a whole number, not {value!r}")
     return value
 
 
 def _parse(word: str, old: Any, text: str) -> Any:
     """``text`` as a value of the type of ``old``."""
-    choices: dict[str, Any] | None = None
-    if isinstance(old, bool):
-        choices = {"true": True, "1": True, "false": False, "0": False}
-    elif isinstance(old, Enum):
+    if isinstance(old, Enum):
         choices = {str(e.value): e for e in type(old)}
-    if choices is not None:
         if text.lower() not in choices:
             raise PotvitError(f"--set {word}: the value is one of {', '.join(choices)}")
         return choices[text.lower()]

@@ -99,7 +99,7 @@ def _lower(
     network: Network, config: Config, blocks: int | None, variant: Variant, timing: Timing
 ) -> tuple[Candidate, Plan]:
     plan = make_plan(network, config, blocks)
-    emitter = Emitter(config, plan, Dram(config, shared=variant.pictures > 1))
+    emitter = Emitter(config, plan, Dram(config, shared=variant.pictures > 1), network.graph)
     outputs = Outputs(emitter, network.graph, variant.checkpoints)
     pitch = round_up(math.prod(network.image_shape), emitter.dram.burst)
     for number in range(variant.pictures):

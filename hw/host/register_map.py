@@ -37,7 +37,7 @@ PARAMETERS = {
     "fetch_depth": 0x0C8,
     "burst_beats": 0x0CC,
     "outstanding": 0x0D0,
-    "four_bit": 0x0D4,
+    "precision": 0x0D4,
     "exp_form": 0x0D8,
     "axi_prot": 0x0DC,
     "axi_cache": 0x0E0,

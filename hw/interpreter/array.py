@@ -18,6 +18,12 @@ from hw.interpreter.memories import Memories
 from hw.isa.payload import Matmul, Mem
 from hw.lib.numbers import Array
 from hw.program.destination import DESTINATIONS
+from hw.program.footprint import chunk_inputs, operand_words
+
+
+def low_nibble(data: Array) -> Array:
+    """The signed low nibbles of bytes, int8."""
+    return ((data & 15) ^ 8).astype(np.int8) - np.int8(8)
 
 
 class ArrayModel:
@@ -49,20 +55,21 @@ class ArrayModel:
 
     def _activations(self, f: Matmul) -> Array:
         """float64 [groups, R, inputs]."""
-        words = f.chunks if f.w4 else -(-f.chunks // 2)
+        words, _ = operand_words(f)
         at = f.a_addr + np.arange(f.groups)[:, None] * f.a_stride + np.arange(words)
         data = self.memories.read(Space.ACT, at).transpose(0, 2, 1, 3)
         data = data.reshape(f.groups, self.config.rows, -1)
-        inputs = f.chunks * self.config.lanes * (2 if f.w4 else 1)
-        return np.asarray(data[:, :, :inputs], np.float64)
+        inputs = f.chunks * chunk_inputs(f, self.config)
+        data = data[:, :, :inputs]
+        return np.asarray(low_nibble(data) if f.x4 else data, np.float64)
 
     def _weights(self, f: Matmul) -> Array:
         """float64 [tiles, Cn, inputs]; float64 carries the products exactly."""
-        at = f.w_addr + np.arange(f.tiles)[:, None] * f.w_stride + np.arange(f.chunks)
+        _, words = operand_words(f)
+        at = f.w_addr + np.arange(f.tiles)[:, None] * f.w_stride + np.arange(words)
         data = self.memories.read(Space.STREAM, at)
         if f.w4:
-            low = ((data & 15) ^ 8).astype(np.int8) - np.int8(8)
-            data = np.concatenate([low, data.view(np.int8) >> 4], axis=-1)
+            data = np.concatenate([low_nibble(data), data.view(np.int8) >> 4], axis=-1)
         else:
             data = data.view(np.int8)
         order = data.transpose(0, 2, 1, 3).astype(np.float64)

@@ -110,7 +110,7 @@ class Executor:
         roots = np.array([reciprocal_root(int(v)) for v in variance[:, 0]], np.int64)
         d = f.channels * (q << channel["alpha"]) - s1
         scaled = rshr(d * roots[:, :1], roots[:, 1:]) * channel["gamma"] + channel["beta"]
-        y = saturate(rshr(scaled, f.shift), 8).astype(np.int8)
+        y = saturate(rshr(scaled, f.shift), 4 if f.narrow else 8).astype(np.int8)
         token = np.arange(count)[:, None, None]
         step = np.arange(f.steps)[None, :, None]
         to = f.d_addr + token // config.rows * f.d_stride + step // 2
@@ -139,7 +139,7 @@ class Executor:
         if f.v_addr % config.keys_per_cycle:
             raise PotvitError("illegal address: values must begin in bank 0")
         v = mem.read(Space.VALUE, f.v_addr + np.arange(keys)).astype(np.int64)
-        result = self._shifted(fmt, codes, v, f.shift)
+        result = self._shifted(fmt, codes, v, f.shift, 4 if f.narrow else 8)
         width = f.d_words * config.act_bytes
         value = result[:, :width].reshape(config.rows, f.d_words, config.act_bytes)
 
@@ -153,17 +153,17 @@ class Executor:
 
         return finish
 
-    def _shifted(self, fmt: AttnFormat, codes: Array, v: Array, shift: int) -> Array:
+    def _shifted(self, fmt: AttnFormat, codes: Array, v: Array, shift: int, bits: int) -> Array:
         """A x V row by row; a junk row may leave 24 bits and then means nothing."""
         unit = ops.ShiftAttention(fmt=fmt)
         base = fmt.fraction_bits
         try:
-            return unit.compute(codes, v, shift - base)
+            return unit.compute(codes, v, shift - base, bits)
         except OverflowError:
             out = np.zeros((len(codes), v.shape[1]), np.int8)
             for row, line in enumerate(codes):
                 try:
-                    out[row] = unit.compute(line[None], v, shift - base)[0]
+                    out[row] = unit.compute(line[None], v, shift - base, bits)[0]
                 except OverflowError:
                     out[row] = 0
             return out

@@ -8,7 +8,9 @@ from typing import Any
 from amaranth import unsigned
 from amaranth.lib import data
 
+from golden.ops.psmac import MacMode
 from hw.isa.instruction import HEADER, HEADER_BITS, PAYLOAD, PAYLOAD_BITS, Op
+from hw.precision import Precision
 
 
 def header_layout() -> data.StructLayout:
@@ -25,6 +27,11 @@ def fields_layout(op: Op, names: Iterable[str]) -> data.StructLayout:
     """The fields ``names`` of the payload of ``op``, for a component that needs no others."""
     widths = dict(PAYLOAD[op])
     return data.StructLayout({name: unsigned(widths[name]) for name in names})
+
+
+def mode_fields(precision: Precision) -> tuple[str, ...]:
+    """The fields of a MATMUL that say in which mode of an array of ``precision`` it runs."""
+    return ("w4", "x4") if precision.has(MacMode.W4A4) else ("w4",)
 
 
 def _layout(table: tuple[tuple[str, int], ...], bits: int) -> data.StructLayout:

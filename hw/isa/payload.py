@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Annotated, ClassVar, get_args, get_type_hints
 
+from golden.ops.psmac import MacMode
+
 
 class Op(IntEnum):
     """Opcodes."""
@@ -124,6 +126,17 @@ class Matmul(Payload):
     sub: Annotated[int, 6] = 0
     slot: Annotated[int, 8] = 0
     masked: Flag = False
+    x4: Flag = False
+
+    @property
+    def last_inputs(self) -> int:
+        """``k_last`` as the number that it stands for: 0 is 64."""
+        return self.k_last or 1 << self.width("k_last")
+
+    @property
+    def mode(self) -> MacMode:
+        """Operand widths: ``w4`` weights of 4 bits, ``x4`` with it activations of 4 bits too."""
+        return MacMode.W4A4 if self.x4 else MacMode.W4 if self.w4 else MacMode.W8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +153,7 @@ class Norm(Payload):
     shift: Annotated[int, 6] = 0
     d_addr: Annotated[int, 16] = 0
     d_stride: Annotated[int, 12] = 0
+    narrow: Flag = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +175,7 @@ class Attend(Payload):
     d_words: Annotated[int, 6] = 0
     write_codes: Flag = False
     masked: Flag = False
+    narrow: Flag = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,3 +236,6 @@ PAYLOADS: dict[Op, type[Payload]] = {
 
 #: Name and width of every payload field by opcode.
 PAYLOAD = {op: cls.table() for op, cls in PAYLOADS.items()}
+
+#: The last field of an opcode that only arrays with a 4x4 mode have: elsewhere it must be zero.
+NARROW_FIELDS = {Op.MATMUL: "x4", Op.NORM: "narrow", Op.ATTEND: "narrow"}

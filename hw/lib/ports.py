@@ -12,6 +12,13 @@ class ReadPort(Signature):
         super().__init__({"en": Out(1), "addr": Out(addr_bits), "data": In(shape)})
 
 
+class NextPort(Signature):
+    """Beside a `ReadPort`, seen from the reader: with ``en`` the word behind is read too."""
+
+    def __init__(self, shape: ShapeLike) -> None:
+        super().__init__({"en": Out(1), "data": In(shape)})
+
+
 class WritePort(Signature):
     """Write port that never stalls, seen from the writer; ``payload`` holds addr, data, ..."""
 

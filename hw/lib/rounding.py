@@ -2,6 +2,8 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
+from hw.precision import NIBBLE_BITS
+
 
 def _narrowing_shift(
     m: Module, x: Value, s: Value, bits: int, name: str
@@ -57,3 +59,12 @@ def round_shift(m: Module, x: Value, s: Value, bits: int, name: str) -> Value:
     ]
     rest = (rounded[:-1] | above.replicate(bits - 1)) & (~below).replicate(bits - 1)
     return Cat(rest, sign & (rounded[-1] | below)).as_signed()
+
+
+def saturate_nibble(x: Value, narrow: Value) -> Value:
+    """Signed byte ``x``; where ``narrow``, the nearest of -8..7."""
+    sign, upper = x[-1], x[NIBBLE_BITS - 1 : -1]
+    above, below = narrow & ~sign & upper.any(), narrow & sign & ~upper.all()
+    low = x[: NIBBLE_BITS - 1] | above.replicate(NIBBLE_BITS - 1)
+    high = Mux(narrow, sign.replicate(len(upper)), upper)
+    return Cat(low & (~below).replicate(NIBBLE_BITS - 1), high, sign).as_signed()

@@ -3,7 +3,7 @@
 from math import isqrt
 from typing import Any
 
-from amaranth.hdl import Cat, Module, ShapeLike, Signal, signed
+from amaranth.hdl import Cat, Const, Module, ShapeLike, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,7 +12,7 @@ from hw.formats.layouts import shape
 from hw.formats.norm import NORM_CHANNEL
 from hw.isa.latencies import NORMALISE
 from hw.lib.ports import ReadPort
-from hw.lib.rounding import narrow_rshr, round_shift
+from hw.lib.rounding import narrow_rshr, round_shift, saturate_nibble
 from hw.norm.reciprocal_root import ReciprocalRoot
 from hw.norm.token_variance import TokenVariance, token_layout
 
@@ -30,14 +30,18 @@ def gain_layout(lanes: int) -> data.ArrayLayout:
     return data.ArrayLayout(data.StructLayout(kept), lanes)
 
 
-def step_layout(lanes: int, tag: ShapeLike, word_bits: int) -> data.StructLayout:
+def step_layout(
+    lanes: int, tag: ShapeLike, word_bits: int, *, narrow: bool = False
+) -> data.StructLayout:
     """A step of ``lanes`` channels: ``q``; ``last`` on the token's final step; ``shift`` (t).
 
-    ``word`` is the address of its parameters; ``tag`` comes back with its results.
+    ``word`` is the address of its parameters; ``tag`` comes back with its results. With ``narrow``
+    it has a bit of this name: the results saturate to 4 bits.
     """
     channels = data.ArrayLayout(signed(8), lanes)
     return data.StructLayout(
         {"q": channels, "last": 1, "shift": SHIFT_BITS, "word": word_bits, "tag": tag}
+        | ({"narrow": 1} if narrow else {})
     )
 
 
@@ -60,15 +64,23 @@ class LayerNormUnit(wiring.Component):
     """
 
     def __init__(
-        self, params: LayerNorm, *, lanes: int = 8, tag: ShapeLike = 1, word_bits: int = 8
+        self,
+        params: LayerNorm,
+        *,
+        lanes: int = 8,
+        tag: ShapeLike = 1,
+        word_bits: int = 8,
+        narrow: bool = False,
     ) -> None:
         self.params_of = params
         self.lanes = lanes
+        self.narrow = narrow
+        step = step_layout(lanes, tag, word_bits, narrow=narrow)
         result = data.StructLayout({"y": data.ArrayLayout(signed(8), lanes), "tag": tag})
         super().__init__(
             {
                 "token": In(stream.Signature(token_layout(params.channels))),
-                "step": In(stream.Signature(step_layout(lanes, tag, word_bits))),
+                "step": In(stream.Signature(step)),
                 "alphas": In(alpha_layout(lanes)),
                 "gain_read": Out(ReadPort(word_bits, gain_layout(lanes))),
                 "y": Out(stream.Signature(result)),
@@ -125,15 +137,21 @@ class LayerNormUnit(wiring.Component):
                 k[0].eq(current.k),
                 k[1].eq(k[0]),
             ]
+        limit: Value = Const(0)
+        if self.narrow:
+            narrow = Signal(NORMALISE - 1, reset_less=True)
+            limit = narrow[-1]
+            with m.If(advance):
+                m.d.sync += narrow.eq(Cat(self.step.p.narrow, narrow))
         for lane in range(self.lanes):
-            y, transfers = self._lane(m, lane, current.scale, offset, k[1], shifts[-1])
+            y, transfers = self._lane(m, lane, current.scale, offset, k[1], shifts[-1], limit)
             m.d.comb += self.y.p.y[lane].eq(y)
             with m.If(advance):
                 m.d.sync += transfers
         return m
 
     def _lane(
-        self, m: Module, lane: int, scale: Any, offset: Any, k: Any, shift: Any
+        self, m: Module, lane: int, scale: Any, offset: Any, k: Any, shift: Any, limit: Value
     ) -> tuple[Signal, list[Any]]:
         """Result and register transfers of one lane, first stage to last."""
         alpha, gain = self.alphas[lane], self.gain_read.data[lane]
@@ -160,5 +178,5 @@ class LayerNormUnit(wiring.Component):
             n.eq(narrow_rshr(m, centred, k, n_bits, f"n{lane}")),
             total.eq(n * gain.gamma + gain.beta),
             rounded.eq(round_shift(m, total << 1, shift, 8, f"lane{lane}")),
-            y.eq(rounded),
+            y.eq(saturate_nibble(rounded, limit) if self.narrow else rounded),
         ]

@@ -8,6 +8,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.ops.psmac import MacMode
 from hw.config import Config
 from hw.isa.instruction import Op
 from hw.isa.layouts import payload_layout
@@ -40,7 +41,10 @@ class StepWalk(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        step = step_layout(config.lanes, place_layout(config), config.addr_bits["norm"])
+        self._narrow = config.precision.has(MacMode.W4A4)
+        step = step_layout(
+            config.lanes, place_layout(config), config.addr_bits["norm"], narrow=self._narrow
+        )
         super().__init__(
             {
                 "start": In(1),
@@ -86,6 +90,8 @@ class StepWalk(wiring.Component):
             step.p.tag.half.eq(at[0]),
             step.p.tag.end.eq(end),
         ]
+        if self._narrow:
+            m.d.comb += step.p.narrow.eq(current.narrow)
         with m.If(fire):
             m.d.sync += at.eq(at + 1)
             with m.If(end_token):

@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
 from golden.ops.layernorm import LayerNorm
+from golden.ops.psmac import MacMode
 from hw.config import Config
 from hw.formats.statistics import stat_layout
 from hw.isa.instruction import Op
@@ -68,6 +69,7 @@ class NormUnit(wiring.Component):
             lanes=config.lanes,
             tag=place_layout(config),
             word_bits=config.addr_bits["norm"],
+            narrow=config.precision.has(MacMode.W4A4),
         )
         connect(m, tokens.stat_read, flipped(self.stat_read))
         connect(m, tokens.token, datapath.token)

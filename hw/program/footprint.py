@@ -82,15 +82,20 @@ def tile_cycles(body: Matmul, config: Config) -> int:
 
 
 def chunk_inputs(body: Matmul, config: Config) -> int:
-    """Products of one lane row and column in a chunk: K, or 2K with 4-bit weights."""
-    return config.lanes * (2 if body.w4 else 1)
+    """Products of one lane row and column in a chunk: K, 2K with 4-bit weights, or 4K."""
+    return config.lanes * body.mode.products
+
+
+def operand_words(body: Matmul) -> tuple[int, int]:
+    """Words of ACT of a row group, and words of STREAM of a tile, that its chunks read."""
+    return ceil_div(body.chunks * body.mode.products, 2), body.chunks * body.mode.weight_bytes
 
 
 @footprint.register
 def _matmul(body: Matmul, config: Config) -> Footprint:
-    words = body.chunks if body.w4 else ceil_div(body.chunks, 2)
-    acts = body.a_addr + (body.groups - 1) * body.a_stride + words
-    weights = body.w_addr + (body.tiles - 1) * body.w_stride + body.chunks
+    act_words, weight_words = operand_words(body)
+    acts = body.a_addr + (body.groups - 1) * body.a_stride + act_words
+    weights = body.w_addr + (body.tiles - 1) * body.w_stride + weight_words
     reads = [
         Access(Space.ACT, body.a_addr, acts),
         Access(Space.STREAM, body.w_addr, weights),
@@ -103,7 +108,7 @@ def _matmul(body: Matmul, config: Config) -> Footprint:
         reads.append(Access(Space.GELU, 0, 256))
     tokens = real_tokens(body, config)
     columns = (body.tiles - 1) * config.cols + body.cols_last
-    depth = (body.chunks - 1) * chunk_inputs(body, config) + body.k_last
+    depth = (body.chunks - 1) * chunk_inputs(body, config) + body.last_inputs
     return Footprint(
         reads=tuple(reads),
         writes=DESTINATIONS[body.dest].writes(body, config),

@@ -6,6 +6,7 @@ from amaranth.hdl import C, Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.ops.psmac import MacMode
 from hw.config import Config
 from hw.isa.instruction import (
     HEADER,
@@ -17,14 +18,16 @@ from hw.isa.instruction import (
     Unit,
 )
 from hw.isa.layouts import header_layout
+from hw.isa.payload import NARROW_FIELDS
 from hw.lib.unit_port import IssuePort
 from hw.sequencer.issue_queue import IssueQueue
 from hw.sequencer.semaphores import UNITS, Semaphores
 
 
-def used_bits(op: Op) -> int:
-    """Payload bits that ``op`` defines; the others must be zero."""
-    return sum(width for _, width in PAYLOAD[op])
+def used_bits(op: Op, config: Config) -> int:
+    """Payload bits that ``op`` defines on ``config``; the others must be zero."""
+    left = None if config.precision.has(MacMode.W4A4) else NARROW_FIELDS.get(op)
+    return sum(width for name, width in PAYLOAD[op] if name != left)
 
 
 def ops_of(unit: Unit) -> list[Op]:
@@ -32,10 +35,10 @@ def ops_of(unit: Unit) -> list[Op]:
     return [op for op, user in UNIT_OF.items() if user is unit]
 
 
-def queue_bits(unit: Unit) -> int:
+def queue_bits(unit: Unit, config: Config) -> int:
     """Payload bits in the queue of a unit, with the bit that tells its opcodes apart."""
     ops = ops_of(unit)
-    return max(used_bits(op) for op in ops) + len(ops) - 1
+    return max(used_bits(op, config) for op in ops) + len(ops) - 1
 
 
 def _offered(queued: Value, unit: Unit) -> Value:
@@ -89,7 +92,7 @@ class Sequencer(wiring.Component):
         m.submodules.semaphores = semaphores = Semaphores()
         queues = {}
         for u in Unit:
-            queues[u] = queue = IssueQueue(queue_bits(u), self.config.queue_depth)
+            queues[u] = queue = IssueQueue(queue_bits(u, self.config), self.config.queue_depth)
             m.submodules[f"{u.name.lower()}_queue"] = queue
             port = self.issue[u]
             m.d.comb += [
@@ -140,7 +143,7 @@ class Sequencer(wiring.Component):
         with m.Switch(header.opcode):
             for op in Op:
                 with m.Case(op):
-                    m.d.comb += wrong.eq(reserved | (payload[used_bits(op) :] != 0))
+                    m.d.comb += wrong.eq(reserved | (payload[used_bits(op, self.config) :] != 0))
                     if op is Op.END:
                         m.d.comb += self.finished.eq(self.i.valid & ~found & ~wrong & idle)
                         m.d.comb += self.i.ready.eq(~found & idle)
@@ -148,7 +151,7 @@ class Sequencer(wiring.Component):
                     unit = UNIT_OF[op]
                     queue = queues[unit]
                     several = len(ops_of(unit)) - 1
-                    used = payload[: queue_bits(unit) - several]
+                    used = payload[: queue_bits(unit, self.config) - several]
                     m.d.comb += [
                         queue.i.p.payload.eq(Cat(used, C(op is ops_of(unit)[-1], several))),
                         queue.i.valid.eq(self.i.valid & ~found & ~wrong),

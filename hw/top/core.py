@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
+from golden.ops.psmac import MacMode
 from hw.array.unit import ArrayUnit
 from hw.attention.unit import AttentionUnit
 from hw.buffers.activation import ActivationBuffer
@@ -97,6 +98,9 @@ class Core(wiring.Component):
 
         m.submodules.stream = stream = StreamBuffer(config)
         connect(m, array.w_read, stream.read)
+        if config.precision.has(MacMode.W4A4):
+            connect(m, array.a_next, activation.next)
+            connect(m, array.w_next, stream.next)
         connect(m, store.stream_read, stream.store_read)
         connect(m, array.key_write, stream.key_write)
         connect(m, load.stream_write, stream.load_write)

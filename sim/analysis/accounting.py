@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from golden.ops.psmac import MacMode
 from hw.config import Config
 from hw.isa.instruction import UNIT_OF, Instr, Unit
 from hw.isa.payload import Matmul
@@ -98,7 +99,7 @@ def split(f: Matmul, cycles: int, config: Config) -> npt.NDArray[np.float64]:
     chunks = passes * f.chunks
     rows = chunks * (real_tokens(f, config) - f.zero_first) / (f.groups * config.rows)
     cols = rows * (1 - (1 - f.cols_last / config.cols) / f.tiles)
-    useful = cols * (1 - (1 - f.k_last / chunk_inputs(f, config)) / f.chunks)
+    useful = cols * (1 - (1 - f.last_inputs / chunk_inputs(f, config)) / f.chunks)
     lost = cycles - chunks
     pace = min(lost, made.array_cycles - chunks)
     lost -= pace
@@ -136,20 +137,22 @@ def array_cycles(program: Program, counters: Mapping[str, int], config: Config) 
 
 
 def precision(program: Program, config: Config) -> dict[str, Any]:
-    """``peak_macs_per_cycle`` of the program's fastest mode, and its MACs by weight bits.
+    """``peak_macs_per_cycle`` of the program's fastest mode, and its MACs by operand widths.
 
     ``ideal_cycles`` is how long they would take with the array full all the time, each at its own
     mode's peak: over the cycles of a run it gives the precision-weighted utilisation.
     """
-    macs = {8: 0, 4: 0}
+    macs = dict.fromkeys(MacMode, 0)
     for instr in program.instructions():
         if isinstance(f := instr.body, Matmul):
-            macs[4 if f.w4 else 8] += footprint(f, config).macs
+            macs[f.mode] += footprint(f, config).macs
     return {
-        "peak_macs_per_cycle": config.macs * (2 if macs[4] else 1),
-        "macs_8x8": macs[8],
-        "macs_8x4": macs[4],
-        "ideal_cycles": macs[8] / config.macs + macs[4] / (2 * config.macs),
+        "peak_macs_per_cycle": config.macs
+        * max((mode.products for mode in MacMode if macs[mode]), default=1),
+        "macs_8x8": macs[MacMode.W8],
+        "macs_8x4": macs[MacMode.W4],
+        "macs_4x4": macs[MacMode.W4A4],
+        "ideal_cycles": sum(macs[mode] / (mode.products * config.macs) for mode in MacMode),
     }
 
 

@@ -26,7 +26,7 @@ def performance(program: Program, config: Config, answer: dict[str, Any]) -> dic
     cycles = counters["cycles"]
     rows = memories(config)
     modes = precision(program, config)
-    own = program.macs / (modes["macs_8x8"] + modes["macs_8x4"])
+    own = program.macs / (modes["macs_8x8"] + modes["macs_8x4"] + modes["macs_4x4"])
     ideal = modes.pop("ideal_cycles") * own
     found: dict[str, Any] = {
         "array_utilisation": _share(program.macs, modes["peak_macs_per_cycle"] * cycles),

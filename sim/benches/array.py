@@ -23,11 +23,14 @@ from hw.array.control.pace import STALL
 from hw.formats.statistics import stat_layout
 from hw.isa.instruction import PAYLOAD, Op
 from hw.isa.latencies import ACCUMULATE, DRAIN, READ, ROW
+from hw.precision import Precision
 from sim.benches.array_model import Array, Case, Fields, MatmulModel, Memories, tile_cycles
 from sim.kit.bench import Pauses, start
 
 LIMIT = 20_000  # cycles without any progress
 CAUSES = tuple(STALL.members)
+READS = ("a_read", "w_read", "res_read", "stat_read")
+NEXT = ("a_next", "w_next")
 
 
 def pack(fields: Fields) -> int:
@@ -47,6 +50,7 @@ class Player:
         self.dut, self.case = dut, case
         self.mem = copy.deepcopy(case.memories)
         self.config = self.mem.config
+        self.narrow = self.config.precision is Precision.W4A4
         self.random = random.Random(case.seed)
         self.instrs = deque(pack(f) for f in case.instrs)
         self.constants = deque(case.constants)
@@ -79,7 +83,7 @@ class Player:
     def drive(self) -> None:
         """Inputs of this cycle."""
         noise = self.random.getrandbits
-        for name in ("a_read", "w_read", "res_read", "stat_read"):
+        for name in (*READS, *(NEXT if self.narrow else ())):
             port = self.port(f"{name}__data")
             if name in self.pending:
                 port.value = self.pending[name]
@@ -128,6 +132,8 @@ class Player:
             if self.get(f"{name}__en"):
                 raw = words[self.get(f"{name}__addr") % len(words)].tobytes()
                 self.pending[name] = int.from_bytes(raw, "little")
+        if self.narrow:
+            self.next_reads()
         if self.get("res_read__en"):
             at = self.get("res_read__addr")
             assert not self.get("res_write__en") or at != self.address("res_write", "residual"), (
@@ -140,6 +146,19 @@ class Player:
             b1, b2 = self.stat_bits()
             s1, s2 = int(mem.s1[at]) & ((1 << b1) - 1), int(mem.s2[at]) & ((1 << b2) - 1)
             self.pending["stat_read"] = s1 | s2 << b1
+
+    def next_reads(self) -> None:
+        """Look up the words behind those read: low nibbles, and weights, else the same word."""
+        mem, wide = self.mem, self.get("a_next__en")
+        assert wide == self.get("w_next__en")
+        if wide:
+            assert self.get("a_read__en"), "a word behind none"
+            nibbles = mem.act[(self.get("a_read__addr") + 1) % len(mem.act)].ravel() & 15
+            raw = (nibbles[::2] | nibbles[1::2] << 4).tobytes()
+            self.pending["a_next"] = int.from_bytes(raw, "little")
+        if self.get("w_read__en"):
+            raw = mem.stream[(self.get("w_read__addr") + wide) % len(mem.stream)].tobytes()
+            self.pending["w_next"] = int.from_bytes(raw, "little")
 
     def stat_bits(self) -> tuple[int, int]:
         """Widths of S1 and S2."""

@@ -25,25 +25,28 @@ TILES = 2
 class Layer:
     """One layer cut to what fits: operands in place, one instruction, what must come out."""
 
-    def __init__(self, name: str, config: Config, dest: Mem, x: Array, w: Array, bits: int) -> None:
-        """``x`` int8 [T, K], ``w`` [C, K]; ``C`` at most ``TILES`` tiles."""
+    def __init__(
+        self, name: str, config: Config, dest: Mem, x: Array, w: Array, bits: int, x_bits: int = 8
+    ) -> None:
+        """``x`` int8 [T, K] of ``x_bits``, ``w`` [C, K]; ``C`` at most ``TILES`` tiles."""
         self.name, self.config = name, config
         self.count, self.width = len(x), len(w)
         self.memories = Memories(config=config)
         self.constants = np.zeros((0, config.cols), np.int16)
-        w4 = bits == 4
-        step = config.lanes * (2 if w4 else 1)
+        w4, x4 = bits == 4, x_bits == 4
+        step = config.lanes * (4 if x4 else 2 if w4 else 1)
         chunks = -(-x.shape[1] // step)
         groups = -(-len(x) // config.rows)
         tiles = -(-len(w) // config.cols)
-        words = chunks if w4 else -(-chunks // 2)
-        pitch = chunks + config.param_words
+        words = -(-chunks * step // config.act_bytes)
+        parts = 2 * chunks if x4 else chunks  # words of weights
+        pitch = parts + config.param_words
         self.fields: Fields = dict.fromkeys(NAMES, 0) | {
             "dest": int(dest), "chunks": chunks, "groups": groups, "tiles": tiles,
             "rows_last": len(x) - (groups - 1) * config.rows,
             "cols_last": len(w) - (tiles - 1) * config.cols,
-            "k_last": x.shape[1] - (chunks - 1) * step,
-            "w4": int(w4), "a_stride": words, "w_stride": pitch, "p_addr": 3,
+            "k_last": (x.shape[1] - (chunks - 1) * step) % 64,
+            "w4": int(w4), "x4": int(x4), "a_stride": words, "w_stride": pitch, "p_addr": 3,
             "w_addr": 3 + config.param_words,
         }  # fmt: skip
         acts = np.zeros((groups * config.rows, words * config.act_bytes), np.int8)
@@ -56,13 +59,13 @@ class Layer:
         padded = np.zeros((tiles * config.cols, chunks * step), np.int64)
         padded[: len(w), : w.shape[1]] = w
         if w4:
-            split = padded.reshape(tiles, config.cols, chunks, 2, config.lanes) & 15
+            split = padded.reshape(tiles, config.cols, parts, 2, config.lanes) & 15
             packed = split[:, :, :, 0] | split[:, :, :, 1] << 4
         else:
             packed = padded.reshape(tiles, config.cols, chunks, config.lanes) & 255
         for j in range(tiles):
             at = self.fields["w_addr"] + j * pitch
-            self.memories.stream[at : at + chunks] = packed[j].transpose(1, 0, 2)
+            self.memories.stream[at : at + parts] = packed[j].transpose(1, 0, 2)
 
     def parameters(self, **channels: Array | int) -> None:
         """Parameters per channel [C] (or one for all); those not given are zero."""
@@ -119,7 +122,6 @@ class Layer:
 
 def layer_cases(graph: ir.Graph, pixels: Array, config: Config) -> list[Case]:
     """Every kind of layer: patch embedding, the first, a middle and the last block, head."""
-    made = {node.output: node for node in graph.nodes}
     chosen = chosen_blocks(graph)
     nodes = [n for n in graph.nodes if n.name.startswith(chosen) or "." not in n.name]
     trace = Executor(graph).trace(pixels[np.newaxis])
@@ -132,7 +134,7 @@ def layer_cases(graph: ir.Graph, pixels: Array, config: Config) -> list[Case]:
             case ir.Linear() if node.shift is not None:
                 cases.append(_linear(graph, node, trace, config, tokens, width))
             case ir.Residual():
-                cases.append(_residual(made, node, trace, pixels, config, tokens, width, alphas))
+                cases.append(_residual(graph, node, trace, pixels, config, tokens, width, alphas))
             case ir.Scores():
                 for head in {0, node.heads - 1}:
                     cases.append(_scores(node, head, trace, config, tokens, width))
@@ -156,7 +158,7 @@ def _linear(
     kind = node.name.rsplit(".", 1)[-1]
     dest = {"k": Mem.STREAM, "v": Mem.VALUE}.get(kind, Mem.ACT)
     x = trace[node.inputs[0]][:tokens]
-    layer = Layer(node.name, config, dest, x, node.weight[:width], node.bits)
+    layer = Layer(node.name, config, dest, x, node.weight[:width], node.bits, _bits(graph, node))
     layer.parameters(bias=node.bias, shift=node.shift)
     f = layer.fields
     want = node.output
@@ -193,12 +195,17 @@ def _scores(
     return layer.case(trace[node.output][head])
 
 
+def _bits(graph: ir.Graph, node: ir.Linear) -> int:
+    """Bits of what a layer reads."""
+    return graph.tensors[node.inputs[0]].bits
+
+
 def _residual(
-    made: dict[str, ir.Node], node: ir.Residual, trace: dict[str, Array], pixels: Array,
-    config: Config, tokens: int, width: int, alphas: dict[str, Array],
+    graph: ir.Graph, node: ir.Residual, trace: dict[str, Array], pixels: Array, config: Config,
+    tokens: int, width: int, alphas: dict[str, Array],
 ) -> Case:  # fmt: skip
     """A projection with the residual adder behind it, or the patch embedding with constants."""
-    product = made[node.inputs[0]]
+    product = next(maker for maker in graph.nodes if maker.output == node.inputs[0])
     tiles = width // config.cols
     if isinstance(product, ir.PatchEmbed):
         x = patches(pixels, product.patch)[: tokens - 1]
@@ -212,7 +219,8 @@ def _residual(
     else:
         assert isinstance(product, ir.Linear)
         x = trace[product.inputs[0]][:tokens]
-        layer = Layer(node.name, config, Mem.RESIDUAL, x, product.weight[:width], product.bits)
+        weight, bits = product.weight[:width], (product.bits, _bits(graph, product))
+        layer = Layer(node.name, config, Mem.RESIDUAL, x, weight, *bits)
         bias = product.bias
         old = trace[node.inputs[1]][:tokens, :width].reshape(-1, config.cols)
         layer.memories.residual[7 : 7 + len(old)] = old.view(np.uint8)

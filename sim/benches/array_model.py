@@ -156,8 +156,14 @@ class MatmulModel:
         assert channels is not None, "keep_params without parameters"
         count, k = f["chunks"], c.lanes
         a_at, w_at = f["a_addr"] + g * f["a_stride"], f["w_addr"] + j * f["w_stride"]
+        mode = ops.psmac.MacMode.W4 if w4 else ops.psmac.MacMode.W8
+        inputs = count * (2 * k if w4 else k)
+        if f["x4"]:  # two words of either memory
+            mode, count, inputs = ops.psmac.MacMode.W4A4, 2 * count, 4 * k * count
         words = count if w4 else -(-count // 2)
         x = self.mem.act[a_at : a_at + words].view(np.int8).transpose(1, 0, 2)
+        if f["x4"]:
+            x = (x << 4) >> 4
         w = self.mem.stream[w_at : w_at + count].view(np.int8).transpose(1, 0, 2)
         w = w.reshape(1, c.cols, count * k)
         if w4:
@@ -165,14 +171,13 @@ class MatmulModel:
             lo, hi = (x[..., i, :].reshape(c.rows, 1, count * k) for i in (0, 1))
         else:
             lo = hi = x.reshape(c.rows, 1, -1)[..., : count * k]
-        mode = ops.psmac.MacMode.W4 if w4 else ops.psmac.MacMode.W8
         acc = ops.PsMac(lanes=k).compute(lo, hi, w, mode)
         if f["zero_first"] and g == 0:
             acc[0] = 0
         acc += channels.bias
         rows = f["rows_last"] if g == f["groups"] - 1 else c.rows
         cols = f["cols_last"] if j == f["tiles"] - 1 else c.cols
-        depth = (count - 1) * (2 * k if w4 else k) + f["k_last"]
+        depth = inputs - inputs // f["chunks"] + (f["k_last"] or 64)
         self.macs += (rows - (f["zero_first"] and g == 0)) * cols * depth
         self._store(f, g, j, acc, rows, cols, channels)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from hw.config import Config
 from hw.isa.instruction import PAYLOAD, Mem, Op
+from hw.precision import Precision
 from sim.benches.array_model import Array, Case, Channels, Fields, Memories
 
 NAMES = tuple(name for name, _ in PAYLOAD[Op.MATMUL])
@@ -73,9 +74,11 @@ class Program:
             "stats_init": self.draw(0, 1),
         }  # fmt: skip
         f |= fixed
-        f["k_last"] = self.draw(1, 2 * c.lanes if f["w4"] else c.lanes)
-        f.update({k: v for k, v in fixed.items() if k == "k_last"})
-        words = f["chunks"] if f["w4"] else -(-f["chunks"] // 2)
+        if f["w4"] and c.precision is Precision.W4A4:
+            f["x4"] = fixed.get("x4", self.draw(0, 1))
+        halves = 4 if f["x4"] else 2 if f["w4"] else 1  # of an activation word, in a chunk
+        f["k_last"] = fixed.get("k_last", self.draw(1, halves * c.lanes) % 64)
+        words = -(-f["chunks"] * halves // 2)
         f["a_stride"] = self.draw(0, 6) + words
         f["a_addr"] = self.draw(0, self.act_half - words - f["a_stride"] * (f["groups"] - 1))
         self._weights(dest, f)
@@ -85,7 +88,7 @@ class Program:
     def _weights(self, dest: Mem, f: Fields) -> None:
         """Weight tiles with their parameters in front, in a random place of the lower half."""
         c = self.config
-        size = c.param_words + f["chunks"]
+        size = c.param_words + (2 if f["x4"] else 1) * f["chunks"]
         f["w_stride"] = size + self.draw(0, 4)
         span = f["w_stride"] * f["tiles"]
         sweeps = 1 if f["shared_params"] else f["tiles"]

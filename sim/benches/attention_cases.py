@@ -55,6 +55,7 @@ def random_case(rng: np.random.Generator, config: Config, keys: int, which: int)
     return Case(
         logits=logits.astype(np.int64), values=values, frac=int(rng.integers(0, 6)), fmt=fmt,
         rule=rule, shift=int(rng.integers(-6, 9)), write_codes=bool(rng.integers(2)),
+        narrow=int(rng.integers(4)) == 0,
     )  # fmt: skip
 
 

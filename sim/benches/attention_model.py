@@ -13,6 +13,7 @@ from golden.ops.softmax import RULE_CENTRED, AttnFormat, CodeRule, ExpForm, LogI
 from hw.config import Config
 from hw.isa.instruction import HEADER_BITS, Instr
 from hw.isa.payload import Attend
+from hw.precision import Precision
 
 Ints = npt.NDArray[np.int64]
 UNTOUCHED = 0xAA
@@ -30,12 +31,16 @@ class Case:
     shift: int = 0
     write_codes: bool = False
     masked: bool = False
+    narrow: bool = False
 
-    def result(self, form: ExpForm) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
-        """Codes and attention x V as the operators define them."""
+    def result(
+        self, form: ExpForm, bits: int = 8
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
+        """Codes and attention x V, ``bits`` wide, as the operators define them."""
         softmax = LogIntSoftmax(form=form, fmt=self.fmt, rule=self.rule)
         codes = softmax.compute(self.logits, -self.frac, masked=self.masked)
-        return codes, ShiftAttention(fmt=self.fmt).compute(codes, self.values, self.shift)
+        unit = ShiftAttention(fmt=self.fmt)
+        return codes, unit.compute(codes, self.values, self.shift, bits)
 
 
 def to_int(values: npt.NDArray[Any]) -> int:
@@ -89,7 +94,8 @@ class Model:
         if l_addr is None or v_addr is None or d_addr is None or slot is None:
             self.at = before
             return False
-        codes, y = case.result(c.exp_form)
+        narrow = case.narrow and c.precision is Precision.W4A4
+        codes, y = case.result(c.exp_form, 4 if narrow else 8)
         self.codes_seen[case.fmt] |= set(codes.ravel().tolist())
         self.results_seen |= set(y.ravel().tolist())
         tiles = self.rng.integers(-128, 128, (rows, words * c.cols))  # noise past the last key
@@ -116,6 +122,7 @@ class Model:
             "odd": case.rule.odd, "even": case.rule.even, "v_addr": v_addr,
             "shift": base + case.shift, "d_addr": d_addr, "d_words": d_words,
             "write_codes": int(case.write_codes), "masked": int(case.masked),
+            "narrow": int(narrow),
         }  # fmt: skip
         raw = Instr(body=Attend.of(fields)).pack()
         self.instructions.append(int.from_bytes(raw, "little") >> HEADER_BITS)

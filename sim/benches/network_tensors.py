@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from golden.execute.batched import Executor
 from golden.graph import ir
+from hw.compiler.frontend.modes import mode_of
 from hw.compiler.image.layout import constant_rows, norm_words, weight_chunks
 from hw.config import Config
 
@@ -35,7 +36,7 @@ def loaded(graph: ir.Graph, pixels: npt.NDArray[np.uint8], config: Config) -> Te
                 rows = constant_rows(node.constant, config, 0, 0, len(node.constant))
                 found["const"].append(rows)
             case ir.Linear() if node.name.startswith(chosen):
-                chunks = weight_chunks(node.weight, config, node.bits == 4)
+                chunks = weight_chunks(node.weight, config, mode_of(node, graph))
                 found["stream"].append(chunks.tobytes())
             case ir.LayerNorm() if node.name.startswith(chosen) or node.name == "norm":
                 found["norm"].append(norm_words(node, config))

@@ -21,7 +21,10 @@ def corner_tokens(rng: np.random.Generator, channels: int) -> Ints:
 
 
 def random_case(rng: np.random.Generator, q: Ints, **places: int) -> Case:
-    """Tokens ``q`` under random parameters, gammas of both signs and their extremes included."""
+    """Tokens ``q`` under random parameters, gammas of both signs and their extremes included.
+
+    Half of them make results of 4 bits, where the configuration has these.
+    """
     channels = int(q.shape[1])
     alpha = rng.integers(0, 4, (channels,))
     gamma = rng.integers(-32768, 32768, (channels,))
@@ -29,7 +32,7 @@ def random_case(rng: np.random.Generator, q: Ints, **places: int) -> Case:
     beta = rng.integers(-(1 << 31), 1 << 31, (channels,)) >> int(rng.integers(0, 12))
     return Case(
         q=q, alpha=alpha, gamma=gamma, beta=beta,
-        shift=int(rng.integers(20, 32)), **places,
+        shift=int(rng.integers(20, 32)), narrow=bool(rng.integers(2)), **places,
     )  # fmt: skip
 
 

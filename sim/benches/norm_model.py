@@ -14,6 +14,7 @@ from hw.formats.statistics import stat_layout
 from hw.isa.instruction import HEADER_BITS, Instr
 from hw.isa.payload import Norm
 from hw.norm.datapath import alpha_layout, gain_layout
+from hw.precision import Precision
 
 Ints = npt.NDArray[Any]
 
@@ -31,6 +32,7 @@ class Case:
     token: int = 0
     p_addr: int = 0
     d_addr: int = 0
+    narrow: bool = False
 
 
 def pack(values: Ints, bits: int) -> int:
@@ -59,7 +61,9 @@ class Model:
         steps, words = padded // c.lanes, padded // c.cols
         norm = LayerNorm(channels=channels)
         s1, s2 = norm.statistics(case.q, case.alpha)
-        y = norm.compute(case.q, case.alpha, case.gamma, case.beta, case.shift)
+        narrow = case.narrow and c.precision is Precision.W4A4
+        bits = 4 if narrow else 8
+        y = norm.compute(case.q, case.alpha, case.gamma, case.beta, case.shift, bits)
         q = np.pad(case.q, ((0, 0), (0, padded - channels)))
         y = np.pad(y, ((0, 0), (0, padded - channels)))
         stride = (steps + 1) // 2 + 1
@@ -81,7 +85,7 @@ class Model:
         fields_ = {
             "r_addr": case.r_addr, "token": case.token, "count": count, "channels": channels,
             "steps": steps, "p_addr": case.p_addr, "shift": case.shift, "d_addr": case.d_addr,
-            "d_stride": stride,
+            "d_stride": stride, "narrow": int(narrow),
         }  # fmt: skip
         raw = Instr(body=Norm.of(fields_)).pack()
         self.instructions.append(int.from_bytes(raw, "little") >> HEADER_BITS)

@@ -26,9 +26,11 @@ def area(inputs: Inputs) -> Section:
     ]
     if alone := report.get("eight_bit_only"):
         text.append(
-            f"Without the 8x4 mode {alone['kge_per_mac']} kGE per MAC: precision scaling costs "
+            f"With 8x8 products alone {alone['kge_per_mac']} kGE per MAC: precision scaling costs "
             f"{percent(alone['cost'], 1)} of the logic."
         )
+    if wide := report.get("eight_by_four"):
+        text.append(f"The 4x4 mode adds {percent(wide['cost'], 1)} to the logic without it.")
     tables = [Table(header=("unit", "part", "instances", report["area_unit"], "share"), rows=rows)]
     if report.get("ablations"):
         tables.append(

@@ -80,17 +80,19 @@ def test_memory_sizes_hold_every_memory():
 
 
 def test_multipliers_are_chosen_by_name_and_change_no_program():
-    config = preset("tiny")
+    config = preset("tiny").change(precision="w4a8")
     packed = config.change(multiplier="dsp27x18")
     assert packed == config.change(multiplier=Multiplier.DSP27X18) != config
     assert packed.digest == config.digest
     with pytest.raises(PotvitError, match="multiplier must be plain or dsp27x18, got 'booth'"):
         config.change(multiplier="booth")
+    with pytest.raises(PotvitError, match="dsp27x18 has no 4x4 mode: take precision w4a8"):
+        packed.change(precision="w4a4")
 
 
 def test_digest_tells_configurations_apart_but_not_names():
     config = preset("tiny")
     assert config.digest == config.change(name="other").digest == preset("tiny").digest
-    others = [config.change(rows=3), config.change(queue_depth=4), config.change(four_bit=False)]
+    others = [config.change(rows=3), config.change(queue_depth=4), config.change(precision="w8a8")]
     assert len({config.digest, *(c.digest for c in others), preset("edge").digest}) == 5
     assert 0 <= config.digest < 1 << 32

@@ -10,6 +10,7 @@ from golden.support.errors import PotvitError
 from hw.array.mac.packed_pe import PackedPE
 from hw.array.mac.pe import PE
 from hw.lib.convert import to_verilog
+from hw.precision import Precision
 from synth.xcup import mapping_script, resources
 from synth.yosys import run_script
 
@@ -88,7 +89,7 @@ def mapped(provider, lanes, prove="", **options):
 
 @pytest.mark.parametrize(
     ("provider", "options", "dsps"),
-    [(PE, {}, 8), (PackedPE, {}, 8), (PackedPE, {"four_bit": False}, 4)],
+    [(PE, {}, 8), (PackedPE, {}, 8), (PackedPE, {"precision": Precision.W8A8}, 4)],
 )
 def test_multiplications_and_their_sums_take_dsps_alone(provider, options, dsps):
     """Four lanes: an 8x4 product a DSP, or two of them, or two of 8x8."""

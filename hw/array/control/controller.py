@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from golden.ops.psmac import MacMode
 from hw.array.control.constant_rows import ConstantRows
 from hw.array.control.loop_nest import LoopNest
 from hw.array.control.operand_walk import OperandWalk
@@ -31,6 +32,8 @@ class MatmulControl(wiring.Component):
     -------
     instr : instructions.
     act_en, act_addr, stream_en, stream_addr : reads of operands and parameters.
+    wide : read the words behind the operands too, for a chunk of 4x4 products; x4 : such a chunk
+        is there, in step with ``chunk``. Both only where the configuration has these.
     chunk : for `PEArray`; ``capture`` and ``index`` : for `ChannelParams`; each in step with data.
     tile : the record of the tile whose last chunk was issued, stable until the next one is:
         `MIN_TILE` cycles at least.
@@ -41,9 +44,11 @@ class MatmulControl(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._narrow = config.precision.has(MacMode.W4A4)
         bits = config.addr_bits
         super().__init__(
-            {
+            ({"wide": Out(1), "x4": Out(1)} if self._narrow else {})
+            | {
                 "instr": In(stream.Signature(payload_layout(Op.MATMUL))),
                 "act_en": Out(1),
                 "act_addr": Out(bits["act"]),
@@ -56,7 +61,7 @@ class MatmulControl(wiring.Component):
                 "const_level": In(range(config.const_rows + 1)),
                 "const_taken": In(1),
                 "stall": Out(STALL),
-                "macs": Out(bits_for(2 * config.macs)),
+                "macs": Out(bits_for(config.most_macs)),
                 "busy": Out(1),
                 "fault": Out(1),
             }
@@ -99,10 +104,15 @@ class MatmulControl(wiring.Component):
             self.stall.eq(pace.stall), self.busy.eq(pace.busy),
         ]  # fmt: skip
         self._in_step(m, pace, nest, walk, record)
+        last_act, last_stream = walk.act, stream_at
+        if self._narrow:
+            m.d.comb += self.wide.eq(pace.issue & walk.x4)
+            m.d.sync += self.x4.eq(self.wide)
+            last_act, last_stream = walk.act + self.wide, stream_at + self.wide
         m.d.sync += self.fault.eq(
             (take & self._illegal(new))
-            | (pace.issue & (walk.act >= cfg.act_words))
-            | (self.stream_en & (stream_at >= cfg.stream_words))
+            | (pace.issue & (last_act >= cfg.act_words))
+            | (self.stream_en & (last_stream >= cfg.stream_words))
         )
         return m
 
@@ -133,7 +143,9 @@ class MatmulControl(wiring.Component):
         bad |= (new.dest == Mem.STREAM) & (new.sub >= cfg.cols)
         for condition in empty:
             bad |= condition
-        return bad if cfg.four_bit else bad | new.w4
+        if self._narrow:
+            bad |= new.x4 & ~new.w4
+        return bad if cfg.precision.has(MacMode.W4) else bad | new.w4
 
 
 def _same_fields(to: Any, instr: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.array.mac.operand_sums import COLUMN_UNIT, column_sum_bits
+from hw.array.mac.operand_sums import column_sum_bits, column_unit
 from hw.config import Config
 from hw.formats.channel import CHANNEL
 from hw.formats.layouts import shape
@@ -34,7 +34,7 @@ class ChannelParams(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        sums = data.ArrayLayout(column_sum_bits(config.lanes), config.cols)
+        sums = data.ArrayLayout(column_sum_bits(config.lanes, config.precision), config.cols)
         super().__init__(
             {
                 "word": In(data.ArrayLayout(8, config.stream_bytes)),
@@ -66,7 +66,9 @@ class ChannelParams(wiring.Component):
                 with m.If(loads[DELAY[name]]):
                     if name == "bias":
                         # Whatever this wraps is undone when the accumulator is added.
-                        m.d.sync += used.eq(fetched - self.column_sums[c] * COLUMN_UNIT)
+                        m.d.sync += used.eq(
+                            fetched - self.column_sums[c] * column_unit(cfg.precision)
+                        )
                     else:
                         m.d.sync += used.eq(fetched)
                 m.d.comb += self.channels[c][name].eq(used)

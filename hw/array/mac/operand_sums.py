@@ -9,10 +9,22 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.array.mac.pe import CHUNK_FIELD_BITS, NIBBLE_BITS, X_BITS, tree_sum
+from golden.ops.psmac import MacMode
+from hw.array.mac.pe import (
+    CHUNK_FIELD_BITS,
+    X_BITS,
+    by_nibbles,
+    tree_sum,
+    weight_names,
+)
+from hw.precision import NIBBLE_BITS, Precision
 
-ROW_UNIT = 8  # a RowSum counts in units of 8, a ColumnSum in units of 128 (see hw/array/mac/pe.py)
-COLUMN_UNIT = 128
+ROW_UNIT = 8  # a RowSum counts in units of 8 (see hw/array/mac/pe.py)
+
+
+def column_unit(precision: Precision) -> int:
+    """What a `ColumnSum` counts in: 128, or 8 where weights meet activations of 4 bits."""
+    return 8 if precision.has(MacMode.W4A4) else 128
 
 
 def row_sum_bits(lanes: int) -> int:
@@ -20,24 +32,27 @@ def row_sum_bits(lanes: int) -> int:
     return X_BITS + NIBBLE_BITS + ceil_log2(lanes) + CHUNK_FIELD_BITS
 
 
-def column_sum_bits(lanes: int) -> int:
-    """Bits of a `ColumnSum`: 255 per lane and chunk, unsigned."""
-    return 2 * NIBBLE_BITS + ceil_log2(lanes) + CHUNK_FIELD_BITS
+def column_sum_bits(lanes: int, precision: Precision) -> int:
+    """Bits of a `ColumnSum`: 255 units of 128 per lane and chunk, unsigned."""
+    units = 128 // column_unit(precision)
+    return 2 * NIBBLE_BITS + ceil_log2(units) + ceil_log2(lanes) + CHUNK_FIELD_BITS
 
 
 class RowSum(wiring.Component):
-    """``ROW_UNIT * drain = 128 * sum x`` (8x8) or ``8 * sum (x_lo + x_hi)`` (8x4) of a row.
+    """``ROW_UNIT * drain = 128 * sum x`` (8x8) or ``8 * sum x`` (8x4, 4x4) of a row.
 
-    In step with `PE`: operands in offset form in cycle n, ``valid``, ``first`` and ``w4`` in
-    n + 1; ``load`` and ``below`` as there. A cycle that is not ``valid`` adds nothing.
+    In step with `PE`: operands in offset form and ``x4`` in cycle n, ``valid``, ``first`` and
+    ``w4`` in n + 1; ``load`` and ``below`` as there. A cycle that is not ``valid`` adds nothing.
     """
 
-    def __init__(self, lanes: int, *, four_bit: bool) -> None:
-        self.lanes, self.four_bit = lanes, four_bit
+    def __init__(self, lanes: int, precision: Precision) -> None:
+        self.lanes, self.precision = lanes, precision
         bits = signed(row_sum_bits(lanes))
         operands = {"x_lo": In(X_BITS).array(lanes)}
-        if four_bit:
+        if precision.has(MacMode.W4):
             operands |= {"x_hi": In(X_BITS).array(lanes), "w4": In(1)}
+        if precision.has(MacMode.W4A4):
+            operands |= {"x4": In(1)}
         super().__init__(
             operands
             | {"valid": In(1), "first": In(1), "load": In(1), "below": In(bits)}
@@ -46,7 +61,7 @@ class RowSum(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        if self.four_bit:  # in 8x8 mode both halves are the same
+        if self.precision.has(MacMode.W4):  # in 8x8 mode both halves are the same
             both = self._sum(m, [*self.x_lo, *self.x_hi])
             term = Mux(self.w4, both, both << (NIBBLE_BITS - 1))
         else:
@@ -61,43 +76,65 @@ class RowSum(wiring.Component):
         return m
 
     def _sum(self, m: Module, xs: list[Value]) -> Value:
-        """Registered sum of ``x = x' - 128``; the count is a power of two: one bit flips."""
-        value = tree_sum(xs)
-        total = Signal(value.shape(), name="total", reset_less=True)
-        m.d.sync += total.eq(value)
-        return Cat(total[:-1], ~total[-1]).as_signed()
+        """Registered sum of ``x = x' - 128``; the count is a power of two: one bit flips.
+
+        So it is with as many times two nibbles and ``y = y' - 8``, at a bit further down.
+        """
+        if not self.precision.has(MacMode.W4A4):
+            return _centred(_registered(m, tree_sum(xs), "total"), X_BITS, len(xs))
+        lower = tree_sum([x[:NIBBLE_BITS] for x in xs])
+        upper = tree_sum([x[NIBBLE_BITS:] for x in xs])
+        total = _registered(m, by_nibbles(lower, upper, self.x4), "total")
+        apart = Signal()
+        m.d.sync += apart.eq(self.x4)
+        nibbles = _centred(total, NIBBLE_BITS, 2 * len(xs))
+        return Mux(apart, nibbles, _centred(total, X_BITS, len(xs)))
+
+
+def _registered(m: Module, value: Value, name: str) -> Signal:
+    total = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += total.eq(value)
+    return total
+
+
+def _centred(total: Value, bits: int, count: int) -> Value:
+    """``total - count * 2**(bits - 1)``, signed, of ``count`` numbers of ``bits`` bits."""
+    top = bits - 1 + ceil_log2(count)
+    return Cat(total[:top], ~total[top]).as_signed()
 
 
 class ColumnSum(wiring.Component):
-    """``acc = sum u`` (8x8) or ``sum (lo' + hi')`` (8x4) of a column, in units of ``COLUMN_UNIT``.
+    """``acc = sum u`` (8x8) or ``sum (lo' + hi')`` (8x4) of a column, in units of 128.
 
     In step with `PE`; ``acc`` is complete where the PEs' is. Offset nibbles ``w_lo``, ``w_hi``.
+    Where there are 4x4 products ``acc`` counts in units of 8, and with ``x4``, in the cycle of
+    ``w4``, the nibbles ``v_lo`` and ``v_hi`` count too.
     """
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
+    def __init__(self, lanes: int, precision: Precision = Precision.W4A8) -> None:
+        self.lanes, self.precision = lanes, precision
+        narrow = {"x4": In(1)} if precision.has(MacMode.W4A4) else {}
+        names = dict.fromkeys((*weight_names(precision), "w_lo", "w_hi"))
         super().__init__(
-            {
-                "w_lo": In(NIBBLE_BITS).array(lanes),
-                "w_hi": In(NIBBLE_BITS).array(lanes),
+            {name: In(NIBBLE_BITS).array(lanes) for name in names}
+            | narrow
+            | {
                 "w4": In(1),
                 "valid": In(1),
                 "first": In(1),
-                "acc": Out(column_sum_bits(lanes)),
+                "acc": Out(column_sum_bits(lanes, precision)),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        lo, hi = tree_sum(self.w_lo), tree_sum(self.w_hi)
-        low = Signal(lo.shape(), reset_less=True)
-        high = Signal(hi.shape(), reset_less=True)
+        low = _registered(m, tree_sum(self.w_lo), "low")
+        high = _registered(m, tree_sum(self.w_hi), "high")
         acc = Signal.like(self.acc, reset_less=True)
-        term = Mux(self.w4, high, high << NIBBLE_BITS) + low
-        m.d.sync += [
-            low.eq(lo),
-            high.eq(hi),
-            acc.eq(Mux(self.first, 0, acc) + Mux(self.valid, term, 0)),
-        ]
+        term: Value = Mux(self.w4, high, high << NIBBLE_BITS) + low
+        if self.precision.has(MacMode.W4A4):
+            more = _registered(m, tree_sum([*self.v_lo, *self.v_hi]), "more")
+            term = Mux(self.x4, term + more, term << NIBBLE_BITS)
+        m.d.sync += acc.eq(Mux(self.first, 0, acc) + Mux(self.valid, term, 0))
         m.d.comb += self.acc.eq(acc)
         return m

@@ -10,30 +10,28 @@ are summed before the sum is split, in the adders that FPGAs put behind their mu
 operands are unsigned: neither product borrows from the other, and splitting is wiring.
 
 In 8x8 and 8x4 mode both banks of nibbles are packed like that, half a multiplier a product of 8x4
-bits; without ``four_bit`` a byte takes the place of two nibbles, half a multiplier a product of
+bits; with 8x8 products alone a byte takes the place of two nibbles, half a multiplier a product of
 8x8 bits. Multiplications are ordinary ones, which synthesis maps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.utils import ceil_log2
 
+from golden.ops.psmac import MacMode, PsMac
 from hw.array.mac.pe import (
-    NIBBLE_BITS,
     X_BITS,
     accumulate,
     channel_members,
     shared_members,
     tree_sum,
 )
-
-if TYPE_CHECKING:
-    from golden.ops.psmac import PsMac
+from hw.precision import NIBBLE_BITS, Precision
 
 PITCH = 18  # bits from one channel's weight to the other's: a signed 27-bit operand holds a byte
 
@@ -47,12 +45,14 @@ class PackedPE(wiring.Component):
 
     CHANNELS = 2
 
-    def __init__(self, psmac: PsMac, *, four_bit: bool = True) -> None:
+    def __init__(self, psmac: PsMac, precision: Precision = Precision.W4A8) -> None:
+        if precision.has(MacMode.W4A4):
+            raise ValueError("products of 4x4 bits have no place in these multipliers")
         self.psmac = psmac
-        self.four_bit = four_bit
-        channel = wiring.Signature(channel_members(psmac.lanes, four_bit=four_bit))
+        self.precision = precision
+        channel = wiring.Signature(channel_members(psmac.lanes, precision))
         super().__init__(
-            shared_members(psmac.lanes, four_bit=four_bit)
+            shared_members(psmac.lanes, precision)
             | {"channel": wiring.Out(channel).array(self.CHANNELS)}
         )
 
@@ -63,7 +63,7 @@ class PackedPE(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        if self.four_bit:
+        if self.precision.has(MacMode.W4):
             los = self._bank(m, "lo", self.x_lo, [channel.w_lo for channel in self.channel])
             his = self._bank(m, "hi", self.x_hi, [channel.w_hi for channel in self.channel])
             totals = [

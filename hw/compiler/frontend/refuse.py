@@ -6,6 +6,7 @@ import numpy as np
 
 from golden.graph import ir
 from golden.ops.layernorm import ALPHA_MAX
+from golden.ops.psmac import MacMode
 from golden.ops.softmax import LUT_BITS
 from golden.support.errors import PotvitError
 from hw.compiler.frontend.network import Block, Network
@@ -36,10 +37,10 @@ def check_network(network: Network, config: Config) -> None:
 def check_widths(graph: ir.Graph, config: Config) -> None:
     """Raise ``PotvitError`` for activations that are narrower than the array's."""
     for node in graph.nodes:
-        if ir.out_bits(node) != 8:
+        if ir.out_bits(node) != 8 and not config.precision.has(MacMode.W4A4):
             raise PotvitError(
                 f"{node.name!r} makes {ir.out_bits(node)}-bit activations, but configuration "
-                f"{config.name!r} multiplies 8-bit ones: only the executor runs this network"
+                f"{config.name!r} has precision {config.precision}: take precision w4a4"
             )
 
 
@@ -116,9 +117,10 @@ def check_linear(name: str, weight: Array, bias: Array | None, bits: int, config
     """Raise ``PotvitError`` for weights that the array cannot multiply or sum up."""
     if bits not in (4, 8):
         raise PotvitError(f"{name!r} has {bits}-bit weights; the accelerator multiplies 8 or 4")
-    if bits == 4 and not config.four_bit:
+    if bits == 4 and not config.precision.has(MacMode.W4):
         raise PotvitError(
-            f"{name!r} has 4-bit weights, but configuration {config.name!r} has four_bit off"
+            f"{name!r} has 4-bit weights, but configuration {config.name!r} has precision "
+            f"{config.precision}: take precision w4a8"
         )
     limit = 1 << (bits - 1)
     if weight.min() < -limit or weight.max() >= limit:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.graph import ir
+from golden.ops.psmac import MacMode
 from golden.support.errors import PotvitError
 from hw.config import Config
 from hw.formats.channel import CHANNEL
@@ -89,19 +90,23 @@ class Tiles:
     count: int
     pitch: int
     chunks: int
-    w4: bool
+    mode: MacMode
     k_last: int
     cols_last: int
 
 
-def weight_chunks(weight: Array, config: Config, w4: bool) -> Array:
-    """Chunk bytes uint8 [tiles, chunks * Cn*K] of int8 weights [C, K], zero padded."""
+def weight_chunks(weight: Array, config: Config, mode: MacMode) -> Array:
+    """Chunk bytes uint8 [tiles, chunks * Cn*K] of int8 weights [C, K], zero padded.
+
+    A chunk of 4x4 products is two of 8x4 products, one behind the other.
+    """
     rows, inputs = weight.shape
-    step = config.lanes * (2 if w4 else 1)
-    tiles, chunks = ceil_div(rows, config.cols), ceil_div(inputs, step)
+    whole = config.lanes * mode.products
+    step = whole // mode.weight_bytes
+    tiles, chunks = ceil_div(rows, config.cols), round_up(inputs, whole) // step
     padded = np.zeros((tiles * config.cols, chunks * step), np.int8)
     padded[:rows, :inputs] = weight
-    if not w4:
+    if mode is MacMode.W8:
         order = padded.reshape(tiles, config.cols, chunks, config.lanes).transpose(0, 2, 1, 3)
         return np.ascontiguousarray(order).view(np.uint8).reshape(tiles, -1)
     nibbles = padded.view(np.uint8).reshape(tiles, config.cols, chunks, 2, config.lanes)
@@ -109,22 +114,21 @@ def weight_chunks(weight: Array, config: Config, w4: bool) -> Array:
     return packed.transpose(0, 2, 1, 3).reshape(tiles, -1)
 
 
-def add_tiles(dram: Dram, config: Config, weight: Array, bits: int, params: Array) -> Tiles:
-    """Put the tiles of ``weight`` [C, K], ``bits`` wide, and their parameters into ``dram``."""
-    w4 = bits == 4
-    chunks = weight_chunks(weight, config, w4)
+def add_tiles(dram: Dram, config: Config, weight: Array, mode: MacMode, params: Array) -> Tiles:
+    """Put the tiles of ``weight`` [C, K] for ``mode`` and their parameters into ``dram``."""
+    chunks = weight_chunks(weight, config, mode)
     data = np.concatenate([params, chunks], axis=1)
     pitch = round_up(data.shape[1], max(config.stream_bytes, config.axi_bytes))
     padded = np.zeros((data.shape[0], pitch), np.uint8)
     padded[:, : data.shape[1]] = data
-    step = config.lanes * (2 if w4 else 1)
+    step = config.lanes * mode.products
     count = ceil_div(weight.shape[1], step)
     return Tiles(
         offset=dram.add(padded.tobytes()),
         count=data.shape[0],
         pitch=pitch // config.stream_bytes,
         chunks=count,
-        w4=w4,
+        mode=mode,
         k_last=weight.shape[1] - (count - 1) * step,
         cols_last=weight.shape[0] - (data.shape[0] - 1) * config.cols,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from golden.graph import ir
 from hw.compiler.image.layout import Dram, Tiles
 from hw.compiler.lower.products import Products
 from hw.compiler.lower.stream import ResidualStream
@@ -17,8 +18,8 @@ from hw.program.destination import Act, Destination, Residual
 class Emitter(Products):
     """Writes whole instructions from tiles, regions and token blocks."""
 
-    def __init__(self, config: Config, plan: Plan, dram: Dram) -> None:
-        super().__init__(config, dram, plan.ring)
+    def __init__(self, config: Config, plan: Plan, dram: Dram, graph: ir.Graph) -> None:
+        super().__init__(config, dram, graph, plan.ring)
         self.plan = plan
         self.stream = ResidualStream(self, plan)
         self._kept: dict[int, tuple[Tiles, list[Demand]]] = {}
@@ -102,12 +103,12 @@ class Emitter(Products):
         self,
         params: tuple[Demand, int],
         channels: int,
-        shift: int,
+        node: ir.LayerNorm,
         first: int,
         count: int,
         to: Region,
     ) -> Step:
-        """LayerNorm of ``count`` tokens from ``first`` into region ``to``."""
+        """LayerNorm ``node`` of ``count`` tokens from ``first`` into region ``to``."""
         demand, address = params
         group = first // self.config.rows
         body = Norm(
@@ -117,7 +118,8 @@ class Emitter(Products):
             channels=channels,
             steps=self.norm_steps,
             p_addr=address,
-            shift=shift,
+            shift=node.shift,
+            narrow=node.out_bits == 4,
             d_addr=to.base + group * to.stride,
             d_stride=to.stride,
         )

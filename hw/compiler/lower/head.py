@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from golden.graph import ir
+from hw.compiler.frontend.modes import mode_of
 from hw.compiler.image.layout import add_tiles, parameters
 from hw.compiler.image.stored import Stored
 from hw.compiler.lower.products import Products
@@ -22,7 +23,8 @@ def lower_head(
     emitter.begin_layer("head")
     classes = head.weight.shape[0]
     params = parameters(config, classes, bias=head.bias, la=head.la, name=head.name)
-    tiles = add_tiles(emitter.dram, config, head.weight, head.bits, params)
+    mode = mode_of(head, emitter.graph)
+    tiles = add_tiles(emitter.dram, config, head.weight, mode, params)
     used = 0
     for first, count in emitter.segments(tiles):
         done = 0

@@ -9,7 +9,7 @@ from hw.compiler.frontend.network import Block
 
 
 def head_softmax(block: Block, head: int) -> dict[str, Any]:
-    """Fields of an ``Attend``: exponent of the logits, code rule, mask, shift of the values."""
+    """Fields of an ``Attend``: exponent of the logits, code rule, mask, shift of results, width."""
     softmax = block.softmax
     assert softmax.fmt is not None
     return {
@@ -20,4 +20,5 @@ def head_softmax(block: Block, head: int) -> dict[str, Any]:
         "even": softmax.rule.even,
         "masked": softmax.masked,
         "shift": int(block.attn.shift[head]) + softmax.fmt.fraction_bits,
+        "narrow": block.attn.out_bits == 4,
     }

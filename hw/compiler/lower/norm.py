@@ -39,7 +39,7 @@ class NormLowering:
         assert self.params is not None
         first, count = self.emitter.plan.token_range(part)
         to = to or self.emitter.plan.x
-        self.emitter.norm(self.params, self.channels, self.node.shift, first, count, to)
+        self.emitter.norm(self.params, self.channels, self.node, first, count, to)
         self.outputs.act(self.node.output, to, part)
 
 
@@ -59,6 +59,6 @@ class FinalNormLowering(NormLowering):
             return
         assert self.params is not None
         to = to or plan.x
-        emitter.norm(self.params, self.channels, self.node.shift, self.token, 1, to)
+        emitter.norm(self.params, self.channels, self.node, self.token, 1, to)
         self.at = Region(to.base + self.token // emitter.config.rows * to.stride, to.stride)
         self.outputs.act(self.node.output, self.at, Part(0, 1))

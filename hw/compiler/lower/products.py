@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
+from golden.graph import ir
+from golden.ops.psmac import MacMode
 from hw.compiler.image.layout import Dram, Tiles
 from hw.compiler.lower.steps import Steps
 from hw.compiler.step import Demand, Step
@@ -19,8 +21,8 @@ from hw.program.regions import Region as Area
 class Products(Steps):
     """Writes MATMULs of weight tiles, which pass through ``ring`` words of the stream buffer."""
 
-    def __init__(self, config: Config, dram: Dram, ring: int) -> None:
-        super().__init__(config, dram)
+    def __init__(self, config: Config, dram: Dram, graph: ir.Graph, ring: int) -> None:
+        super().__init__(config, dram, graph)
         self.ring = ring
 
     def demand_tiles(self, tiles: Tiles, first: int, count: int) -> Demand:
@@ -63,8 +65,9 @@ class Products(Steps):
             "groups": groups,
             "rows_last": rows - (groups - 1) * self.config.rows,
             "cols_last": tiles.cols_last if last else self.config.cols,
-            "k_last": tiles.k_last,
-            "w4": tiles.w4,
+            "k_last": tiles.k_last % (1 << Matmul.width("k_last")),
+            "w4": tiles.mode is not MacMode.W8,
+            "x4": tiles.mode is MacMode.W4A4,
         }
         demand.users += 1
         return self.add(Matmul(**fields | target | flags), needs=[demand, *needs], tile=demand)

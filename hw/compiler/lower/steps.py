@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from golden.graph import ir
 from hw.compiler.image.layout import Dram
 from hw.compiler.step import Demand, Step
 from hw.config import Config
@@ -15,12 +16,14 @@ from hw.lib.numbers import round_up
 class Steps:
     """Main steps in array order and load demands in load order (``merge`` interleaves them).
 
-    ``spill`` counts the bytes of the spill region that have an owner; ``dram`` is the image.
+    ``spill`` counts the bytes of the spill region that have an owner; ``dram`` is the image of
+    ``graph``.
     """
 
-    def __init__(self, config: Config, dram: Dram) -> None:
+    def __init__(self, config: Config, dram: Dram, graph: ir.Graph) -> None:
         self.config = config
         self.dram = dram
+        self.graph = graph
         self.main: list[Step] = []
         self.loads: list[Demand] = []
         self.layers: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from golden.graph import ir
+from hw.compiler.frontend.modes import mode_of
 from hw.compiler.image.layout import Tiles, add_tiles, pad_patch_rows, parameters
 from hw.compiler.lower.steps import Steps
 from hw.lib.numbers import Array
@@ -21,7 +22,7 @@ def requantized_tiles(emitter: Steps, node: ir.Linear, rows: slice = EVERY_ROW) 
         shift=node.shift[rows],
         name=node.name,
     )
-    return add_tiles(emitter.dram, emitter.config, weight, node.bits, params)
+    return add_tiles(emitter.dram, emitter.config, weight, mode_of(node, emitter.graph), params)
 
 
 def added_tiles(
@@ -38,7 +39,7 @@ def added_tiles(
         alpha=alpha,
         name=add.name,
     )
-    return add_tiles(emitter.dram, emitter.config, weight, node.bits, params)
+    return add_tiles(emitter.dram, emitter.config, weight, mode_of(node, emitter.graph), params)
 
 
 def patch_tiles(
@@ -60,4 +61,4 @@ def patch_tiles(
         name=embed.name,
     )
     weight = pad_patch_rows(patch.weight, patch.patch, config)
-    return add_tiles(emitter.dram, config, weight, patch.bits, params)
+    return add_tiles(emitter.dram, config, weight, mode_of(patch, emitter.graph), params)

@@ -127,14 +127,14 @@ def make_plan(network: Network, config: Config, blocks: int | None) -> Plan:
     parts = adds = tuple(split(groups, blocks))
     if not resident and streamed is None:
         adds = tuple(split(groups, _paired(size, config)))
-    x_words = size.x * groups
+    x_words, room = size.x * groups, config.act_words - size.behind
     attention = (size.q + size.attn) * groups
-    attn_resident = streamed is None and x_words + attention <= config.act_words
+    attn_resident = streamed is None and x_words + attention <= room
     visit = size.attn * max(part.groups for part in adds)
     if not attn_resident:  # the queries and the results of two heads; later two visits
         attention = max((size.q + 2 * size.q) * groups, 2 * visit)
     work = max(attention, size.patches * groups)
-    whole = x_words + max(work, size.hidden * groups) <= config.act_words
+    whole = x_words + max(work, size.hidden * groups) <= room
     longest = max(part.groups for part in parts)
     work = max(work, size.hidden * (groups if whole else longest))
     ring = config.stream_words - size.key_tiles * size.key_stride
@@ -145,7 +145,7 @@ def make_plan(network: Network, config: Config, blocks: int | None) -> Plan:
     held *= 2 if streamed else 1  # the projection of the next block runs between the MLP's layers
     out = min(ceil_div(network.classes, config.cols), config.out_words)
     needed = {
-        Space.ACT: streamed.words if streamed else x_words + work,
+        Space.ACT: streamed.words if streamed else x_words + work + size.behind,
         Space.STREAM: config.stream_words - ring + size.tile,
         Space.VALUE: value_sets * size.value,
         Space.NORM: norm_sets * size.norm,

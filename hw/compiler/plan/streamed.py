@@ -49,7 +49,7 @@ def plan_act(size: Sizes, most: int, config: Config) -> Streamed:
 def _place(size: Sizes, groups: int, config: Config) -> Streamed:
     x, patches, attn = (groups * stride for stride in (size.x, size.patches, size.attn))
     queries = size.q * size.groups
-    pieces = (config.act_words - queries - 2 * x) // max(size.piece, 1)
+    pieces = (config.act_words - size.behind - queries - 2 * x) // max(size.piece, 1)
     pieces = max(2, min(RESULTS, pieces))
     results = tuple(queries + 2 * x + i * size.piece for i in range(pieces))
     hidden = 2 * (attn + x)
@@ -62,5 +62,5 @@ def _place(size: Sizes, groups: int, config: Config) -> Streamed:
         seconds=(2 * attn, 2 * attn + x),
         hidden=hidden,
         outs=(outs, outs + x),
-        words=max(results[-1] + size.piece, outs + 2 * x),
+        words=max(results[-1] + size.piece, outs + 2 * x) + size.behind,
     )

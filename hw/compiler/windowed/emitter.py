@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from golden.graph import ir
+from golden.ops.psmac import MacMode
 from hw.compiler.image.layout import Dram, Tiles, add_tiles, parameters
 from hw.compiler.lower.products import Products
 from hw.compiler.step import Demand, Step
@@ -28,7 +29,7 @@ class WindowEmitter(Products):
     def __init__(
         self, config: Config, plan: WindowPlan, dram: Dram, graph: ir.Graph, checkpoints: bool
     ) -> None:
-        super().__init__(config, dram, plan.ring)
+        super().__init__(config, dram, graph, plan.ring)
         self.plan = plan
         self.mover = Mover(self)
         self.residuals = TurnRoom(self, Space.RESIDUAL)
@@ -108,7 +109,7 @@ class WindowEmitter(Products):
         if norm.name not in self._zero_tiles:
             params = parameters(config, alpha.size, alpha=alpha, name=norm.name)
             weight = np.zeros((alpha.size, 1), np.int8)
-            self._zero_tiles[norm.name] = add_tiles(self.dram, config, weight, 8, params)
+            self._zero_tiles[norm.name] = add_tiles(self.dram, config, weight, MacMode.W8, params)
         target = Residual(base=at - token * stride, stride=stride)
         piece = ((self.plan.idle, 0), rows, target)
         self.sweep(self._zero_tiles[norm.name], [piece], token, needs)
@@ -126,7 +127,7 @@ class WindowEmitter(Products):
         body = Norm(
             r_addr=at, token=token, count=count, channels=channels,
             steps=stride * self.config.cols // self.config.lanes, p_addr=address,
-            shift=norm.shift, d_addr=to[0], d_stride=to[1],
+            shift=norm.shift, narrow=norm.out_bits == 4, d_addr=to[0], d_stride=to[1],
         )  # fmt: skip
         return self.add(body, needs=[demand])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from golden.ops.psmac import MacMode
 from golden.support.errors import PotvitError
 from hw.compiler.image.layout import Tiles, add_tiles, parameters
 from hw.compiler.lower.head import lower_head
@@ -98,7 +99,7 @@ class EndLowering:
         config, emitter = self.config, self.emitter
         weight = np.zeros((self.tokens, 1), np.int8)
         params = parameters(config, self.tokens)
-        tiles = add_tiles(emitter.dram, config, weight, 8, params)
+        tiles = add_tiles(emitter.dram, config, weight, MacMode.W8, params)
         demand = emitter.demand_tiles(tiles, 0, tiles.count)
         fields = Logit(base=0, slot=0).fields(0, 0, config)
         emitter.product(tiles, demand, (0, tiles.count), (emitter.plan.idle, 0), 1, fields)
@@ -112,9 +113,8 @@ class EndLowering:
             count = min(lanes, self.channels - first)
             if count not in made:
                 identity = np.eye(count, dtype=np.int8)
-                made[count] = add_tiles(
-                    emitter.dram, config, identity, 8, parameters(config, count)
-                )
+                params = parameters(config, count)
+                made[count] = add_tiles(emitter.dram, config, identity, MacMode.W8, params)
             word = first // config.act_bytes
             emitter.sweep(made[count], [((word, self.x), self.tokens, Value(base=0))])
             emitter.add(

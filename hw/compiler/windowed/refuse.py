@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from golden.graph import ir
 from golden.support.errors import PotvitError
 from hw.compiler.frontend.refuse import (
     check_attention,
@@ -17,6 +18,12 @@ from hw.config import Config
 def check_windowed(network: WindowedNetwork, config: Config) -> None:
     """Raise ``PotvitError`` for a windowed network that no program of ``config`` can run."""
     check_widths(network.graph, config)
+    for node in network.graph.nodes:
+        if ir.out_bits(node) != 8:
+            raise PotvitError(
+                f"only the executor runs this network: {node.name!r} makes {ir.out_bits(node)}-bit "
+                "activations, which no program of windows reads"
+            )
     patch = network.patch
     if patch.prefix:
         raise PotvitError(

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import Out
 
 from hw.array.mac.pe_array import PEArray
 from hw.config import PRESETS, Multiplier
+from hw.precision import Precision
 
 
 class Pair(wiring.Component):
@@ -32,9 +33,10 @@ class Pair(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize("four_bit", [True, False])
-def test_packed_elements_change_nothing(simulate, four_bit):
-    config = PRESETS["tiny"].change(name="small", rows=3, four_bit=four_bit)
+@pytest.mark.parametrize("precision", [Precision.W4A8, Precision.W8A8])
+def test_packed_elements_change_nothing(simulate, precision):
+    config = PRESETS["tiny"].change(name="small", rows=3, precision=precision)
+    four_bit = precision is Precision.W4A8
     unit = Pair(config)
     rng = random.Random(5)
     rows = []

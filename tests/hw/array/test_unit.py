@@ -12,6 +12,7 @@ from golden.graph import ir
 from hw.array.unit import ArrayUnit
 from hw.config import PRESETS, Config, Multiplier
 from hw.isa.instruction import Mem
+from hw.precision import Precision
 from sim.benches.array_layers import layer_cases
 from sim.benches.array_model import Array, Case
 from sim.benches.array_programs import DESTS, Program, mixed
@@ -21,19 +22,19 @@ from sim.simulator.runner import run
 from sim.simulator.verilate import Simulator
 
 Quantized = Callable[..., tuple[ir.Graph, Array]]
-TINY, BASE = PRESETS["tiny"], PRESETS["base"]
-PACKED = ODD.change(name="packed", multiplier=Multiplier.DSP27X18)
+TINY, EDGE, BASE = (c.change(precision=Precision.W4A4) for c in PRESETS.values())
+PACKED = ODD.change(name="packed", precision=Precision.W4A8, multiplier=Multiplier.DSP27X18)
 QUICK = [pytest.param(c, id=c.name) for c in (TINY, ODD, PACKED)]
 SLOW = [
     pytest.param(c, id=c.name, marks=pytest.mark.slow)
     for c in (
-        PRESETS["edge"],
+        EDGE,
         BASE,
         TINY.change(name="words-of-half-a-channel", rows=5, lanes=2, cols=2, head_lanes=8),
         TINY.change(name="four-parameter-words", rows=2, lanes=2, cols=4, head_lanes=8),
-        PRESETS["edge"].change(name="seven-rows", rows=7, lanes=8, cols=16),
-        PRESETS["edge"].change(name="wide", rows=3, lanes=16, cols=16, stream_words=1024),
-        PRESETS["edge"].change(name="tall", rows=32, lanes=4, cols=8, act_words=2048),
+        EDGE.change(name="seven-rows", rows=7, lanes=8, cols=16),
+        EDGE.change(name="wide", rows=3, lanes=16, cols=16, stream_words=1024),
+        EDGE.change(name="tall", rows=32, lanes=4, cols=8, act_words=2048),
     )
 ]
 
@@ -76,6 +77,7 @@ def test_no_cycle_is_lost(config: Config, tmp_path: Path) -> None:
     play([program.case(name="timing", timing=True)], tmp_path)
 
 
+X4 = {"w4": 1, "x4": 1}
 FAULTS = {
     "activation address": {"a_addr": 1020, "a_stride": 8, "groups": 3, "chunks": 4},
     "weight address": {"w_addr": 1020, "chunks": 6},
@@ -83,6 +85,9 @@ FAULTS = {
     "parameter address": {"p_addr": 60000},
     "destination": {"d_addr": 2048},
     "destination stride": {"d_addr": 2040, "d_step": 63, "tiles": 2},
+    "word behind the last activations": {"a_addr": 1023, "chunks": 1, "groups": 1, **X4},
+    "word behind the last weights": {"w_addr": 1023, "chunks": 1, "tiles": 1, **X4},
+    "activations of 4 bits, weights of 8": {"x4": 1},
     "no chunks": {"chunks": 0},
     "no tiles": {"tiles": 0},
     "too many rows": {"rows_last": 63},
@@ -112,7 +117,7 @@ def test_faults(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_without_8x4_mode(tmp_path: Path) -> None:
     """Hardware that has only 8x8 mode: the same results, and a fault for 8x4 instructions."""
-    config = TINY.change(name="eight-bit", four_bit=False)
+    config = TINY.change(name="eight-bit", precision=Precision.W8A8)
     program = Program(config, seed=4)
     for dest in DESTS * 3:
         program.add(dest, w4=0)
@@ -121,7 +126,7 @@ def test_without_8x4_mode(tmp_path: Path) -> None:
     play([program.case(name="8x8"), other.case(name="8x4", faults=True)], tmp_path)
 
 
-@pytest.mark.parametrize("bits", ["w8a8", "w4a8"])
+@pytest.mark.parametrize("bits", ["w8a8", "w4a8", "w4a4"])
 @pytest.mark.parametrize(
     ("model", "config"),
     [
@@ -144,6 +149,9 @@ def test_network_layers(
         # Parameters fetched while the previous tile still drains with its own.
         ("hw.array.control.pace.PARAM_GAP", 1, "mixed: .*got"),
         pytest.param("hw.array.mac.pe_array.ZERO", 0, "mixed: .*got", marks=pytest.mark.slow),
+        pytest.param(
+            "hw.array.mac.pe_array.ZERO_NIBBLE", 0, "mixed: .*got", marks=pytest.mark.slow
+        ),
         # Masked keys marked by a value that unmasked ones take too.
         pytest.param(
             "hw.array.drain.pipeline.MASKED", -127, "mixed: logit", marks=pytest.mark.slow

@@ -7,8 +7,12 @@ from hw.buffers.activation import ActivationBuffer
 from hw.config import preset
 
 POINTS = {
-    "tiny": preset("tiny").change(act_words=32),  # Cn = K: half-word granules
-    "wide": preset("tiny").change(act_words=37, cols=8, rows=3, head_lanes=16),  # Cn = 2K
+    f"{name}-{precision}": preset("tiny").change(precision=precision, **changes)
+    for precision in ("w4a8", "w4a4")
+    for name, changes in {
+        "tiny": {"act_words": 32},  # Cn = K: half-word granules
+        "wide": {"act_words": 37, "cols": 8, "rows": 3, "head_lanes": 16},  # Cn = 2K
+    }.items()
 }
 
 
@@ -74,17 +78,19 @@ def drive_reads(ctx, dut, model):
     read_at, store_at = (model.rng.randrange(model.config.act_words) for _ in range(2))
     ctx.set(dut.read.en, reading)
     ctx.set(dut.read.addr, read_at)
+    if model.config.precision == "w4a4":
+        ctx.set(dut.next.en, reading and read_at + 1 < model.config.act_words)
     ctx.set(dut.store_read.req.valid, 1)
     ctx.set(dut.store_read.req.payload, store_at)
     return reading, (read_at if reading else store_at)
 
 
-def drive_writes(ctx, ports, model, read_addr):
-    """New writes at times; none of the address that is read, which the design never does."""
+def drive_writes(ctx, ports, model, read_addrs):
+    """New writes at times; none of the addresses that are read, which the design never does."""
     for source, port in ports.items():
         if source not in model.waiting and model.rng.random() < 0.4:
             model.ask(source)
-            if source == "drain" and model.waiting[source]["addr"] == read_addr:
+            if source == "drain" and model.waiting[source]["addr"] in read_addrs:
                 del model.waiting[source]  # it cannot be held back
         waits = source in model.waiting
         if waits:
@@ -92,7 +98,7 @@ def drive_writes(ctx, ports, model, read_addr):
         if source == "drain":
             ctx.set(port.en, waits)
         else:
-            ctx.set(port.valid, waits and model.waiting[source]["addr"] != read_addr)
+            ctx.set(port.valid, waits and model.waiting[source]["addr"] not in read_addrs)
 
 
 def take_writes(ctx, ports, model, seen):
@@ -114,18 +120,24 @@ def take_writes(ctx, ports, model, seen):
 def test_random_traffic(simulate, point):
     """Every write lands where it should and nowhere else; only real conflicts wait."""
     config = POINTS[point]
+    narrow = config.precision == "w4a4"
     dut, model, seen = ActivationBuffer(config), Model(config, random.Random(point)), Counter()
     ports = {source: getattr(dut, f"{source}_write") for source in Model.sources}
 
     async def bench(ctx):
         for _ in range(1500):
             reading, read_addr = drive_reads(ctx, dut, model)
-            drive_writes(ctx, ports, model, read_addr)
+            drive_writes(ctx, ports, model, (read_addr, read_addr + 1))
             take_writes(ctx, ports, model, seen)
             assert bool(ctx.get(dut.store_read.req.ready)) == (not reading)
             # The words that a write changes in this cycle are not the one that is read.
             want = model.word(read_addr)
+            pair = narrow and reading and read_addr + 1 < config.act_words
+            following = model.word(read_addr + 1) if pair else []
             await ctx.tick()
+            for w, g in zip(following, ctx.get(dut.next.data) if pair else (), strict=True):
+                assert w is None or g == w & 15
+                seen["behind"] += w is not None
             for got in (ctx.get(dut.read.data), ctx.get(dut.store_read.data)):
                 for w, g in zip(want, got, strict=True):
                     assert w is None or g % 256 == w
@@ -133,6 +145,7 @@ def test_random_traffic(simulate, point):
 
     simulate(dut, bench)
     assert seen["bytes"] > 5000
+    assert not narrow or seen["behind"] > 2000
     for source in ("attn", "norm", "load"):
         assert seen[source, True] > 20
         assert seen[source, False] > 20

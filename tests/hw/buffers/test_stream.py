@@ -7,8 +7,12 @@ from hw.buffers.stream import StreamBuffer
 from hw.config import preset
 
 POINTS = {
-    "tiny": preset("tiny").change(stream_words=24),  # Cn = K
-    "wide": preset("tiny").change(stream_words=31, cols=8),  # Cn = 2K: even and odd words
+    f"{name}-{precision}": preset("tiny").change(precision=precision, **changes)
+    for precision in ("w4a8", "w4a4")
+    for name, changes in {
+        "tiny": {"stream_words": 24},  # Cn = K
+        "wide": {"stream_words": 31, "cols": 8},  # Cn = 2K: even and odd words
+    }.items()
 }
 
 
@@ -17,7 +21,7 @@ def test_random_traffic(simulate, point):
     config = POINTS[point]
     rng = random.Random(point)
     dut = StreamBuffer(config)
-    cols, lanes = config.cols, config.lanes
+    cols, lanes, narrow = config.cols, config.lanes, config.precision == "w4a4"
     per_key = cols // lanes
     model = [[None] * cols for _ in range(config.stream_words)]
     seen = Counter()
@@ -43,12 +47,19 @@ def test_random_traffic(simulate, point):
             reading = rng.random() < 0.5
             free = [a for a in range(config.stream_words) if a not in written]
             at = {True: rng.choice(free), False: rng.choice(free)}
+            behind = (at[True] + 1) % config.stream_words
+            pair = narrow and reading and behind in free and rng.random() < 0.5 and behind > 0
             ctx.set(dut.read.en, reading)
             ctx.set(dut.read.addr, at[True])
+            if narrow:
+                ctx.set(dut.next.en, pair)
             ctx.set(dut.store_read.req.valid, 1)
             ctx.set(dut.store_read.req.payload, at[False])
             assert bool(ctx.get(dut.store_read.req.ready)) == (not reading)
-            want = [byte for word in model[at[reading]] for byte in word or [None] * lanes]
+            want, following = (
+                [byte for word in model[a] for byte in word or [None] * lanes]
+                for a in (at[reading], behind if pair else at[reading])
+            )
             if load is not None:
                 assert bool(ctx.get(dut.load_write.ready)) == (not keyed)
                 seen["waited"] += keyed
@@ -65,7 +76,11 @@ def test_random_traffic(simulate, point):
                 if w is not None:
                     assert w == g == s
                     seen["bytes"] += 1
+            for w, g in zip(following, ctx.get(dut.next.data) if narrow else (), strict=narrow):
+                assert w in (None, g)
+                seen["behind"] += pair and w is not None
 
     simulate(dut, bench)
     assert seen["bytes"] > 10000
     assert seen["waited"] > 100
+    assert not narrow or seen["behind"] > 2000

@@ -9,6 +9,7 @@ from golden.ops.softmax import ExpForm
 from golden.support.errors import PotvitError
 from hw.commands.config_arguments import add_config_arguments, chosen_config, read_config
 from hw.config import PRESETS, preset
+from hw.precision import Precision
 
 
 def chosen(*words, **options):
@@ -37,13 +38,13 @@ def test_presets_by_name():
 
 
 def test_a_preset_and_changes(tmp_path):
-    path = written(tmp_path, 'preset = "tiny"\nrows = 3\ncols = 8\nlanes = 4\nfour_bit = false\n'
+    path = written(tmp_path, 'preset = "tiny"\nrows = 3\ncols = 8\nlanes = 4\nprecision = "w8a8"\n'
                    'exp_form = "iexp"\n')  # fmt: skip
     config = chosen("--config", path)
     assert (config.name, config.rows, config.cols, config.lanes) == ("my", 3, 8, 4)
-    assert (config.four_bit, config.exp_form) == (False, ExpForm.IEXP)
-    wanted = preset("tiny").change(name="my", rows=3, cols=8, four_bit=False, exp_form=ExpForm.IEXP)
-    assert config == wanted
+    assert (config.precision, config.exp_form) == (Precision.W8A8, ExpForm.IEXP)
+    changes = {"rows": 3, "cols": 8, "precision": Precision.W8A8, "exp_form": ExpForm.IEXP}
+    assert config == preset("tiny").change(name="my", **changes)
 
 
 def test_a_byte_order_mark_in_front(tmp_path):
@@ -79,14 +80,14 @@ def test_parameters_with_defaults_may_be_left_out(tmp_path):
 
 def test_changes_on_the_command_line_stand_above_the_file(tmp_path):
     path = written(tmp_path, 'preset = "tiny"\nrows = 3\ncols = 8\n')
-    config = chosen("--config", path, "--set", "rows=4", "--set", "four_bit=false")
-    assert (config.rows, config.cols, config.four_bit) == (4, 8, False)
-    assert config.name == "my-four_bitfalse-rows4"
+    config = chosen("--config", path, "--set", "rows=4", "--set", "precision=w8a8")
+    assert (config.rows, config.cols, config.precision) == (4, 8, Precision.W8A8)
+    assert config.name == "my-precisionw8a8-rows4"
 
 
 def test_several_changes_in_one_word():
-    config = chosen("--config", "tiny", "--set", " rows=4 cols=8,  four_bit=false")
-    assert (config.rows, config.cols, config.four_bit) == (4, 8, False)
+    config = chosen("--config", "tiny", "--set", " rows=4 cols=8,  precision=w8a8")
+    assert (config.rows, config.cols, config.precision) == (4, 8, Precision.W8A8)
 
 
 def test_a_change_that_changes_nothing_keeps_the_name():
@@ -108,7 +109,8 @@ def test_the_same_preset_under_its_own_name(tmp_path):
         ('preset = "tiny"\nrows = 3.0', "rows is a whole number, not 3.0"),
         ('preset = "tiny"\nrows = true', "rows is a whole number, not True"),
         ('preset = "tiny"\nrows = [3]', r"rows is a whole number, not \[3\]"),
-        ('preset = "tiny"\nfour_bit = 1', "four_bit is true or false, not 1"),
+        ('preset = "tiny"\nfour_bit = true', "four_bit has become precision"),
+        ('preset = "tiny"\nprecision = true', "precision is one of w8a8, w4a8, w4a4, not True"),
         ('preset = "tiny"\nexp_form = "exact"', "exp_form is one of base2, iexp"),
         ('preset = "tiny"\nexp_form = 2', "exp_form is one of base2, iexp"),
         ('preset = "tiny"\nmultiplier = "dsp"', "multiplier is one of plain, dsp27x18"),
@@ -148,7 +150,8 @@ def test_a_file_must_not_pass_for_a_preset(tmp_path):
         ("row=3", "no such parameter"),
         ("name=x", "no such parameter"),
         ("rows=many", "a whole number"),
-        ("four_bit=2", "one of true, 1, false, 0"),
+        ("four_bit=false", "four_bit has become precision: w8a8 for four_bit off"),
+        ("precision=w2a2", "one of w8a8, w4a8, w4a4"),
         ("exp_form=exact", "one of base2, iexp"),
         ("multiplier=booth", "one of plain, dsp27x18"),
         ("rows=1", "rows must be 2..32"),

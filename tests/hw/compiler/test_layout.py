@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from golden.graph import ir
+from golden.ops.psmac import MacMode
 from golden.support.errors import PotvitError
 from hw.compiler.image.layout import (
     Dram,
@@ -27,7 +28,7 @@ def test_eight_bit_chunks(name, rows, inputs):
     config = preset(name)
     cols, lanes = config.cols, config.lanes
     weight = RNG.integers(-128, 128, (rows, inputs)).astype(np.int8)
-    packed = weight_chunks(weight, config, w4=False)
+    packed = weight_chunks(weight, config, MacMode.W8)
     chunks = -(-inputs // lanes)
     assert packed.shape == (-(-rows // cols), chunks * cols * lanes)
     for c in range(packed.shape[0] * cols):
@@ -42,13 +43,25 @@ def test_four_bit_chunks(rows, inputs):
     config = preset("tiny")
     cols, lanes = config.cols, config.lanes
     weight = RNG.integers(-8, 8, (rows, inputs)).astype(np.int8)
-    packed = weight_chunks(weight, config, w4=True)
+    packed = weight_chunks(weight, config, MacMode.W4)
     for c in range(rows):
         for k in range(inputs):
             chunk, within = divmod(k, 2 * lanes)
             byte = packed[c // cols][(chunk * cols + c % cols) * lanes + within % lanes]
             nibble = int(byte >> 4 if within >= lanes else byte & 15)
             assert (nibble ^ 8) - 8 == weight[c, k]
+
+
+@pytest.mark.parametrize(("rows", "inputs"), [(8, 16), (5, 19), (4, 40)])
+def test_chunks_of_four_products_are_pairs_of_those_of_two(rows, inputs):
+    config = preset("tiny")
+    weight = RNG.integers(-8, 8, (rows, inputs)).astype(np.int8)
+    packed = weight_chunks(weight, config, MacMode.W4A4)
+    pairs = -(-inputs // (4 * config.lanes))
+    assert packed.shape[1] == 2 * pairs * config.stream_bytes
+    single = weight_chunks(weight, config, MacMode.W4)
+    assert np.array_equal(packed[:, : single.shape[1]], single)
+    assert not packed[:, single.shape[1] :].any()
 
 
 def test_parameter_bytes():
@@ -116,7 +129,7 @@ def test_tiles_start_at_beats_and_bursts():
     dram = Dram(config)
     dram.add(b"x")
     weight = RNG.integers(-8, 8, (9, 40)).astype(np.int8)
-    tiles = add_tiles(dram, config, weight, 8, parameters(config, 9))
+    tiles = add_tiles(dram, config, weight, MacMode.W8, parameters(config, 9))
     assert tiles.offset % (config.axi_bytes * config.burst_beats) == 0
     assert (tiles.count, tiles.chunks, tiles.k_last, tiles.cols_last) == (3, 10, 4, 1)
     image = dram.image()

@@ -40,12 +40,14 @@ def test_configuration_too_small(changes, match):
 
 
 def test_four_bit_weights_need_the_mode():
-    refused(preset("tiny").change(four_bit=False), "four_bit off", bits=4)
+    refused(
+        preset("tiny").change(precision="w8a8"), "has precision w8a8: take precision w4a8", bits=4
+    )
 
 
 def test_four_bit_activations_need_a_mode_that_multiplies_them():
-    line = r"'blocks\.0\.ln1' makes 4-bit activations, but configuration 'tiny' multiplies 8-bit"
-    refused(preset("tiny"), line, bits=4, activations=4)
+    line = r"'blocks\.0\.ln1' makes 4-bit activations, .*'tiny' has precision w4a8: take .* w4a4"
+    refused(preset("tiny").change(precision="w4a8"), line, bits=4, activations=4)
 
 
 def test_uniform_attention_is_for_the_executor():

@@ -42,9 +42,21 @@ def check(config, seeds=(0,), **options):
 
 
 @pytest.mark.parametrize("name", ["tiny", "edge", "base"])
-@pytest.mark.parametrize("bits", [8, 4])
-def test_presets(name, bits):
-    check(preset(name), bits=bits, seeds=(0, 1))
+@pytest.mark.parametrize(("bits", "activations"), [(8, 8), (4, 8), (4, 4)])
+def test_presets(name, bits, activations):
+    config = preset(name).change(precision="w4a4")
+    check(config, bits=bits, activations=activations, seeds=(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "hidden", "fmt"),
+    [("tiny", 40, 24, AttnFormat.LOG2), ("tiny", 24, 101, AttnFormat.HALF),
+     ("edge", 48, 80, AttnFormat.HALF), ("base", 48, 80, AttnFormat.LOG2)],
+)  # fmt: skip
+def test_tokens_of_an_odd_number_of_words_of_int4(name, channels, hidden, fmt):
+    """The last chunk reads a word that is not the token's; zero weights meet it."""
+    config = preset(name).change(precision="w4a4")
+    check(config, bits=4, activations=4, channels=channels, heads=2, hidden=hidden, fmt=fmt)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from golden.synthetic.graphs import random_graph, random_image
 from hw.compiler import compile_graph
 from hw.config import Config
 from hw.interpreter import run_program
+from hw.precision import Precision
 
 GRAPHS, CONFIGS = 30, 10
 
 #: What a refusal may say: a size, a buffer, a mode or a form that the configuration lacks.
 REASONS = (
-    "stops at", "lacks", "four_bit off", "was generated with",
+    "stops at", "lacks", "take precision", "was generated with",
     "no multiple of the bus", "keeps token", "would be outstanding",
 )  # fmt: skip
 
@@ -36,7 +37,8 @@ def graph_options(seed):
         "image_channels": rng.choice([1, 3, 4, 4]),
         "hidden": rng.choice([None, 24, 101]),
         "classes": rng.choice([1, 10, 37]),
-        "bits": rng.choice([8, 8, 4]),
+        "bits": (bits := rng.choice([8, 8, 4])),
+        "activations": 4 if bits == 4 and seed % 2 else 8,
         "features": rng.choice([None, None, "class", "all"]),
         "fmt": fmt,
         "seed": seed,
@@ -70,7 +72,7 @@ def random_config(seed):
                 const_rows=256,
                 queue_depth=rng.choice([2, 8]),
                 burst_beats=rng.choice([4, 16]),
-                four_bit=rng.random() < 0.95,
+                precision=Precision.W8A8 if rng.random() >= 0.95 else Precision.W4A4,
                 exp_form=rng.choice([ExpForm.BASE2, ExpForm.BASE2, ExpForm.IEXP]),
             )
         except PotvitError:

@@ -4,10 +4,11 @@ import pytest
 
 from hw.config import preset
 from hw.isa.instruction import PAYLOAD, PAYLOAD_BITS, UNIT_OF, Instr, Op, Unit
-from hw.isa.payload import PAYLOADS, End
+from hw.isa.payload import NARROW_FIELDS, PAYLOADS, End
 from hw.sequencer.sequencer import Sequencer, ops_of, queue_bits, used_bits
 
 UNITS = len(Unit)
+TINY = preset("tiny").change(precision="w4a4")
 
 
 def random_program(rng, length):
@@ -78,7 +79,7 @@ class Units:
 def test_random_programs(simulate, seed):
     rng = random.Random(seed)
     program = random_program(rng, 150)
-    dut = Sequencer(preset("tiny"))
+    dut = Sequencer(TINY)
     model = Units(dut, program, rng)
     dispatched = 0
 
@@ -104,7 +105,7 @@ def test_random_programs(simulate, seed):
 
 
 def test_end_waits_for_a_busy_unit(simulate):
-    dut = Sequencer(preset("tiny"))
+    dut = Sequencer(TINY)
 
     async def bench(ctx):
         ctx.set(dut.i.payload, words([Instr(body=End())])[0])
@@ -127,14 +128,14 @@ def _bad_words():
         assert word & 15 == op
         yield word | 1 << 9  # reserved header bit
         yield word | 1 << 15
-        if used_bits(op) < 192:
-            yield word | 1 << 64 + used_bits(op)
+        if used_bits(op, TINY) < 192:
+            yield word | 1 << 64 + used_bits(op, TINY)
             yield word | 1 << 255
 
 
 @pytest.mark.parametrize("word", list(_bad_words()), ids=hex)
 def test_illegal_instruction_is_not_dispatched(simulate, word):
-    dut = Sequencer(preset("tiny"))
+    dut = Sequencer(TINY)
 
     async def bench(ctx):
         ctx.set(dut.i.payload, word)
@@ -157,7 +158,7 @@ def test_illegal_instruction_is_not_dispatched(simulate, word):
 
 
 def test_program_without_end_is_illegal(simulate):
-    dut = Sequencer(preset("tiny"))
+    dut = Sequencer(TINY)
 
     async def bench(ctx):
         assert not ctx.get(dut.illegal)
@@ -167,7 +168,24 @@ def test_program_without_end_is_illegal(simulate):
     simulate(dut, bench)
 
 
+def test_fields_of_the_4x4_mode_are_illegal_without_it(simulate):
+    config = TINY.change(precision="w4a8")
+    for op, name in NARROW_FIELDS.items():
+        assert used_bits(op, config) + 1 == used_bits(op, TINY)
+        for set_ in (0, 1):
+            dut = Sequencer(config)
+            (word,) = words([Instr(body=PAYLOADS[op](**{name: set_}))])
+
+            async def bench(ctx, dut=dut, word=word, set_=set_):
+                ctx.set(dut.i.payload, word)
+                ctx.set(dut.i.valid, 1)
+                await ctx.tick()
+                assert ctx.get(dut.illegal) == set_
+
+            simulate(dut, bench)
+
+
 def test_queues_hold_the_used_bits_only():
-    assert queue_bits(Unit.LOAD) == used_bits(Op.GATHER) + 1
-    assert queue_bits(Unit.STORE) == used_bits(Op.SCATTER) + 1
-    assert queue_bits(Unit.NORM) == used_bits(Op.NORM) < 192
+    assert queue_bits(Unit.LOAD, TINY) == used_bits(Op.GATHER, TINY) + 1
+    assert queue_bits(Unit.STORE, TINY) == used_bits(Op.SCATTER, TINY) + 1
+    assert queue_bits(Unit.NORM, TINY) == used_bits(Op.NORM, TINY) < 192

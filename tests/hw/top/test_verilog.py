@@ -27,7 +27,7 @@ PRESET_POINTS = [
 ]
 ODD_POINTS = [
     {"rows": 3, "cols": 8, "queue_depth": 1, "fetch_depth": 1},
-    {"axi_bytes": 64, "const_rows": 256, "stream_words": 1001, "four_bit": False},
+    {"axi_bytes": 64, "const_rows": 256, "stream_words": 1001, "precision": "w8a8"},
     {"lanes": 2, "cols": 2, "head_lanes": 4, "axi_bytes": 4, "burst_beats": 7, "max_keys": 33},
 ]
 #: Another design that several tests look at.
@@ -214,7 +214,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
         (["--config", "tiny", "--set", "rows=x"], "--set rows=x: the value is a whole number"),
         (["--config", "tiny", "--set", "rows"], "write it as PARAMETER=VALUE"),
         (["--config", "tiny", "--set", "rose=4"], "no such parameter"),
-        (["--config", "tiny", "--set", "four_bit=2"], "one of true, 1, false, 0"),
+        (["--config", "tiny", "--set", "precision=4"], "one of w8a8, w4a8, w4a4"),
         (["--config", "tiny", "--set", "exp_form=e"], "one of base2, iexp"),
     ],
 )

@@ -14,7 +14,7 @@ class NestAndWalk(wiring.Component):
 
     def __init__(self):
         super().__init__({})
-        self.nest, self.walk = LoopNest(), OperandWalk(PRESETS["tiny"])
+        self.nest, self.walk = LoopNest(), OperandWalk(PRESETS["tiny"].change(precision="w4a4"))
 
     def elaborate(self, platform):
         m = Module()
@@ -29,15 +29,16 @@ class NestAndWalk(wiring.Component):
 
 
 @pytest.mark.parametrize("group_outer", [0, 1])
-@pytest.mark.parametrize("w4", [0, 1])
+@pytest.mark.parametrize(("w4", "x4"), [(0, 0), (1, 0), (1, 1)])
 @pytest.mark.parametrize(
     ("chunks", "groups", "tiles"), [(5, 3, 4), (1, 2, 1), (2, 1, 3), (4, 4, 1)]
 )
-def test_addresses(simulate, chunks, groups, tiles, w4, group_outer):
+def test_addresses(simulate, chunks, groups, tiles, w4, x4, group_outer):
     dut = NestAndWalk()
     nest, walk = dut.nest, dut.walk
     fields = {
         "a_addr": 65000, "a_stride": 700, "w_addr": 1234, "w_stride": 40, "p_addr": 99, "w4": w4,
+        "x4": x4,
     }  # fmt: skip
     got = []
 
@@ -59,7 +60,7 @@ def test_addresses(simulate, chunks, groups, tiles, w4, group_outer):
                     await ctx.tick()
                 ctx.set(nest.step, 1)
                 got.append(tuple(map(ctx.get, (walk.act, walk.half, walk.weight, walk.params))))
-                assert ctx.get(walk.w4) == w4
+                assert (ctx.get(walk.w4), ctx.get(walk.x4)) == (w4, x4)
                 await ctx.tick()
 
     tiles_of = [(g, t) for g in range(groups) for t in range(tiles)]
@@ -67,9 +68,9 @@ def test_addresses(simulate, chunks, groups, tiles, w4, group_outer):
         tiles_of.sort(key=lambda at: at[1])
     want = [
         (
-            65000 + g * 700 + (c if w4 else c // 2),
+            65000 + g * 700 + (2 * c if x4 else c if w4 else c // 2),
             0 if w4 else c % 2,
-            1234 + t * 40 + c,
+            1234 + t * 40 + (2 * c if x4 else c),
             99 + t * 40,
         )
         for g, t in tiles_of
