@@ -115,7 +115,7 @@ def memory_and_traffic(inputs: Inputs) -> list[Section]:
 
     add("array", "8x8 products", sim["macs_8x8"], "MAC", "mac_8x8")
     add("array", "8x4 products", sim["macs_8x4"], "MAC", "mac_8x4")
-    add("array", "4x4 products", sim["macs_4x4"], "MAC", "mac_4x4")
+    add("array", "4x4 products", sim.get("macs_4x4", 0), "MAC", "mac_4x4")
     for name, moved in sim["on_chip_bytes"].items():
         for way, count in moved.items():
             add("on-chip memories", f"{name.upper()} {way}", count, "byte", "on_chip_byte")
