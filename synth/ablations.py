@@ -44,7 +44,11 @@ def comparisons(config: Config) -> list[dict[str, Any]]:
 
     A softmax row lane, a requantizer, and attention x V of the whole configuration.
     """
-    size = {"rows": config.rows, "keys": config.keys_per_cycle, "lanes": config.act_bytes}
+    size: dict[str, Any] = {
+        "rows": config.rows,
+        "keys": config.keys_per_cycle,
+        "lanes": config.act_bytes,
+    }
     return [
         {
             "what": "softmax, one row lane",
