@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
@@ -39,6 +40,10 @@ FIELD_BITS = {
 }
 
 
+#: The parameter that said whether there is an 8x4 mode.
+OLD_PRECISION = "four_bit"
+
+
 class Multiplier(StrEnum):
     """Whose multipliers the array's processing elements are written for.
 
@@ -54,12 +59,23 @@ class Multiplier(StrEnum):
         return repr(self.value)
 
 
-def check_renamed(parameter: str) -> None:
-    """Raise ``PotvitError`` for a parameter that has another name now."""
-    if parameter == "four_bit":
-        raise PotvitError(
-            "four_bit has become precision: w8a8 for four_bit off, w4a8 for four_bit on"
-        )
+def present_names(changes: Mapping[str, object]) -> dict[str, object]:
+    """``changes`` with the names that parameters have now.
+
+    ``four_bit``, which `Precision` has replaced, is taken as ``w4a8`` (on) or ``w8a8`` (off).
+
+    Raises:
+        PotvitError: it is neither on nor off, or the precision is there as well.
+    """
+    found = dict(changes)
+    if OLD_PRECISION in found:
+        on = found.pop(OLD_PRECISION)
+        if not isinstance(on, bool) or "precision" in found:
+            raise PotvitError(
+                f"{OLD_PRECISION} has become precision: w8a8 for off (false), w4a8 for on (true)"
+            )
+        found["precision"] = Precision.W4A8 if on else Precision.W8A8
+    return found
 
 
 def _bits(count: int) -> int:
@@ -260,12 +276,17 @@ class Config:
         return zlib.crc32(repr((parameters, HEADER, PAYLOAD)).encode())
 
     def change(self, **changes: object) -> Config:
-        """A copy with some parameters changed (and checked again)."""
+        """A copy with some parameters changed (and checked again).
+
+        A ``multiplier`` without 4x4 products leaves that mode out unless ``precision`` is given.
+        """
+        changes = present_names(changes)
         known = {f.name for f in fields(self)}
         for key in changes:
-            check_renamed(key)
             if key not in known:
                 raise PotvitError(f"unknown parameter {key!r}; one of {', '.join(sorted(known))}")
+        if changes.get("multiplier") == Multiplier.DSP27X18 and self.precision is Precision.W4A4:
+            changes.setdefault("precision", Precision.W4A8)
         return replace(self, **changes)  # type: ignore[arg-type]
 
 

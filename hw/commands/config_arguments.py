@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from golden.support.errors import PotvitError
-from hw.config import PRESETS, Config, check_renamed, preset
+from hw.config import OLD_PRECISION, PRESETS, Config, present_names, preset
 
 T = TypeVar("T")
 
@@ -58,15 +58,17 @@ def chosen_config(args: argparse.Namespace, default: str = "base") -> Config:
         name, equals, text = word.partition("=")
         if not equals:
             raise PotvitError(f"--set {word}: write it as PARAMETER=VALUE")
-        check_renamed(name)
+        if name == OLD_PRECISION:
+            changes[name] = _switch(word, text)
+            continue
         if name == NAME or name not in _parameters():
             raise PotvitError(f"--set {word}: no such parameter; `python -m hw verilog` writes "
                               "those of a configuration to potvit.json")  # fmt: skip
         changes[name] = _parse(word, getattr(config, name), text)
-    changes = {name: value for name, value in changes.items() if value != getattr(config, name)}
-    if changes:
-        suffix = "".join(f"-{n}{_text(v)}" for n, v in sorted(changes.items()))
-        changes[NAME] = config.name + suffix
+    changes = present_names(changes)
+    different = sorted((n, v) for n, v in changes.items() if v != getattr(config, n))
+    if different:
+        changes[NAME] = config.name + "".join(f"-{n}{_text(v)}" for n, v in different)
     return config.change(**changes)
 
 
@@ -109,6 +111,7 @@ def read_config(path: Path) -> Config:
             f"{where}: name {name!r} must start with a letter and have letters, digits and _.+- "
             "only: it names files"
         )
+    read = _checked(lambda: present_names(read), where)
     values = {key: _typed(key, value, where) for key, value in read.items()}
     if base is None:
         required = [f.name for f in fields(Config) if f.default is MISSING and f.name != NAME]
@@ -150,7 +153,6 @@ def _parameters() -> Mapping[str, Any]:
 def _typed(key: str, value: Any, where: str) -> Any:
     """A TOML value as the parameter ``key`` wants it."""
     known = _parameters()
-    _checked(lambda: check_renamed(key), where)
     if key not in known:
         raise PotvitError(
             f"{where}: unknown parameter {key!r}; one of {', '.join(sorted(known.keys() - {NAME}))}"
@@ -164,6 +166,14 @@ def _typed(key: str, value: Any, where: str) -> Any:
     if type(value) is not type(like):
         raise PotvitError(f"{where}: {key} is a whole number, not {value!r}")
     return value
+
+
+def _switch(word: str, text: str) -> bool:
+    """``text`` as on or off."""
+    found = {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
+    if found is None:
+        raise PotvitError(f"--set {word}: the value is true or false")
+    return found
 
 
 def _parse(word: str, old: Any, text: str) -> Any:

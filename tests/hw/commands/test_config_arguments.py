@@ -90,6 +90,23 @@ def test_several_changes_in_one_word():
     assert (config.rows, config.cols, config.precision) == (4, 8, Precision.W8A8)
 
 
+@pytest.mark.parametrize(("switch", "precision"), [("false", "w8a8"), ("true", "w4a8")])
+def test_the_old_name_of_the_precision_is_understood(tmp_path, switch, precision):
+    wanted = preset("tiny").change(name="my", precision=Precision(precision))
+    assert chosen("--config", written(tmp_path, f'preset = "tiny"\nfour_bit = {switch}')) == wanted
+    config = chosen("--config", "tiny", "--set", f"four_bit={switch}")
+    assert config == wanted.change(name=f"tiny-precision{precision}")
+
+
+def test_a_multiplier_without_4x4_products_leaves_the_mode_out(tmp_path):
+    config = chosen("--config", "tiny", "--set", "multiplier=dsp27x18")
+    assert config.precision is Precision.W4A8
+    path = written(tmp_path, 'preset = "tiny"\nmultiplier = "dsp27x18"')
+    assert read_config(path).precision is Precision.W4A8
+    kept = chosen("--config", path, "--set", "precision=w8a8")
+    assert kept.precision is Precision.W8A8
+
+
 def test_a_change_that_changes_nothing_keeps_the_name():
     assert chosen("--config", "tiny", "--set", "rows=2") == preset("tiny")
 
@@ -109,7 +126,8 @@ def test_the_same_preset_under_its_own_name(tmp_path):
         ('preset = "tiny"\nrows = 3.0', "rows is a whole number, not 3.0"),
         ('preset = "tiny"\nrows = true', "rows is a whole number, not True"),
         ('preset = "tiny"\nrows = [3]', r"rows is a whole number, not \[3\]"),
-        ('preset = "tiny"\nfour_bit = true', "four_bit has become precision"),
+        ('preset = "tiny"\nfour_bit = 1', "four_bit has become precision"),
+        ('preset = "tiny"\nfour_bit = true\nprecision = "w4a8"', "four_bit has become precision"),
         ('preset = "tiny"\nprecision = true', "precision is one of w8a8, w4a8, w4a4, not True"),
         ('preset = "tiny"\nexp_form = "exact"', "exp_form is one of base2, iexp"),
         ('preset = "tiny"\nexp_form = 2', "exp_form is one of base2, iexp"),
@@ -150,7 +168,9 @@ def test_a_file_must_not_pass_for_a_preset(tmp_path):
         ("row=3", "no such parameter"),
         ("name=x", "no such parameter"),
         ("rows=many", "a whole number"),
-        ("four_bit=false", "four_bit has become precision: w8a8 for four_bit off"),
+        ("four_bit=maybe", "the value is true or false"),
+        ("four_bit=false precision=w4a8", "four_bit has become precision: w8a8 for off"),
+        ("multiplier=dsp27x18 precision=w4a4", "has no 4x4 mode: take precision w4a8"),
         ("precision=w2a2", "one of w8a8, w4a8, w4a4"),
         ("exp_form=exact", "one of base2, iexp"),
         ("multiplier=booth", "one of plain, dsp27x18"),
