@@ -40,12 +40,12 @@ def run(args: argparse.Namespace) -> int:
         ],
     }  # fmt: skip
     absent = [row for row, found in rows if found is False]
-    needed = sorted({row.package for row in absent if row.required})
-    wanted = sorted({row.package for row in absent if not row.required})
+    needed = {row.package for row in absent if row.required}
+    wanted = {row.package for row in absent} - needed
     if wanted:
-        print(f"optional: apt-get install {' '.join(wanted)}")
+        print(f"optional: apt-get install {' '.join(sorted(wanted))}")
     if needed:
-        print(f"required: apt-get install {' '.join(needed)}")
+        print(f"required: apt-get install {' '.join(sorted(needed))}")
         return 1
     print("nothing required is missing")
     return 0
