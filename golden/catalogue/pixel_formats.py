@@ -14,6 +14,8 @@ from PIL import Image
 _FULL_RANGE = {None, "PNG", "PPM", "TIFF", "JPEG2000"}
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF tags
 _WHITE_IS_ZERO = 0
+#: Where Pillow keeps what says how a picture is turned.
+_MARKS = ("exif", "xmp", "Raw profile type exif")
 _SIGNED = 2
 _NO_SCALE = "have no known full scale: save it with 8 or 16 bits per channel"
 
@@ -40,7 +42,7 @@ def eight_bit(image: Image.Image) -> Image.Image:
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         values = full - values
     scaled = Image.fromarray(((255 * values + full // 2) // full).clip(0, 255).astype(np.uint8))
-    scaled.info = {key: image.info[key] for key in ("exif", "xmp") if key in image.info}
+    scaled.info = {key: image.info[key] for key in _MARKS if key in image.info}
     return scaled
 
 

@@ -161,9 +161,10 @@ def _plain(name: str) -> str:
 
 
 def _before_its_number(ordered: Sequence[str]) -> str | None:
-    """The first name that text order puts before a smaller number (``class_10``, ``class_2``)."""
-    numbered = [re.match(r"([^0-9]*)([0-9]+)", name) for name in ordered]
-    for one, other in pairwise(numbered):
-        if one and other and one[1] == other[1] and int(one[2]) > int(other[2]):
-            return one.string
+    """The first name that text order puts before a smaller number (``a1_b10``, ``a1_b2``)."""
+    parts = [re.split(r"([0-9]+)", name) for name in ordered]
+    for name, (one, other) in zip(ordered, pairwise(parts), strict=False):
+        first, second = next((p for p in zip(one, other, strict=False) if p[0] != p[1]), ("", ""))
+        if _NUMBER.fullmatch(first) and _NUMBER.fullmatch(second) and int(first) > int(second):
+            return name
     return None

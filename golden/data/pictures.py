@@ -130,6 +130,7 @@ def _decode(path: Path) -> tuple[Image.Image, str]:
         raise PotvitError(f"{path} is no readable picture (no regular file)")
     try:
         with Image.open(path, formats=FORMATS) as image:
+            _require_upright_rows(image)
             image.load()
             stored = image.mode
             return eight_bit(image), stored
@@ -171,3 +172,10 @@ def batches(
                 np.stack(list(pool.map(lambda sample: sample.pixels(preprocess), part))),
                 np.array([sample.label for sample in part], dtype=np.int64),
             )
+
+
+def _require_upright_rows(image: Image.Image) -> None:
+    """Pillow swaps the sides of an uncompressed TIFF that lies on its side before it reads rows."""
+    mark = getattr(image, "tag_v2", {}).get(ExifTags.Base.Orientation, 1)
+    if mark in range(5, 9) and any(tile[0] == "raw" for tile in image.tile):
+        raise ValueError("an uncompressed TIFF with a rotation mark: save it upright or compressed")

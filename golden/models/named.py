@@ -77,8 +77,8 @@ def _preprocess(timm_name: str, config: Any, settings: Mapping[str, Any]) -> Pre
     said = {**(exported if isinstance(exported, Mapping) else {}), **settings}
 
     def value(name: str) -> Any:
-        found = said.get(name)
-        return getattr(config, name) if found is None else found
+        # timm's training script records what nobody said as None, or as an empty word.
+        return said.get(name) or getattr(config, name)
 
     size = value("input_size")
     if said.get("img_size"):

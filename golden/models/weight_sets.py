@@ -22,11 +22,11 @@ OUTER = ("state",)
 
 def choose_set(found: Any, path: Path) -> tuple[str, Mapping[str, torch.Tensor], tuple[str, ...]]:
     """Key, tensors and the keys of other sets of weights."""
-    sets = dict(_sets(found))
+    sets, unknown = dict(_sets(found)), _unknown_sets(found)
     if sets:
         key = next(iter(sets))
         # A file of bare tensors is one set; a nested key is named by its path.
-        return key, sets[key], tuple(k for k in sets if k != key)
+        return key, sets[key], (*(k for k in sets if k != key), *unknown)
     if is_state(found):
         return "", found, ()
     if isinstance(found, safe_pickle.Inert):
@@ -42,6 +42,11 @@ def choose_set(found: Any, path: Path) -> tuple[str, Mapping[str, torch.Tensor],
                     "is not loaded: save its state_dict() instead"
                 )
     _refuse_strangers(found, path)
+    if unknown:
+        raise PotvitError(
+            f"weights file {path} holds tensors under {', '.join(map(repr, unknown))}, where no "
+            "known framework keeps a model's: save that dictionary alone"
+        )
     raise PotvitError(f"weights file {path} holds no dictionary of tensors")
 
 
@@ -59,6 +64,18 @@ def _refuse_strangers(found: Any, path: Path) -> None:
             )
     for key in (*AVERAGED, *RAW):
         _refuse_strangers(found.get(key), path)
+
+
+def _unknown_sets(found: Any) -> tuple[str, ...]:
+    """Keys of dictionaries of tensors that are nobody's known place for weights."""
+    if not isinstance(found, Mapping):
+        return ()
+    known = (*AVERAGED, *RAW, *OUTER)
+    return tuple(
+        str(key)
+        for key, value in found.items()
+        if key not in known and isinstance(value, Mapping) and is_state(value)
+    )
 
 
 def _sets(found: Any) -> Iterator[tuple[str, Mapping[str, torch.Tensor]]]:

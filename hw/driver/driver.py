@@ -50,7 +50,8 @@ class Failure:
     tag: int
 
     def __str__(self) -> str:
-        what, where = Error(self.code).text, UNIT_NAMES[self.unit]
+        what = Error(self.code).text if self.code in tuple(Error) else "unknown error"
+        where = UNIT_NAMES[self.unit] if self.unit < len(UNIT_NAMES) else f"unit {self.unit}"
         return f"{what} (error {self.code}) in {where}, tag {self.tag}"
 
 
@@ -93,6 +94,8 @@ class Driver:
                 f"the window's address {window:#x} is no multiple of the bus width, "
                 f"{self.bus_bytes} bytes"
             )
+        if window < 0:
+            raise PotvitError(f"the window's address {window} is below zero")
         if window + program.window > 1 << self.addr_bits:
             raise PotvitError(f"the window ends beyond the {self.addr_bits}-bit addresses")
         self.port.put(window, program.image)
@@ -128,7 +131,7 @@ class Driver:
         """Wait for the end of the run, at most ``seconds``, and clear the interrupt.
 
         Raises:
-            PotvitError: the run ended with an error, which it names, or goes on.
+            PotvitError: the run ended with an error, which it names, or goes on; there was none.
         """
         end = None if seconds is None else time.monotonic() + seconds
         while (status := self._read("STATUS")) & BUSY:
@@ -140,9 +143,11 @@ class Driver:
         self.port.write(OFFSETS["IRQ_STATUS"], INTERRUPTS)
         if status & ERROR:
             raise PotvitError(f"the run ended with {self.error()}")
+        if not status & DONE:
+            raise PotvitError("no run has ended well since the last start")
 
     def result(self, resident: Resident) -> Array:
-        """The output of the run of ``resident`` that ended last.
+        """The output that the last run of ``resident`` left in its window.
 
         Raises:
             PotvitError: no run has ended well since the last start.
@@ -160,12 +165,19 @@ class Driver:
         return self.result(resident)
 
     def cancel(self, seconds: float = 10) -> None:
-        """End the run that goes on, if any; a new start needs no reset."""
+        """End the run that goes on, if any, within ``seconds``; a new start needs no reset.
+
+        Raises:
+            PotvitError: the run goes on all the same, or the bus does not answer.
+        """
         self.port.write(OFFSETS["CONTROL"], _MASKS["CONTROL.abort"])
         try:
             self.wait(seconds)
         except PotvitError:
-            self._require_bus(self._read("STATUS"))
+            status = self._read("STATUS")
+            self._require_bus(status)
+            if status & BUSY:
+                raise
 
     def error(self) -> Failure:
         """First error of the last run."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from golden.catalogue.models import MODELS
 from golden.catalogue.pixel_formats import to_channels
@@ -220,6 +220,35 @@ def test_exif_turns_a_users_photo_and_no_other(tmp_path):
         assert photo.notes == ((f"turned upright (EXIF orientation {mark})",) if mark > 1 else ())
         assert np.array_equal(np.asarray(open_image(path)), np.asarray(stored))
     assert photo.sample("x").pixels(DEIT).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("mark", range(1, 9))
+def test_a_tiff_on_its_side_is_right_or_refused(tmp_path, mark):
+    """Pillow reads rows of uncompressed ones as if they were columns."""
+    stored = Image.fromarray(np.arange(128, dtype=np.uint8).reshape(4, 32))
+    for compression in ("raw", "tiff_lzw"):
+        path = tmp_path / f"{compression}.tif"
+        stored.save(path, compression=compression, tiffinfo={0x0112: mark})
+        if compression == "raw" and mark > 4:
+            with pytest.raises(PotvitError, match="uncompressed TIFF with a rotation mark"):
+                open_image(path)
+            with pytest.raises(PotvitError, match="uncompressed TIFF with a rotation mark"):
+                open_photo(path)
+        else:
+            values = np.asarray(open_photo(path).image)
+            assert values.shape == ((32, 4) if mark > 4 else (4, 32))
+            assert np.array_equal(np.sort(values.ravel()), np.arange(128))
+
+
+def test_a_deep_png_with_an_old_exif_mark_is_turned(tmp_path):
+    """ImageMagick's way: the mark in hexadecimal in a text of its own."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    raw = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("Raw profile type exif", f"\nexif\n{len(raw):8d}\n{raw.hex()}\n")
+    Image.fromarray(SIXTEEN[:8]).save(tmp_path / "x.png", pnginfo=notes)
+    assert open_photo(tmp_path / "x.png").image.size == (8, 16)
 
 
 def test_what_was_done_to_a_photo_is_told(tmp_path):

@@ -147,6 +147,8 @@ def test_contradictions_are_refused_by_name(tmp_path, names, spec, message):
         ),
         (["crane"], DEIT, "crane is no class"),  # a bird and a machine
         ([f"class_{i}" for i in range(1, 11)], TEN, "class_10 comes before a smaller number"),
+        ([f"a1_b{i}" for i in range(1, 11)], TEN, "a1_b10 comes before a smaller number"),
+        ([f"{i}-x" for i in range(1, 11)], TEN, "10-x comes before a smaller number"),
         ([f"{i}_{'jihgfedcba'[i - 1]}" for i in range(1, 11)], TEN, "10_a comes before a smaller"),
     ],
 )

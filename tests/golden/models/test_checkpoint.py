@@ -358,6 +358,15 @@ def test_no_weights_at_all(tmp_path, content):
         read_checkpoint(tmp_path / "w.pth")
 
 
+def test_sets_of_weights_under_keys_that_nobody_knows_are_named(clean, tmp_path):
+    torch.save({"params": clean, "epoch": 3}, tmp_path / "w.pth")
+    with pytest.raises(PotvitError, match="holds tensors under 'params'"):
+        read_checkpoint(tmp_path / "w.pth")
+    torch.save({"model": shifted(clean, 1), "params_ema": clean}, tmp_path / "w.pth")
+    assert taken(tmp_path / "w.pth", clean) == 1
+    assert read_checkpoint(tmp_path / "w.pth").passed == ("params_ema",)
+
+
 def test_cut_files(clean, tmp_path):
     torch.save({"state_dict": clean}, tmp_path / "w.pth")
     whole = (tmp_path / "w.pth").read_bytes()

@@ -189,7 +189,7 @@ def training_checkpoint(path, **args):
         "arch": NAME, "state_dict": state(num_classes=4, img_size=64), "epoch": 1,
         "args": argparse.Namespace(
             **{"model": NAME, "num_classes": 4, "img_size": 64, "mean": [0.4, 0.4, 0.4],
-               "std": None, "crop_pct": None, "gp": None,
+               "std": None, "crop_pct": None, "gp": None, "interpolation": "",
                "model_kwargs": {"depth": 1, "embed_dim": 48, "num_heads": 3}} | args
         ),
     }  # fmt: skip
@@ -205,6 +205,7 @@ def test_a_checkpoint_that_names_its_architecture(tmp_path, capsys):
     assert (spec.name, spec.num_classes, spec.preprocess.size) == ("flowers", 4, 64)
     assert spec.preprocess.mean == (0.4, 0.4, 0.4)
     assert spec.preprocess.std == (0.5, 0.5, 0.5)
+    assert spec.preprocess.interpolation == "bicubic"
     assert len(model.module.blocks) == 1
     assert model.weights_source == "file:model_best.pth.tar[state_dict]"
     assert capsys.readouterr().err.count("\n") == 1
