@@ -177,5 +177,5 @@ def batches(
 def _require_upright_rows(image: Image.Image) -> None:
     """Pillow swaps the sides of an uncompressed TIFF that lies on its side before it reads rows."""
     mark = getattr(image, "tag_v2", {}).get(ExifTags.Base.Orientation, 1)
-    if mark in range(5, 9) and any(tile[0] == "raw" for tile in image.tile):
+    if mark in range(5, 9) and any(tile[0] == "raw" for tile in getattr(image, "tile", ())):
         raise ValueError("an uncompressed TIFF with a rotation mark: save it upright or compressed")
