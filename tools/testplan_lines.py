@@ -40,8 +40,9 @@ _GATES = ("V3", "mapped gates equal the RTL on real tensors", "")
 PLAN: tuple[Line, ...] = (
     *_unit(
         "array",
-        ("V1", "products of both modes equal `PsMac`",
-         f"{_ARRAY}/test_pe.py::test_8x8_exhaustive, {_ARRAY}/test_pe.py::test_8x4_exhaustive"),
+        ("V1", "products of every mode equal `PsMac`",
+         f"{_ARRAY}/test_pe.py::test_8x8_exhaustive, {_ARRAY}/test_pe.py::test_8x4_exhaustive, "
+         f"{_ARRAY}/test_pe.py::test_4x4_exhaustive"),
         ("V1", "every destination of MATMUL", f"{_ARRAY}/test_unit.py::test_every_destination"),
         ("V2", "mixed programs under pauses, order of loops, ragged edges",
          f"{_ARRAY}/test_unit.py::test_mixed_programs_with_pauses, "
@@ -175,6 +176,7 @@ PLAN: tuple[Line, ...] = (
          "tests/hw/lib/test_loop_counter.py::test_every_length_round_and_round, "
          "tests/hw/lib/test_two_level_walk.py::test_both_orders, "
          "tests/hw/lib/test_facet.py::test_both_directions_are_connected, "
+         "tests/hw/lib/test_rounding.py::test_every_byte, "
          "tests/hw/lib/test_convert.py::test_a_constant_that_no_simulator_would_see_is_refused, "
          "tests/hw/bus/test_pins.py::test_every_field_passes"),
         ("V3", "the same for all inputs",
