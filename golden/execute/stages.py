@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -39,12 +40,12 @@ class Stage:
         """The edge that it always makes."""
         return self.nodes[-1].output
 
-    @property
+    @cached_property
     def inner(self) -> set[str]:
         """The edges that ``fused`` does not make."""
         return {node.output for node in self.nodes[:-1]}
 
-    @property
+    @cached_property
     def inputs(self) -> list[str]:
         """The edges that come from outside, in order."""
         return [name for node in self.nodes for name in node.inputs if name not in self.inner]

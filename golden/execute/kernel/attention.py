@@ -11,13 +11,11 @@ import numpy.typing as npt
 import torch
 
 from golden import ops
-from golden.execute.kernel.library import Library, pointer
+from golden.execute.kernel.library import PANEL, Library, attach, pointer
 from golden.execute.narrow import Requantize
 from golden.graph import ir
 from golden.ops.softmax import AttnFormat, ExpForm
 
-#: Keys beside one another in memory come in multiples of this.
-PANEL = 16
 #: The kernel shifts 32-bit sums.
 _SUM_LIMIT = 1 << 31
 
@@ -114,8 +112,7 @@ class AttentionKernel:
             windows=1 if windows is None else windows.count, scale=scale, codes=len(divisor),
             lowest=-limit, highest=limit - 1, first=ctypes.addressof(self._first),
         )  # fmt: skip
-        for name, tensor in self._tensors.items():
-            setattr(self._job, name, pointer(tensor))
+        attach(self._job, self._tensors)
 
     @staticmethod
     def fits(scores: ir.Scores, softmax: ir.Softmax, value: Requantize, channels: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Mapping
 from functools import cache
 
 import torch
@@ -12,6 +13,8 @@ from golden.execute.kernel.build import library_file
 from golden.support.errors import PotvitError
 from golden.support.notes import note
 
+#: Columns beside one another in memory come in multiples of this: ``COLUMNS`` of the source.
+PANEL = 16
 #: The variable that leaves the kernels out (0); they are used without it and with 1.
 SWITCH = "POTVIT_KERNELS"
 
@@ -58,6 +61,12 @@ class Library:
     def job_bytes(self, name: str) -> int:
         """Size of the source's structure for kernel ``name``."""
         return int(self._functions[f"potvit_{name}_job"]())
+
+
+def attach(job: ctypes.Structure, tensors: Mapping[str, torch.Tensor | None]) -> None:
+    """Write the addresses of ``tensors`` into the fields of these names; they must stay alive."""
+    for name, tensor in tensors.items():
+        setattr(job, name, pointer(tensor))
 
 
 def pointer(tensor: torch.Tensor | None) -> int | None:

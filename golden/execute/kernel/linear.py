@@ -9,11 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from golden.execute.kernel.library import Library, pointer
+from golden.execute.kernel.library import PANEL, Library, attach, pointer
 from golden.execute.narrow import Requantize, ResidualAdd
-
-#: Columns of a panel.
-PANEL = 16
 
 
 class LinearJob(ctypes.Structure):
@@ -88,8 +85,7 @@ class LinearKernel:
             "table": None if table is None else torch.from_numpy(table.astype(np.int8)),
         }
         self._job = LinearJob(inner=inner, columns=columns, lowest=-limit, highest=limit - 1)
-        for name, tensor in self._tensors.items():
-            setattr(self._job, name, pointer(tensor))
+        attach(self._job, self._tensors)
 
     @staticmethod
     def fits(narrow: Requantize) -> bool:

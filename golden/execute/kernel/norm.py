@@ -7,7 +7,7 @@ import ctypes
 import numpy as np
 import torch
 
-from golden.execute.kernel.library import Library, pointer
+from golden.execute.kernel.library import Library, attach, pointer
 from golden.execute.layernorm import LayerNorm
 from golden.graph import ir
 
@@ -37,8 +37,7 @@ class NormKernel:
             "beta": norm.beta,
         }
         self._job = NormJob(channels=len(node.alpha), lowest=-limit, highest=limit - 1)
-        for name, tensor in self._tensors.items():
-            setattr(self._job, name, pointer(tensor))
+        attach(self._job, self._tensors)
 
     def __call__(self, q: torch.Tensor) -> torch.Tensor:
         """Return int8 [..., C] of the int8 residual."""
