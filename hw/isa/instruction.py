@@ -7,8 +7,10 @@ docs/architecture.md says what each field means.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cache
 
 from hw.isa.payload import PAYLOAD, PAYLOADS, Mem, Op, Payload
 
@@ -93,20 +95,26 @@ class Instr:
         return Instr(body=body, waits=waits, signals=signals, tag=header["tag"])
 
 
-def _pack(table: tuple[tuple[str, int], ...], values: dict[str, int]) -> int:
-    word, at = 0, 0
+@cache
+def places(table: tuple[tuple[str, int], ...], at: int = 0) -> Mapping[str, tuple[int, int]]:
+    """Lowest bit and width of every field of ``table``, whose first field begins at bit ``at``."""
+    found = {}
     for name, width in table:
+        found[name] = (at, width)
+        at += width
+    return found
+
+
+def _pack(table: tuple[tuple[str, int], ...], values: dict[str, int]) -> int:
+    word = 0
+    for name, (at, width) in places(table).items():
         value = values.get(name, 0)
         if not 0 <= value < 1 << width:
             raise ValueError(f"{name} = {value} does not fit {width} bits")
         word |= value << at
-        at += width
     return word
 
 
 def _unpack(table: tuple[tuple[str, int], ...], word: int) -> dict[str, int]:
-    out = {}
-    for name, width in table:
-        out[name] = word & ((1 << width) - 1)
-        word >>= width
-    return out
+    found = places(table).items()
+    return {name: word >> at & (1 << width) - 1 for name, (at, width) in found}

@@ -12,13 +12,14 @@ import numpy as np
 
 from hw.bus.widths import ADDR_BITS
 from hw.config import Config
-from hw.isa.instruction import HEADER, HEADER_BITS, INSTR_BYTES, PAYLOAD, Op
+from hw.isa.instruction import HEADER, HEADER_BITS, INSTR_BYTES, PAYLOAD, Op, places
 from hw.program.program import Program
 from sim.fuzz.case import Case
 
 Rng = np.random.Generator
 #: Lowest bit and width of a field.
 _Place = tuple[int, int]
+_HEADER = places(HEADER)
 
 #: Cycles that a run may take: several times what the valid programs need, pauses included.
 WATCHDOGS = (30_000, 120_000)
@@ -91,8 +92,8 @@ def _invented(rng: Rng, words: list[int]) -> list[int]:
         word = 0
         for place in _payload(op):
             word = _put(word, place, _value(rng, place[1]))
-        word = _put(word, _header("signal"), _any(rng, 32) if _any(rng, 4) == 0 else 0)
-        found.append(_put(word, _header("opcode"), int(op)))
+        word = _put(word, _HEADER["signal"], _any(rng, 32) if _any(rng, 4) == 0 else 0)
+        found.append(_put(word, _HEADER["opcode"], int(op)))
     return [*found, words[-1]]
 
 
@@ -101,7 +102,7 @@ def _fields(rng: Rng, words: list[int]) -> list[int]:
     changed = list(words)
     for _ in range(1 + _any(rng, 6)):
         at = _any(rng, len(words) - 1)
-        places = _payload(Op(_get(changed[at], _header("opcode"))))
+        places = _payload(Op(_get(changed[at], _HEADER["opcode"])))
         place = places[_any(rng, len(places))]
         near = _get(changed[at], place) + (-1, 1)[_any(rng, 2)]
         value = near if _any(rng, 3) == 0 else _value(rng, place[1])
@@ -114,7 +115,7 @@ def _headers(rng: Rng, words: list[int]) -> list[int]:
     changed = list(words)
     for _ in range(1 + _any(rng, 4)):
         at = _any(rng, len(words))
-        place = _header(HEADER[_any(rng, len(HEADER))][0])
+        place = list(_HEADER.values())[_any(rng, len(_HEADER))]
         changed[at] = _put(changed[at], place, _value(rng, place[1]))
     return changed
 
@@ -173,21 +174,9 @@ def _value(rng: Rng, width: int) -> int:
     return _any(rng, 1 << _any(rng, width + 1))
 
 
-def _header(name: str) -> _Place:
-    at = 0
-    for field, width in HEADER:
-        if field == name:
-            return at, width
-        at += width
-    raise KeyError(name)
-
-
 def _payload(op: Op) -> list[_Place]:
-    places, at = [], HEADER_BITS
-    for _, width in PAYLOAD[op]:
-        places.append((at, width))
-        at += width
-    return places or [(at, 1)]  # END has none: any bit behind its header
+    # END has no fields: any bit behind its header
+    return list(places(PAYLOAD[op], HEADER_BITS).values()) or [(HEADER_BITS, 1)]
 
 
 def _get(word: int, place: _Place) -> int:
