@@ -86,10 +86,14 @@ class WindowEmitter(Products):
         self._ahead[tiles, segment[0]] = self.demand_tiles(tiles, *segment)
 
     def keep(self, tiles: Tiles) -> None:
-        """Load a layer once for all that use it from now on, if half the ring takes it."""
-        if 2 * tiles.count * tiles.pitch <= self.ring:
+        """Load a layer once for all that use it from now on, if the ring has room (`keeps`)."""
+        if self.keeps(tiles):
             for segment in self.segments(tiles):
                 self._kept[tiles, segment[0]] = self.demand_tiles(tiles, *segment)
+
+    def keeps(self, tiles: Tiles) -> bool:
+        """Whether half the ring takes a layer."""
+        return 2 * tiles.count * tiles.pitch <= self.ring
 
     def loaded(self, tiles: Tiles, segment: tuple[int, int]) -> Demand:
         """The load of tiles ``segment`` (first, count) of a layer, made now if not before."""

@@ -111,7 +111,7 @@ class MergingLowering:
         groups = sum(ceil_div(count * self.width, config.rows) for count in pieces)
         wide = QUARTERS * self.each
         array = groups * (tiles.count * max(tiles.chunks, config.rows) + wide * config.rows)
-        times = 1 if 2 * tiles.count * tiles.pitch <= self.emitter.ring else len(pieces)
+        times = 1 if self.emitter.keeps(tiles) else len(pieces)
         beats = tiles.count * tiles.pitch * config.stream_bytes // config.axi_bytes
         tokens = self.height * self.width
         load = times * beats + tokens * (wide + self.stride)
@@ -135,16 +135,16 @@ class MergingLowering:
         at = self._at + piece.turn * room * wide
         user = emitter.residuals.user(at, room * wide)
         brought = self._bring(at, piece.first, piece.count, emitter.after(before, user))
-        token = piece.turn * ceil_div(room, self.config.rows) * self.config.rows
+        token = self._group(piece) * self.config.rows
         emitter.measure(norm, norm.alpha, at, wide, token, tokens, brought)
-        made = self._made(piece)
+        made = self._group(piece) * self.x
         emitter.normalise(norm, QUARTERS * self.channels, at, wide, token, tokens, (made, self.x))
         words = ceil_div(tokens, self.config.rows) * self.x
         emitter.outputs.tokens(self.merging.ln0.output, made, words, QUARTERS, piece.number, room)
 
-    def _made(self, piece: _Piece) -> int:
-        """The word of ACT where LayerNorm's outputs of a piece begin."""
-        return piece.turn * ceil_div(piece.most * self.width, self.config.rows) * self.x
+    def _group(self, piece: _Piece) -> int:
+        """The first row group of a piece's place."""
+        return piece.turn * ceil_div(piece.most * self.width, self.config.rows)
 
     def _reduce(self, piece: _Piece) -> Step | None:
         """The linear layer of a piece, whose result goes home; the last step of it."""
@@ -152,9 +152,9 @@ class MergingLowering:
         tokens = piece.count * self.width
         result = self._at + room * (piece.turns * QUARTERS * self.each + piece.turn * self.stride)
         zeros = emitter.mover.clear(result, self.stride, tokens, self.stride)
-        token = piece.turn * ceil_div(room, self.config.rows) * self.config.rows
+        token = self._group(piece) * self.config.rows
         target = Residual(base=result - token * self.stride, stride=self.stride)
-        source = (self._made(piece), self.x)
+        source = (self._group(piece) * self.x, self.x)
         emitter.sweep(self.tiles, [(source, tokens, target)], token, [zeros])
         line = Lines(source=piece.first * self.width, length=tokens)
         emitter.keep_stream(self.merging.add.output, self.home, result, self.stride, [line])
