@@ -16,7 +16,7 @@ from hw.host.register_map import Error
 from hw.isa.instruction import INSTR_BYTES, Instr, Op, Unit
 from hw.program.file import load_program
 from hw.program.program import Program
-from sim.benches.network import FILL, finish, one, start
+from sim.benches.network import FILL, finish, one, place, start
 from sim.system.host import Host, RunError
 from sim.system.job import load_expected, program_file
 
@@ -106,9 +106,5 @@ async def system(dut: Any) -> Faulty:
 
 async def go(host: Host, program: Program, base: int, size: int, offset: int) -> None:
     """Start ``program`` with any window and place of the program."""
-    await host.write("WINDOW_BASE_LO", base & 0xFFFFFFFF)
-    await host.write("WINDOW_BASE_HI", base >> 32)
-    await host.write("WINDOW_SIZE", size)
-    await host.write("PROGRAM_OFFSET", offset)
-    await host.write("PROGRAM_COUNT", program.count)
+    await place(host, base, size, offset, program.count)
     await host.write("CONTROL", 1)

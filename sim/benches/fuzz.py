@@ -17,19 +17,19 @@ import numpy as np
 import numpy.typing as npt
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 
+from hw.driver.driver import BUSY, DONE, ERROR, STUCK
 from hw.host.register_map import Error
 from hw.host.run_control import DRAIN_CYCLES
 from hw.program.file import load_program
 from hw.program.program import Program
 from hw.program.regions import Region
-from sim.benches.network import FILL, one
+from sim.benches.network import FILL, begin, one, place
 from sim.fuzz.case import Case, Verdict
 from sim.system.host import CLOCK_NS, Host, RunError
 from sim.system.job import load_expected, program_file
 
 #: Cycles beside the watchdog's and those of a draining bus in which a run must have ended.
 SLACK = 1000
-BUSY, DONE, ERROR, STUCK = 1, 2, 4, 8
 
 
 @cocotb.test()
@@ -86,13 +86,8 @@ async def judge(
     dut.stall_rate.value = case.stall_rate
     dut.fault.value, dut.fault_addr.value = case.fault, case.fault_at
     await host.load(0, dram.tobytes())
-    for name, value in (
-        ("WINDOW_BASE_LO", case.base & 0xFFFFFFFF), ("WINDOW_BASE_HI", case.base >> 32),
-        ("WINDOW_SIZE", case.size), ("PROGRAM_OFFSET", case.offset),
-        ("PROGRAM_COUNT", case.count), ("WATCHDOG", case.watchdog),
-        ("IRQ_ENABLE", 3), ("IRQ_STATUS", 3), ("CONTROL", 1),
-    ):  # fmt: skip
-        await host.write(name, value)
+    await place(host, case.base, case.size, case.offset, case.count)
+    await begin(host, case.watchdog)
     if case.abort_after:
         await First(RisingEdge(dut.irq), Timer(CLOCK_NS * case.abort_after, "ns"))
         await FallingEdge(dut.clk)

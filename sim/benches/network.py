@@ -98,11 +98,21 @@ async def start(host: RegisterAccess, program: Program, watchdog: int) -> None:
     A program for another configuration is refused before anything is written.
     """
     program.check(await host.read("CONFIG_DIGEST"))
-    await host.write("WINDOW_BASE_LO", host.window & 0xFFFFFFFF)
-    await host.write("WINDOW_BASE_HI", host.window >> 32)
-    await host.write("WINDOW_SIZE", program.window)
-    await host.write("PROGRAM_OFFSET", program.entry)
-    await host.write("PROGRAM_COUNT", program.count)
+    await place(host, host.window, program.window, program.entry, program.count)
+    await begin(host, watchdog)
+
+
+async def place(host: RegisterAccess, base: int, size: int, offset: int, count: int) -> None:
+    """Tell the registers of any window and of the program's place in it."""
+    await host.write("WINDOW_BASE_LO", base & 0xFFFFFFFF)
+    await host.write("WINDOW_BASE_HI", base >> 32)
+    await host.write("WINDOW_SIZE", size)
+    await host.write("PROGRAM_OFFSET", offset)
+    await host.write("PROGRAM_COUNT", count)
+
+
+async def begin(host: RegisterAccess, watchdog: int) -> None:
+    """Write the start bit, with both interrupts on and none pending."""
     await host.write("WATCHDOG", watchdog)
     await host.write("IRQ_ENABLE", 3)
     await host.write("IRQ_STATUS", 3)
